@@ -1,0 +1,114 @@
+"""The layers that every model here is made of, with nothing of any one model in them.
+
+A layer holds its parameters and says in `__call__` what it does with rows (N, D). The gradient is the ops' business.
+"""
+import numpy as np
+
+from . import ops
+from .autograd import Parameter
+
+
+class Module:
+    """Something with parameters: its own attributes, and those of the modules in its attributes and lists."""
+
+    def named_parameters(self, prefix=""):
+        """{name: Parameter}, in the order in which they were made; a name is the path of attributes to it."""
+        found = {}
+        for name, value in vars(self).items():
+            for path, item in ([(f"{name}.{i}", v) for i, v in enumerate(value)] if isinstance(value, list)
+                               else [(name, value)]):
+                if isinstance(item, Parameter):
+                    found[prefix + path] = item
+                elif isinstance(item, Module):
+                    found |= item.named_parameters(f"{prefix}{path}.")
+        return found
+
+    def parameters(self):
+        """The parameters, in the order of `named_parameters`."""
+        return list(self.named_parameters().values())
+
+
+def normal(rng, shape, std, dtype):
+    """A parameter drawn from N(0, std²). The draws are the same for every dtype."""
+    return Parameter((rng.standard_normal(shape) * std).astype(dtype))
+
+
+def zeros(shape, dtype):
+    return Parameter(np.zeros(shape, dtype))
+
+
+class Linear(Module):
+    """x (N, D) -> x weightᵀ + bias (N, F)."""
+
+    def __init__(self, size_in, size_out, *, rng, std, dtype):
+        self.weight = normal(rng, (size_out, size_in), std, dtype)
+        self.bias = zeros(size_out, dtype)
+
+    def __call__(self, x):
+        return ops.linear(x, self.weight, self.bias)
+
+
+class Embedding(Module):
+    """ids (N,) -> rows of a table (V, D)."""
+
+    def __init__(self, entries, size, *, rng, std, dtype):
+        self.weight = normal(rng, (entries, size), std, dtype)
+
+    def __call__(self, ids):
+        return ops.take(self.weight, ids=ids)
+
+
+class LayerNorm(Module):
+    """Rows of mean 0 and variance 1, times gain, plus bias."""
+
+    def __init__(self, size, *, eps, dtype):
+        self.gain, self.bias, self.eps = Parameter(np.ones(size, dtype)), zeros(size, dtype), eps
+
+    def __call__(self, x):
+        return ops.layer_norm(x, self.gain, self.bias, eps=self.eps)
+
+
+class SelfAttention(Module):
+    """Every token asks (query), is asked (key) and answers (value), H times over in width K = D / H."""
+
+    def __init__(self, size, heads, *, dropout, rng, std, dtype):
+        self.query, self.key, self.value, self.output = (
+            Linear(size, size, rng=rng, std=std, dtype=dtype) for _ in range(4))
+        self.heads, self.dropout = heads, dropout
+
+    def __call__(self, asking, x, spans, *, mask=None, rng=None):
+        """`asking` (Nq, D) are those rows of x (N, D) whose output is wanted."""
+        mixed = ops.attention(self.query(asking), self.key(x), self.value(x), spans=spans, heads=self.heads, mask=mask,
+                              rate=self.dropout, rng=rng)
+        return self.output(mixed)
+
+
+class FeedForward(Module):
+    """The same two-layer network for each token: D -> F, a bend, F -> D."""
+
+    def __init__(self, size, hidden, activation, *, rng, std, dtype):
+        self.expand = Linear(size, hidden, rng=rng, std=std, dtype=dtype)
+        self.contract = Linear(hidden, size, rng=rng, std=std, dtype=dtype)
+        self.activation = activation
+
+    def __call__(self, x):
+        return self.contract(self.activation(self.expand(x)))
+
+
+class TransformerLayer(Module):
+    """Attention, then the feed-forward network; after each, x + sublayer(x) is normalised (post-layer-norm)."""
+
+    def __init__(self, size, heads, hidden, activation, *, eps, dropout, attention_dropout, rng, std, dtype):
+        self.attention = SelfAttention(size, heads, dropout=attention_dropout, rng=rng, std=std, dtype=dtype)
+        self.attention_norm = LayerNorm(size, eps=eps, dtype=dtype)
+        self.feed_forward = FeedForward(size, hidden, activation, rng=rng, std=std, dtype=dtype)
+        self.feed_forward_norm = LayerNorm(size, eps=eps, dtype=dtype)
+        self.dropout = dropout
+
+    def __call__(self, x, packed, *, rows=None, mask=None, rng=None):
+        """x (N, D) -> (N, D), or with `rows` only those rows of it: all are attended to, only they are computed."""
+        asking = x if rows is None else ops.take(x, ids=rows)
+        a = self.attention(asking, x, packed.spans(rows), mask=mask, rng=rng)
+        x = self.attention_norm(ops.add(asking, ops.dropout(a, rate=self.dropout, rng=rng)))
+        f = self.feed_forward(x)
+        return self.feed_forward_norm(ops.add(x, ops.dropout(f, rate=self.dropout, rng=rng)))

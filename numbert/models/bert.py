@@ -1,0 +1,180 @@
+"""BERT (Devlin et al. 2019): a Transformer encoder that reads a text from both sides at once.
+
+The body, and the two heads that it is pre-trained with. Heads for its uses are in `heads.py`.
+"""
+import numpy as np
+
+from .. import ops
+from ..layers import Embedding, LayerNorm, Linear, Module, TransformerLayer, zeros
+from ..packing import pack
+from .config import ACTIVATIONS, BertConfig
+from .pretrained import Output, PretrainedModel, total
+
+
+class BertEmbeddings(Module):
+    """What a token is, where it stands, and which of the two segments it is in: three vectors, added."""
+
+    def __init__(self, config, *, rng, dtype):
+        tables = dict(rng=rng, std=config.initializer_range, dtype=dtype)
+        self.word = Embedding(config.vocab_size, config.hidden_size, **tables)
+        self.position = Embedding(config.max_position_embeddings, config.hidden_size, **tables)
+        self.segment = Embedding(config.type_vocab_size, config.hidden_size, **tables)
+        self.norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps, dtype=dtype)
+        self.dropout = config.hidden_dropout_prob
+
+    def __call__(self, packed, rng=None):
+        x = ops.add(ops.add(self.word(packed.ids), self.position(packed.positions)), self.segment(packed.segments))
+        return ops.dropout(self.norm(x), rate=self.dropout, rng=rng)
+
+
+class MaskedLMHead(Module):
+    """Scores of all V words for a token: a layer of its own, then the word embeddings themselves as the last matrix."""
+
+    def __init__(self, config, *, rng, dtype):
+        size = config.hidden_size
+        self.transform = Linear(size, size, rng=rng, std=config.initializer_range, dtype=dtype)
+        self.norm = LayerNorm(size, eps=config.layer_norm_eps, dtype=dtype)
+        self.activation = ACTIVATIONS[config.hidden_act]
+        if config.tie_word_embeddings:
+            self.bias = zeros(config.vocab_size, dtype)
+        else:
+            self.decoder = Linear(size, config.vocab_size, rng=rng, std=config.initializer_range, dtype=dtype)
+
+    def __call__(self, x, words):
+        """x (M, D) and the table of word embeddings (V, D) -> logits (M, V)."""
+        h = self.norm(self.activation(self.transform(x)))
+        return self.decoder(h) if hasattr(self, "decoder") else ops.linear(h, words, self.bias)
+
+
+class BertPretrainedModel(PretrainedModel):
+    """Configuration and Hugging Face's names, for all BERTs."""
+    config_class = BertConfig
+    base = "bert."
+    names = (("embeddings.word.",     "embeddings.word_embeddings."),
+             ("embeddings.position.", "embeddings.position_embeddings."),
+             ("embeddings.segment.",  "embeddings.token_type_embeddings."),
+             ("embeddings.norm.",     "embeddings.LayerNorm."),
+             ("layers.",              "encoder.layer."),
+             ("attention.query.",     "attention.self.query."),
+             ("attention.key.",       "attention.self.key."),
+             ("attention.value.",     "attention.self.value."),
+             ("attention.output.",    "attention.output.dense."),
+             ("attention_norm.",      "attention.output.LayerNorm."),
+             ("feed_forward.expand.", "intermediate.dense."),
+             ("feed_forward.contract.", "output.dense."),
+             ("feed_forward_norm.",   "output.LayerNorm."),
+             ("pooler.",              "pooler.dense."),
+             ("mlm.transform.",       "cls.predictions.transform.dense."),
+             ("mlm.norm.",            "cls.predictions.transform.LayerNorm."),
+             ("mlm.decoder.",         "cls.predictions.decoder."),
+             ("mlm.bias",             "cls.predictions.bias"),
+             ("nsp.",                 "cls.seq_relationship."),
+             (".gain",                ".weight"))
+
+    def _tie(self, given, report):
+        """A tied decoder may stand in a file again, or stand there alone; its bias has two names."""
+        words, weight = "embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"
+        bias, decoder_bias = "cls.predictions.bias", "cls.predictions.decoder.bias"
+        if self.config.tie_word_embeddings:
+            if weight in given:
+                given.setdefault(words, given[weight])
+                name, array = given.pop(weight)
+                if not np.array_equal(array, given[words][1], equal_nan=True):
+                    report.unused[name] = "differs from the word embeddings, to which the configuration ties it"
+            if decoder_bias in given:
+                given.setdefault(bias, given[decoder_bias])
+                del given[decoder_bias]
+        elif bias in given:
+            given.setdefault(decoder_bias, given[bias])
+            del given[bias]
+
+    def _exported(self):
+        """With an untied decoder, older versions of transformers look for its bias under another name too."""
+        arrays = self.state_dict()
+        if "cls.predictions.decoder.bias" in arrays:
+            arrays["cls.predictions.bias"] = arrays["cls.predictions.decoder.bias"]
+        return arrays
+
+
+class BertModel(BertPretrainedModel):
+    """The body: a vector of width D for every token, and one, pooled from the first token, for the whole text."""
+
+    def __init__(self, config, *, rng, dtype=np.float32, add_pooling_layer=True):
+        self.config = config
+        self.embeddings = BertEmbeddings(config, rng=rng, dtype=dtype)
+        self.layers = [TransformerLayer(config.hidden_size, config.num_attention_heads, config.intermediate_size,
+                                        ACTIVATIONS[config.hidden_act], eps=config.layer_norm_eps,
+                                        dropout=config.hidden_dropout_prob,
+                                        attention_dropout=config.attention_probs_dropout_prob,
+                                        rng=rng, std=config.initializer_range, dtype=dtype)
+                       for _ in range(config.num_hidden_layers)]
+        self.pooler = Linear(config.hidden_size, config.hidden_size, rng=rng, std=config.initializer_range,
+                             dtype=dtype) if add_pooling_layer else None
+
+    def pack(self, input_ids, token_type_ids=None, attention_mask=None):
+        """(B, T) arrays to rows, checked against the configuration."""
+        c = self.config
+        return pack(input_ids, token_type_ids, attention_mask, vocab_size=c.vocab_size,
+                    type_vocab_size=c.type_vocab_size, max_position_embeddings=c.max_position_embeddings)
+
+    def encode(self, packed, *, rows=None, rng=None):
+        """(N, D) for all tokens; with `rows` (ascending) only for those, and the last layer does only their work."""
+        x = self.embeddings(packed, rng)
+        for layer in self.layers[:-1]:
+            x = layer(x, packed, rng=rng)
+        return self.layers[-1](x, packed, rows=rows, rng=rng)
+
+    def pool(self, first):
+        """tanh of a linear layer, on the first token of each sequence (B, D)."""
+        return ops.tanh(self.pooler(first))
+
+    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, *, rng=None):
+        """input_ids, token_type_ids, attention_mask: integers (B, T). Dropout is on if and only if `rng` is given.
+
+        Gives `last_hidden_state` (B, T, D), zeros on padding, and `pooler_output` (B, D) (None without a pooler).
+        """
+        packed = self.pack(input_ids, token_type_ids, attention_mask)
+        x = self.encode(packed, rng=rng)
+        pooled = self.pool(ops.take(x, ids=packed.first_rows())) if self.pooler else None
+        return Output(last_hidden_state=packed.unpack(x), pooler_output=pooled)
+
+
+class BertForPreTraining(BertPretrainedModel):
+    """BERT with both heads that it is pre-trained with: which words were masked, and does B follow A?"""
+
+    def __init__(self, config, *, rng, dtype=np.float32):
+        self.config = config
+        self.bert = BertModel(config, rng=rng, dtype=dtype)
+        self.mlm = MaskedLMHead(config, rng=rng, dtype=dtype)
+        self.nsp = Linear(config.hidden_size, 2, rng=rng, std=config.initializer_range, dtype=dtype)
+
+    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, next_sentence_label=None, *,
+                 rng=None, counts=None):
+        """labels (B, T): the masked words, -100 elsewhere; next_sentence_label (B,): 0 where B follows A, 1 otherwise.
+
+        Gives `loss`, the sum over the labels that were given (section 3.1), `prediction_logits` and
+        `seq_relationship_logits` (B, 2). Without labels the prediction logits are (B, T, V); with labels they are
+        (M, V), for the M labelled tokens in reading order, because nobody looks at the others.
+        `counts` divides each loss by a number of your own, {"labels": M, "next_sentence_label": B}: see `training`.
+        """
+        packed, counts = self.bert.pack(input_ids, token_type_ids, attention_mask), counts or {}
+        first, words = packed.first_rows(), self.bert.embeddings.word.weight
+        losses = {}
+        if labels is None:
+            x = self.bert.encode(packed, rng=rng)
+            prediction_logits = packed.unpack(self.mlm(x, words))
+        else:
+            labels = packed.labels("labels", labels)
+            masked = np.flatnonzero(labels != ops.IGNORE)
+            rows = np.union1d(masked, first)
+            x = self.bert.encode(packed, rows=rows, rng=rng)
+            first = np.searchsorted(rows, first)
+            prediction_logits = self.mlm(ops.take(x, ids=np.searchsorted(rows, masked)), words)
+            losses["mlm"] = ops.cross_entropy(prediction_logits, labels=labels[masked], count=counts.get("labels"))
+        seq_relationship_logits = self.nsp(self.bert.pool(ops.take(x, ids=first)))
+        if next_sentence_label is not None:
+            label = packed.sequence_labels("next_sentence_label", next_sentence_label)
+            losses["nsp"] = ops.cross_entropy(seq_relationship_logits, labels=label,
+                                              count=counts.get("next_sentence_label"))
+        return Output(loss=total(losses), losses=losses, prediction_logits=prediction_logits,
+                      seq_relationship_logits=seq_relationship_logits)

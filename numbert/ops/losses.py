@@ -1,0 +1,76 @@
+"""Losses: each is one number, summed over its rows and divided by `count`.
+
+`count` is by default the number of rows that have a label. When a batch is computed in parts, every part is given the
+count of the whole batch, and the parts' losses add up to the batch's.
+"""
+import numpy as np
+
+from ..autograd import op
+
+IGNORE = -100                       # the label of a row that has none, as in PyTorch
+
+
+@op
+def cross_entropy(logits, *, labels, count=None):
+    """Σ -ln softmax(logits)[label] / count, for logits (N, C) and integer labels (N,); rows labelled -100 do not count.
+
+    0 if no row has a label. Raises ValueError for a label outside 0..C-1.
+    """
+    rows = np.flatnonzero(labels != IGNORE)
+    labels, classes = labels[rows], logits.shape[-1]
+    if len(rows) and not (0 <= labels.min() and labels.max() < classes):
+        wrong = labels[(labels < 0) | (labels >= classes)][0]
+        raise ValueError(f"labels must be 0..{classes - 1}, or {IGNORE} for none; got {wrong}")
+    count = max(1, len(rows) if count is None else count)
+    x = logits if len(rows) == len(logits) else logits[rows]
+    probs = x - x.max(-1, keepdims=True)
+    chosen = probs[np.arange(len(rows)), labels]
+    np.exp(probs, out=probs)
+    total = probs.sum(-1, keepdims=True)
+    loss = (np.log(total[:, 0]) - chosen).sum() / count
+    probs /= total
+    return loss.astype(logits.dtype), (probs, rows, labels, count, logits.shape)
+
+
+@cross_entropy.vjp
+def cross_entropy_backward(dy, saved):
+    probs, rows, labels, count, shape = saved
+    dlogits = probs * (dy / count)
+    dlogits[np.arange(len(rows)), labels] -= dy / count
+    if len(rows) == shape[0]:
+        return (dlogits,)
+    everywhere = np.zeros(shape, dlogits.dtype)
+    everywhere[rows] = dlogits
+    return (everywhere,)
+
+
+@op
+def mean_squared_error(x, *, labels, count=None):
+    """Σ (x - labels)² / count over all elements; by default the mean."""
+    count = max(1, x.size if count is None else count)
+    difference = x - labels.astype(x.dtype)
+    return np.asarray((difference * difference).sum() / count, x.dtype), (difference, count)
+
+
+@mean_squared_error.vjp
+def mean_squared_error_backward(dy, saved):
+    difference, count = saved
+    return (difference * (2 * dy / count),)
+
+
+@op
+def binary_cross_entropy(logits, *, labels, count=None):
+    """Σ -(y ln σ(x) + (1 - y) ln(1 - σ(x))) / count over all elements, for logits x and labels y in [0, 1].
+
+    Computed as max(x, 0) - x y + ln(1 + exp(-|x|)), which no x overflows.
+    """
+    count, labels = max(1, logits.size if count is None else count), labels.astype(logits.dtype)
+    loss = np.maximum(logits, 0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))
+    return np.asarray(loss.sum() / count, logits.dtype), (logits, labels, count)
+
+
+@binary_cross_entropy.vjp
+def binary_cross_entropy_backward(dy, saved):
+    logits, labels, count = saved
+    sigmoid = 0.5 * (1 + np.tanh(0.5 * logits))
+    return ((sigmoid - labels) * (dy / count),)

@@ -1,0 +1,115 @@
+"""Rows, not rectangles: a batch is the real tokens of all its sequences, one below the other.
+
+    input_ids (B, T) = (3, 4)      attention_mask          packed: N = 8 rows
+        7 4 9 .                     1 1 1 0                7 4 9 | 5 2 | 8 8 1
+        5 2 . .                     1 1 0 0                starts = 0, 3, 5, 8
+        8 8 1 .                     1 1 1 0
+
+Everything that looks at one token at a time (linear, layer norm, GELU, loss) is then plain work on a matrix (N, D), and
+no padding is ever computed. Only attention needs to know where the sequences begin.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from .ops import Span, pad
+
+
+@dataclass(frozen=True)
+class Packed:
+    """N tokens of B sequences; sequence b is rows starts[b]:starts[b + 1]."""
+    ids: np.ndarray             # (N,)
+    segments: np.ndarray        # (N,)
+    positions: np.ndarray       # (N,) the column that the token stood in
+    starts: np.ndarray          # (B + 1,)
+    at: np.ndarray              # (N,) b·T + t of each row
+    shape: tuple                # (B, T)
+
+    def spans(self, rows=None):
+        """A `Span` for each sequence, as attention wants it. `rows`, ascending: the tokens that ask (default: all)."""
+        keys = [slice(a, b) for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)]
+        if rows is None:
+            return [Span(k, k) for k in keys]
+        cuts = np.searchsorted(rows, self.starts)
+        asking = [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        return [Span(q, k, at=rows[q] - k.start) for q, k in zip(asking, keys, strict=True)]
+
+    def first_rows(self):
+        """The row of each sequence's first token, [CLS]: (B,). Raises ValueError if one stands on padding."""
+        first = self.starts[:-1]
+        begins = np.zeros(self.shape[0], bool)
+        begins[self.at[self.positions == 0] // self.shape[1]] = True
+        if not begins.all():
+            b = int(np.flatnonzero(~begins)[0])
+            raise ValueError(f"the first token of every sequence is read, but attention_mask[{b}, 0] is 0: "
+                             "put the padding behind the text")
+        return first
+
+    def unpack(self, rows, fill=0.0):
+        """(N, ...) -> (B, T, ...), with `fill` where there was padding."""
+        return pad(rows, at=self.at, shape=self.shape, fill=fill)
+
+    def labels(self, name, labels):
+        """Labels (B, T) -> (N,). Raises ValueError for a wrong shape, and for a label that stands on padding."""
+        labels = integers(name, labels, self.shape)
+        packed = labels.reshape(-1)[self.at]
+        if (labels >= 0).sum() != (packed >= 0).sum():
+            outside = np.ones(labels.size, bool)
+            outside[self.at] = False
+            b, t = divmod(int(np.flatnonzero(outside & (labels.reshape(-1) >= 0))[0]), self.shape[1])
+            raise ValueError(f"{name}[{b}, {t}] = {labels[b, t]} stands on padding (attention_mask is 0 there); "
+                             "use -100 for no label")
+        return packed
+
+    def sequence_labels(self, name, labels):
+        """Labels (B,), checked."""
+        return integers(name, labels, self.shape[:1])
+
+
+def integers(name, array, shape=None):
+    """`array` as integers of `shape`, or a ValueError or TypeError that names it."""
+    array = np.asarray(array)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integers, got {array.dtype}")
+    if shape is not None and array.shape != shape:
+        axes = "(" + ", ".join("BT"[:len(shape)]) + ("," if len(shape) == 1 else "") + ")"
+        raise ValueError(f"{name} must be {axes} = {shape}, got {array.shape}")
+    return array
+
+
+def pack(input_ids, token_type_ids=None, attention_mask=None, *, vocab_size, type_vocab_size, max_position_embeddings):
+    """From what users know, (B, T) integers and a mask of 0 and 1, to `Packed`.
+
+    token_type_ids default to 0, the mask to 1. Raises ValueError or TypeError for a wrong shape or kind, and for values
+    outside the tables of embeddings; what stands on padding is not looked at.
+    """
+    input_ids = integers("input_ids", input_ids)
+    if input_ids.ndim != 2:
+        raise ValueError(f"input_ids must be (B, T), got {input_ids.shape}; for one sequence use input_ids[None]")
+    shape = input_ids.shape
+    if shape[1] > max_position_embeddings:
+        raise ValueError(f"input_ids are (B, T) = {shape}, but max_position_embeddings is {max_position_embeddings}: "
+                         f"shorten the text, e.g. tokenizer(text, max_length={max_position_embeddings})")
+    if attention_mask is None:
+        real = np.ones(shape, bool)
+    else:
+        attention_mask = np.asarray(attention_mask)
+        if attention_mask.shape != shape:
+            raise ValueError(f"attention_mask must be (B, T) = {shape}, got {attention_mask.shape}")
+        real = attention_mask == 1
+        if not (real | (attention_mask == 0)).all():
+            raise ValueError("attention_mask must hold 0 (padding) and 1 (text) only, got "
+                             f"{attention_mask[~real & (attention_mask != 0)][0]}")
+    at = np.flatnonzero(real)
+    ids = input_ids.reshape(-1)[at]
+    segments = (np.zeros(len(at), np.int64) if token_type_ids is None
+                else integers("token_type_ids", token_type_ids, shape).reshape(-1)[at])
+    for name, values, limit, setting in (("input_ids", ids, vocab_size, "vocab_size"),
+                                         ("token_type_ids", segments, type_vocab_size, "type_vocab_size")):
+        if len(values) and not (0 <= values.min() and values.max() < limit):
+            n = int(np.flatnonzero((values < 0) | (values >= limit))[0])
+            b, t = divmod(int(at[n]), shape[1])
+            raise ValueError(f"{name}[{b}, {t}] = {values[n]} is outside 0..{limit - 1} ({setting} = {limit}): "
+                             "do the tokenizer and the model belong together?")
+    starts = np.concatenate(([0], np.cumsum(real.sum(1))))
+    return Packed(ids, segments, at % shape[1] if shape[1] else at, starts, at, shape)

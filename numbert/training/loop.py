@@ -1,0 +1,95 @@
+"""The training loop, as a generator: it takes a step and hands it out, and what to print, measure or save between two
+steps stands in plain sight in the `for` loop of whoever trains.
+
+    for step in train(model, batches, optimizer=..., lr=linear_schedule(1000, 1e-3), steps=1000, seed=0, workers=...):
+        print(step.number, step.sums["loss"])
+
+No random state is carried from one step to the next: the dropout of part p in step s is drawn by a generator made from
+(seed, s, p). So training that goes on from step s is bit for bit what it would have been without the stop.
+"""
+import contextlib
+import math
+import signal
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..autograd import no_grad, watching
+from .optimizer import global_norm
+from .parallel import loss_and_gradients, parts_of
+
+
+class NonFiniteError(ArithmeticError):
+    """The loss or its gradient became infinite or no number; says at which step and which op was the first."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step did. `number` counts from 1; `sums` are the batch's losses and measures by name."""
+    number: int
+    sums: dict
+    lr: float
+    gradient_norm: float
+    tokens: int
+    seconds: float
+
+
+def train(model, batches, *, optimizer, lr, steps, seed, workers, start=0, clip_norm=1.0, measure=None):
+    """Yield a `Step` after each of the steps start + 1, ..., steps, with the parameters already moved.
+
+    batches: an iterator of dicts of arrays, the model's arguments, that begins with the batch of step `start`.
+    lr: a function of the step, counted from 0. clip_norm: gradients longer than it are scaled down to it.
+    Raises NonFiniteError, before the parameters are touched.
+    """
+    for number, batch in zip(range(start, steps), batches):  # noqa: B905 (batches may be endless)
+        began = time.perf_counter()
+
+        def rngs(part, number=number):
+            return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number, part)))
+
+        sums, gradients = loss_and_gradients(model, batch, rngs, workers, measure)
+        norm = global_norm(gradients, workers)
+        if not math.isfinite(sums["loss"] + norm):
+            raise NonFiniteError(f"step {number + 1}: loss {sums['loss']}, gradient norm {norm}: "
+                                 + first_non_finite(model, batch, rngs, workers))
+        scale = clip_norm / norm if norm > clip_norm else 1.0
+        optimizer.step(gradients, lr(number), workers, scale=scale)
+        yield Step(number + 1, sums, lr(number), norm, int(batch["attention_mask"].sum()), time.perf_counter() - began)
+
+
+def first_non_finite(model, batch, rngs, workers):
+    """Compute the forward pass again and say which op was the first to give infinity or no number."""
+    def check(op, inputs, options, output):
+        if np.isnan(output).any() or np.isposinf(output).any():
+            shapes = ", ".join(str(np.shape(x)) for x in inputs)
+            raise NonFiniteError(f"the first op to give a value that is not finite is {op.name} on {shapes}")
+
+    with no_grad(), watching(check), np.errstate(all="ignore"):
+        try:
+            for number, part in parts_of(batch, workers):
+                model(**part, rng=rngs(number))
+        except NonFiniteError as error:
+            return str(error)
+    return "every op's output is finite, the backward pass is not"
+
+
+@contextlib.contextmanager
+def finishing_on_interrupt():
+    """Gives a function that says whether Ctrl-C was pressed (or the process asked to end) within this block.
+
+    So a step is never cut in two. A second Ctrl-C interrupts at once. Use it in the main thread.
+    """
+    pressed = []
+
+    def remember(number, frame):
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,70 @@
+"""AdamW, the norm of a gradient, and the learning rate over time."""
+import math
+
+import numpy as np
+
+BLOCK = 16384                       # elements: w, g, m and v of one block stay in the cache over all the lines below
+
+
+def blocks(size):
+    """Slices that cover 0..size, BLOCK at a time."""
+    return [slice(i, min(size, i + BLOCK)) for i in range(0, size, BLOCK)]
+
+
+def global_norm(gradients, workers):
+    """The Euclidean length of all the gradients together, as one vector."""
+    def squares(g):
+        g = g.reshape(-1)
+        return sum(float(np.dot(g[s], g[s])) for s in blocks(g.size))
+    return math.sqrt(sum(workers.map(squares, gradients)))
+
+
+class AdamW:
+    """Adam with decoupled weight decay (Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019, algorithm 2).
+
+    Matrices decay, biases and layer norms (all that has one axis) do not, as in Google's BERT.
+    """
+
+    def __init__(self, parameters, *, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01):
+        self.parameters, self.betas, self.eps, self.weight_decay = list(parameters), betas, eps, weight_decay
+        self.m = [np.zeros_like(p.data) for p in self.parameters]
+        self.v = [np.zeros_like(p.data) for p in self.parameters]
+        self.t = 0
+
+    def step(self, gradients, lr, workers, *, scale=1.0):
+        """Move the parameters, in place, against `scale` times the gradients."""
+        self.t += 1
+        beta1, beta2 = self.betas
+        correction1, correction2 = 1 - beta1**self.t, 1 - beta2**self.t
+
+        def update(job):
+            w, g, m, v, s, decay = job
+            w, g, m, v = w[s], g[s] * scale, m[s], v[s]
+            m *= beta1                              # m = β₁ m + (1 - β₁) g
+            m += (1 - beta1) * g
+            v *= beta2                              # v = β₂ v + (1 - β₂) g²
+            g *= g
+            g *= 1 - beta2
+            v += g
+            np.divide(v, correction2, out=g)        # w -= lr (m̂ / (√v̂ + ε) + λ w)
+            np.sqrt(g, out=g)
+            g += self.eps
+            np.divide(m, g, out=g)
+            g *= lr / correction1
+            w *= 1 - lr * decay
+            w -= g
+
+        jobs = []
+        for p, g, m, v in zip(self.parameters, gradients, self.m, self.v, strict=True):
+            flat = [x.reshape(-1) for x in (p.data, g, m, v)]
+            jobs += [(*flat, s, self.weight_decay if p.data.ndim > 1 else 0.0) for s in blocks(p.data.size)]
+        workers.map(lambda mine: [update(job) for job in mine], [jobs[i::workers.n] for i in range(workers.n)])
+
+
+def linear_schedule(steps, peak, warmup=0.1):
+    """lr(step) for step 0..steps-1: a straight climb to `peak` over a share `warmup` of the steps, then down to 0."""
+    rising = max(1, round(steps * warmup))
+
+    def lr(step):
+        return peak * min((step + 1) / rising, (steps - step) / max(1, steps - rising))
+    return lr
