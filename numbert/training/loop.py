@@ -17,7 +17,7 @@ import numpy as np
 
 from ..autograd import no_grad, watching
 from .optimizer import global_norm
-from .parallel import loss_and_gradients, parts_of
+from .parallel import label_counts, loss_and_gradients, parts_of
 
 
 class NonFiniteError(ArithmeticError):
@@ -26,9 +26,11 @@ class NonFiniteError(ArithmeticError):
 
 @dataclass(frozen=True)
 class Step:
-    """What one step did. `number` counts from 1; `sums` are the batch's losses and measures by name."""
+    """What one step did. `number` counts from 1; `sums` are the batch's losses and measures by name, `counts` its
+    labels by name."""
     number: int
     sums: dict
+    counts: dict
     lr: float
     gradient_norm: float
     tokens: int
@@ -55,7 +57,8 @@ def train(model, batches, *, optimizer, lr, steps, seed, workers, start=0, clip_
                                  + first_non_finite(model, batch, rngs, workers))
         scale = clip_norm / norm if norm > clip_norm else 1.0
         optimizer.step(gradients, lr(number), workers, scale=scale)
-        yield Step(number + 1, sums, lr(number), norm, int(batch["attention_mask"].sum()), time.perf_counter() - began)
+        yield Step(number + 1, sums, label_counts(batch), lr(number), norm, int(batch["attention_mask"].sum()),
+                   time.perf_counter() - began)
 
 
 def first_non_finite(model, batch, rngs, workers):

@@ -82,18 +82,16 @@ class Workers:
 def cut(batch, parts):
     """Split a batch, a dict of arrays (B, ...), into at most `parts` of about equal numbers of tokens.
 
-    The longest sequences first, each to the part that has least; columns that are padding in a whole part are left out.
+    The longest sequences first, each to the part that has least.
     """
-    mask = batch["attention_mask"]
-    lengths = mask.sum(1)
+    lengths = batch["attention_mask"].reshape(len(batch["attention_mask"]), -1).sum(1)
     bins, load = [[] for _ in range(parts)], np.zeros(parts)
     for b in np.argsort(-lengths, kind="stable"):
         lightest = int(load.argmin())
         bins[lightest].append(b)
         load[lightest] += lengths[b]
     for chosen in filter(None, bins):
-        width = 1 + int(np.flatnonzero(mask[chosen].any(0)).max(initial=0))
-        yield {name: x[chosen, :width] if x.shape[1:] == mask.shape[1:] else x[chosen] for name, x in batch.items()}
+        yield {name: x[chosen] for name, x in batch.items()}
 
 
 def parts_of(batch, workers):
@@ -104,7 +102,8 @@ def parts_of(batch, workers):
 
 def label_counts(batch):
     """How many labels a batch has of each kind: what its losses are divided by."""
-    return {name: int((x != IGNORE).sum()) for name, x in batch.items() if name.endswith(("label", "labels"))}
+    return {name: int((x != IGNORE).sum()) for name, x in batch.items()
+            if name.endswith(("label", "labels", "positions"))}
 
 
 def loss_and_gradients(model, batch, rngs, workers, measure=None):

@@ -1,0 +1,193 @@
+"""What BERT is used for (Devlin et al. 2019, figure 4): the same body, and on it one small head for each kind of task.
+
+    class of a text or a pair     BertForSequenceClassification      reads the first token
+    class of each token           BertForTokenClassification         reads every token
+    an answer's start and end     BertForQuestionAnswering           reads every token
+    the best of several endings   BertForMultipleChoice              reads the first token of each
+    masked words, next sentence   BertForMaskedLM, BertForNextSentencePrediction
+
+Every class takes input_ids, token_type_ids and attention_mask, integers (B, T), and gives an `Output` with `loss` (None
+without labels). A generator `rng` turns dropout on. `counts` divides a loss by a number of your own instead of by the
+number of labels, {"labels": 32}: see `numbert.training.parallel`.
+"""
+import numpy as np
+
+from .. import ops
+from ..layers import Linear
+from ..packing import integers
+from .bert import BertModel, BertPretrainedModel, MaskedLMHead
+from .pretrained import Output, total
+
+
+def head(config, classes, rng, dtype):
+    """The new part: D -> classes, drawn from N(0, initializer_range²)."""
+    return Linear(config.hidden_size, classes, rng=rng, std=config.initializer_range, dtype=dtype)
+
+
+def head_dropout(config, x, rng):
+    """Dropout before a classifier: `classifier_dropout`, or that of the body if it is None."""
+    rate = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
+    return ops.dropout(x, rate=rate, rng=rng)
+
+
+def first_tokens(bert, packed, rng):
+    """The pooled first token of each sequence (B, D); the last layer computes nothing else."""
+    return bert.pool(bert.encode(packed, rows=packed.first_rows(), rng=rng))
+
+
+class BertForMaskedLM(BertPretrainedModel):
+    """Which words were masked? As in pre-training, without the second task."""
+
+    def __init__(self, config, *, rng, dtype=np.float32):
+        self.config = config
+        self.bert = BertModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
+        self.mlm = MaskedLMHead(config, rng=rng, dtype=dtype)
+
+    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):
+        """labels (B, T), -100 where there is none. `logits` are (B, T, V), with labels (M, V) for the labelled ones."""
+        packed, words = self.bert.pack(input_ids, token_type_ids, attention_mask), self.bert.embeddings.word.weight
+        if labels is None:
+            logits = self.mlm(self.bert.encode(packed, rng=rng), words)
+            return Output(loss=None, losses={}, logits=packed.unpack(logits))
+        labels = packed.labels("labels", labels)
+        rows = np.flatnonzero(labels != ops.IGNORE)
+        logits = self.mlm(self.bert.encode(packed, rows=rows, rng=rng), words)
+        losses = {"mlm": ops.cross_entropy(logits, labels=labels[rows], count=(counts or {}).get("labels"))}
+        return Output(loss=total(losses), losses=losses, logits=logits)
+
+
+class BertForNextSentencePrediction(BertPretrainedModel):
+    """Does the second segment follow the first?"""
+
+    def __init__(self, config, *, rng, dtype=np.float32):
+        self.config = config
+        self.bert = BertModel(config, rng=rng, dtype=dtype)
+        self.nsp = head(config, 2, rng, dtype)
+
+    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, next_sentence_label=None, *, rng=None,
+                 counts=None):
+        """next_sentence_label (B,): 0 where the second segment follows, 1 where not. `logits` are (B, 2)."""
+        packed = self.bert.pack(input_ids, token_type_ids, attention_mask)
+        logits = self.nsp(first_tokens(self.bert, packed, rng))
+        losses = {}
+        if next_sentence_label is not None:
+            label = packed.sequence_labels("next_sentence_label", next_sentence_label)
+            losses["nsp"] = ops.cross_entropy(logits, labels=label, count=(counts or {}).get("next_sentence_label"))
+        return Output(loss=total(losses), losses=losses, logits=logits)
+
+
+class BertForSequenceClassification(BertPretrainedModel):
+    """One of C classes (or several, or a number) for a text or a pair of texts: sentiment, inference, similarity."""
+
+    def __init__(self, config, *, rng, dtype=np.float32):
+        self.config = config
+        self.bert = BertModel(config, rng=rng, dtype=dtype)
+        self.classifier = head(config, config.num_labels, rng, dtype)
+
+    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):
+        """labels: classes (B,), -100 for none; or numbers (B,), for regression; or (B, C) of 0 and 1: several classes.
+
+        Which it is says `problem_type`; if it is None, regression with one label, else classes if the labels are
+        integers, else several. `logits` are (B, C).
+        """
+        packed = self.bert.pack(input_ids, token_type_ids, attention_mask)
+        logits = self.classifier(head_dropout(self.config, first_tokens(self.bert, packed, rng), rng))
+        losses = {}
+        if labels is not None:
+            losses["classification"] = self._loss(packed, logits, np.asarray(labels), (counts or {}).get("labels"))
+        return Output(loss=total(losses), losses=losses, logits=logits)
+
+    def _loss(self, packed, logits, labels, count):
+        kind = self.config.problem_type or (
+            "regression" if self.config.num_labels == 1 else
+            "single_label_classification" if labels.dtype.kind in "iu" else "multi_label_classification")
+        if kind == "single_label_classification":
+            return ops.cross_entropy(logits, labels=packed.sequence_labels("labels", labels), count=count)
+        if labels.size != logits.data.size:
+            raise ValueError(f"labels for {kind} must be {logits.shape}, got {labels.shape}")
+        loss = ops.mean_squared_error if kind == "regression" else ops.binary_cross_entropy
+        return loss(logits, labels=labels.reshape(logits.shape), count=count)
+
+
+class BertForTokenClassification(BertPretrainedModel):
+    """One of C classes for each token: parts of speech, names."""
+
+    def __init__(self, config, *, rng, dtype=np.float32):
+        self.config = config
+        self.bert = BertModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
+        self.classifier = head(config, config.num_labels, rng, dtype)
+
+    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):
+        """labels (B, T): classes, -100 for the tokens that have none. `logits` are (B, T, C)."""
+        packed = self.bert.pack(input_ids, token_type_ids, attention_mask)
+        logits = self.classifier(head_dropout(self.config, self.bert.encode(packed, rng=rng), rng))
+        losses = {}
+        if labels is not None:
+            losses["tagging"] = ops.cross_entropy(logits, labels=packed.labels("labels", labels),
+                                                  count=(counts or {}).get("labels"))
+        return Output(loss=total(losses), losses=losses, logits=packed.unpack(logits))
+
+
+class BertForQuestionAnswering(BertPretrainedModel):
+    """Where does the answer start, and where does it end? Two vectors, each asked of every token (section 4.2)."""
+
+    def __init__(self, config, *, rng, dtype=np.float32):
+        self.config = config
+        self.bert = BertModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
+        self.qa_outputs = head(config, 2, rng, dtype)
+
+    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, start_positions=None, end_positions=None,
+                 *, rng=None, counts=None):
+        """start_positions and end_positions (B,): columns of input_ids, the end included; -100 for no answer given.
+
+        `start_logits` and `end_logits` are (B, T), -inf on padding, which so has no share in the softmax. The loss is
+        the mean of the two cross-entropies; `losses` holds their halves.
+        """
+        packed = self.bert.pack(input_ids, token_type_ids, attention_mask)
+        logits = packed.unpack(self.qa_outputs(self.bert.encode(packed, rng=rng)), fill=-np.inf)
+        output = Output(loss=None, losses={})
+        for i, (name, labels) in enumerate({"start": start_positions, "end": end_positions}.items()):
+            column = ops.column(logits, index=i)
+            setattr(output, f"{name}_logits", column)
+            if labels is not None:
+                labels = _on_text(packed, f"{name}_positions", labels)
+                count = (counts or {}).get(f"{name}_positions", (labels != ops.IGNORE).sum())
+                output.losses[name] = ops.cross_entropy(column, labels=labels, count=2 * max(1, int(count)))
+        output.loss = total(output.losses)
+        return output
+
+
+def _on_text(packed, name, labels):
+    """Labels (B,) that are columns of the text, or -100; raises ValueError for one that stands on padding."""
+    labels = packed.sequence_labels(name, labels)
+    real = np.zeros(packed.shape, bool)
+    real.reshape(-1)[packed.at] = True
+    for b in np.flatnonzero(labels != ops.IGNORE):
+        if not (0 <= labels[b] < packed.shape[1] and real[b, labels[b]]):
+            raise ValueError(f"{name}[{b}] = {labels[b]} is not a place in its text of {real[b].sum()} tokens")
+    return labels
+
+
+class BertForMultipleChoice(BertPretrainedModel):
+    """Which of C texts fits best? Each gets one score; a softmax over the scores decides."""
+
+    def __init__(self, config, *, rng, dtype=np.float32):
+        self.config = config
+        self.bert = BertModel(config, rng=rng, dtype=dtype)
+        self.classifier = head(config, 1, rng, dtype)
+
+    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):
+        """input_ids, token_type_ids and attention_mask are (B, C, T) here; labels (B,) say which; `logits` (B, C)."""
+        input_ids = integers("input_ids", input_ids)
+        if input_ids.ndim != 3:
+            raise ValueError(f"input_ids must be (B, C, T), got {input_ids.shape}")
+        choices = input_ids.shape[:2]
+        packed = self.bert.pack(*(None if x is None else np.asarray(x).reshape(-1, *np.shape(x)[2:])
+                                  for x in (input_ids, token_type_ids, attention_mask)))
+        scores = self.classifier(head_dropout(self.config, first_tokens(self.bert, packed, rng), rng))
+        logits = ops.reshape(scores, shape=choices)
+        losses = {}
+        if labels is not None:
+            losses["choice"] = ops.cross_entropy(logits, labels=integers("labels", labels, choices[:1]),
+                                                 count=(counts or {}).get("labels"))
+        return Output(loss=total(losses), losses=losses, logits=logits)
