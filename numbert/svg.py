@@ -68,3 +68,22 @@ def _range(values):
     low, high = min(values), max(values)
     margin = 0.03 * (high - low) or 0.5
     return low - margin, high + margin
+
+
+def heat_map(title, labels, matrix):
+    """The text of an SVG file: numbers in -1..1 as colours, blue to white to red, a row for each of `labels`."""
+    cell, left = 44, 12 + 7 * max(map(len, labels))
+    size = cell * len(labels)
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + size + 20}" height="{size + 60}" '
+             'font-family="sans-serif" font-size="12">', '<rect width="100%" height="100%" fill="white"/>',
+             f'<text x="10" y="24" font-size="15">{escape(title)}</text>']
+    for row, (label, values) in enumerate(zip(labels, matrix, strict=True)):
+        middle = 40 + cell * row + cell // 2 + 4
+        parts.append(f'<text x="{left - 8}" y="{middle}" text-anchor="end">{escape(label)}</text>')
+        for column, value in enumerate(values):
+            fade = round(255 * (1 - min(1, abs(value))))
+            colour = f"rgb(255,{fade},{fade})" if value > 0 else f"rgb({fade},{fade},255)"
+            x = left + cell * column
+            parts += [f'<rect x="{x}" y="{40 + cell * row}" width="{cell}" height="{cell}" fill="{colour}"/>',
+                      f'<text x="{x + cell / 2}" y="{middle}" text-anchor="middle">{value:.2f}</text>']
+    return "\n".join([*parts, "</svg>"]) + "\n"
