@@ -50,7 +50,8 @@ class BertPretrainedModel(PretrainedModel):
     """Configuration and Hugging Face's names, for all BERTs."""
     config_class = BertConfig
     base = "bert."
-    names = (("embeddings.word.",     "embeddings.word_embeddings."),
+    names = (("body.",                "bert."),
+             ("embeddings.word.",     "embeddings.word_embeddings."),
              ("embeddings.position.", "embeddings.position_embeddings."),
              ("embeddings.segment.",  "embeddings.token_type_embeddings."),
              ("embeddings.norm.",     "embeddings.LayerNorm."),
@@ -144,7 +145,7 @@ class BertForPreTraining(BertPretrainedModel):
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.bert = BertModel(config, rng=rng, dtype=dtype)
+        self.body = BertModel(config, rng=rng, dtype=dtype)
         self.mlm = MaskedLMHead(config, rng=rng, dtype=dtype)
         self.nsp = Linear(config.hidden_size, 2, rng=rng, std=config.initializer_range, dtype=dtype)
 
@@ -157,21 +158,21 @@ class BertForPreTraining(BertPretrainedModel):
         (M, V), for the M labelled tokens in reading order, because nobody looks at the others.
         `counts` divides each loss by a number of your own, {"labels": M, "next_sentence_label": B}: see `training`.
         """
-        packed, counts = self.bert.pack(input_ids, token_type_ids, attention_mask), counts or {}
-        first, words = packed.first_rows(), self.bert.embeddings.word.weight
+        packed, counts = self.body.pack(input_ids, token_type_ids, attention_mask), counts or {}
+        first, words = packed.first_rows(), self.body.embeddings.word.weight
         losses = {}
         if labels is None:
-            x = self.bert.encode(packed, rng=rng)
+            x = self.body.encode(packed, rng=rng)
             prediction_logits = packed.unpack(self.mlm(x, words))
         else:
             labels = packed.labels("labels", labels)
             masked = np.flatnonzero(labels != ops.IGNORE)
             rows = np.union1d(masked, first)
-            x = self.bert.encode(packed, rows=rows, rng=rng)
+            x = self.body.encode(packed, rows=rows, rng=rng)
             first = np.searchsorted(rows, first)
             prediction_logits = self.mlm(ops.take(x, ids=np.searchsorted(rows, masked)), words)
             losses["mlm"] = ops.cross_entropy(prediction_logits, labels=labels[masked], count=counts.get("labels"))
-        seq_relationship_logits = self.nsp(self.bert.pool(ops.take(x, ids=first)))
+        seq_relationship_logits = self.nsp(self.body.pool(ops.take(x, ids=first)))
         if next_sentence_label is not None:
             label = packed.sequence_labels("next_sentence_label", next_sentence_label)
             losses["nsp"] = ops.cross_entropy(seq_relationship_logits, labels=label,

@@ -60,7 +60,7 @@ class BertConfig:
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(f"hidden_size = {self.hidden_size} must be divisible by num_attention_heads = "
                              f"{self.num_attention_heads}: every head gets the same width")
-        if self.hidden_act not in ACTIVATIONS:
+        if self.hidden_act not in tuple(ACTIVATIONS):               # a tuple: a file may name what cannot be hashed
             raise ValueError(f"hidden_act must be one of {', '.join(ACTIVATIONS)}; got {self.hidden_act!r}")
         if self.problem_type not in (None, "regression", "single_label_classification", "multi_label_classification"):
             raise ValueError("problem_type must be regression, single_label_classification or "
@@ -68,7 +68,7 @@ class BertConfig:
         if not isinstance(self.tie_word_embeddings, bool):
             raise ValueError(f"tie_word_embeddings must be true or false, got {self.tie_word_embeddings!r}")
         if self.id2label is not None:
-            if not isinstance(self.id2label, dict):
+            if not isinstance(self.id2label, dict) or not all(isinstance(n, str | int) for n in self.id2label.values()):
                 raise ValueError(f"id2label must map numbers to names, got {self.id2label!r}")
             if len(self.id2label) != self.num_labels:
                 raise ValueError(f"num_labels = {self.num_labels}, but id2label names {len(self.id2label)} labels")
@@ -100,6 +100,8 @@ class BertConfig:
                 raise ValueError(f"{name} = {settings[name]!r} is not implemented, only {only!r}")
         known = {f.name for f in dataclasses.fields(cls)} - {"extra"}
         settings["id2label"], settings["num_labels"] = _labels(settings)
+        if changes.get("num_labels", settings["num_labels"]) != settings["num_labels"]:
+            settings["id2label"] = None
         fields = {name: value for name, value in settings.items() if name in known}
         extra = {name: value for name, value in settings.items() if name not in known | {"label2id"}}
         return cls(**{**fields, "extra": extra, **changes})

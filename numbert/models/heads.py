@@ -30,9 +30,9 @@ def head_dropout(config, x, rng):
     return ops.dropout(x, rate=rate, rng=rng)
 
 
-def first_tokens(bert, packed, rng):
+def first_tokens(body, packed, rng):
     """The pooled first token of each sequence (B, D); the last layer computes nothing else."""
-    return bert.pool(bert.encode(packed, rows=packed.first_rows(), rng=rng))
+    return body.pool(body.encode(packed, rows=packed.first_rows(), rng=rng))
 
 
 class BertForMaskedLM(BertPretrainedModel):
@@ -40,18 +40,18 @@ class BertForMaskedLM(BertPretrainedModel):
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.bert = BertModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
+        self.body = BertModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.mlm = MaskedLMHead(config, rng=rng, dtype=dtype)
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):
         """labels (B, T), -100 where there is none. `logits` are (B, T, V), with labels (M, V) for the labelled ones."""
-        packed, words = self.bert.pack(input_ids, token_type_ids, attention_mask), self.bert.embeddings.word.weight
+        packed, words = self.body.pack(input_ids, token_type_ids, attention_mask), self.body.embeddings.word.weight
         if labels is None:
-            logits = self.mlm(self.bert.encode(packed, rng=rng), words)
+            logits = self.mlm(self.body.encode(packed, rng=rng), words)
             return Output(loss=None, losses={}, logits=packed.unpack(logits))
         labels = packed.labels("labels", labels)
         rows = np.flatnonzero(labels != ops.IGNORE)
-        logits = self.mlm(self.bert.encode(packed, rows=rows, rng=rng), words)
+        logits = self.mlm(self.body.encode(packed, rows=rows, rng=rng), words)
         losses = {"mlm": ops.cross_entropy(logits, labels=labels[rows], count=(counts or {}).get("labels"))}
         return Output(loss=total(losses), losses=losses, logits=logits)
 
@@ -61,14 +61,14 @@ class BertForNextSentencePrediction(BertPretrainedModel):
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.bert = BertModel(config, rng=rng, dtype=dtype)
+        self.body = BertModel(config, rng=rng, dtype=dtype)
         self.nsp = head(config, 2, rng, dtype)
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, next_sentence_label=None, *, rng=None,
                  counts=None):
         """next_sentence_label (B,): 0 where the second segment follows, 1 where not. `logits` are (B, 2)."""
-        packed = self.bert.pack(input_ids, token_type_ids, attention_mask)
-        logits = self.nsp(first_tokens(self.bert, packed, rng))
+        packed = self.body.pack(input_ids, token_type_ids, attention_mask)
+        logits = self.nsp(first_tokens(self.body, packed, rng))
         losses = {}
         if next_sentence_label is not None:
             label = packed.sequence_labels("next_sentence_label", next_sentence_label)
@@ -77,12 +77,16 @@ class BertForNextSentencePrediction(BertPretrainedModel):
 
 
 class BertForSequenceClassification(BertPretrainedModel):
-    """One of C classes (or several, or a number) for a text or a pair of texts: sentiment, inference, similarity."""
+    """One of C classes (or several, or a number) for a text or a pair of texts: sentiment, inference, similarity.
+
+    `class_weights` (C,), None by default: how much an example of each class counts in the loss.
+    """
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.bert = BertModel(config, rng=rng, dtype=dtype)
+        self.body = BertModel(config, rng=rng, dtype=dtype)
         self.classifier = head(config, config.num_labels, rng, dtype)
+        self.class_weights = None
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):
         """labels: classes (B,), -100 for none; or numbers (B,), for regression; or (B, C) of 0 and 1: several classes.
@@ -90,8 +94,8 @@ class BertForSequenceClassification(BertPretrainedModel):
         Which it is says `problem_type`; if it is None, regression with one label, else classes if the labels are
         integers, else several. `logits` are (B, C).
         """
-        packed = self.bert.pack(input_ids, token_type_ids, attention_mask)
-        logits = self.classifier(head_dropout(self.config, first_tokens(self.bert, packed, rng), rng))
+        packed = self.body.pack(input_ids, token_type_ids, attention_mask)
+        logits = self.classifier(head_dropout(self.config, first_tokens(self.body, packed, rng), rng))
         losses = {}
         if labels is not None:
             losses["classification"] = self._loss(packed, logits, np.asarray(labels), (counts or {}).get("labels"))
@@ -102,29 +106,33 @@ class BertForSequenceClassification(BertPretrainedModel):
             "regression" if self.config.num_labels == 1 else
             "single_label_classification" if labels.dtype.kind in "iu" else "multi_label_classification")
         if kind == "single_label_classification":
-            return ops.cross_entropy(logits, labels=packed.sequence_labels("labels", labels), count=count)
-        if labels.size != logits.data.size:
+            return ops.cross_entropy(logits, labels=packed.sequence_labels("labels", labels), count=count,
+                                     weights=self.class_weights)
+        if labels.shape not in (logits.shape, logits.shape[:1] if logits.shape[1] == 1 else None):
             raise ValueError(f"labels for {kind} must be {logits.shape}, got {labels.shape}")
+        if kind == "multi_label_classification" and (outside := (labels < 0) | (labels > 1)).any():
+            raise ValueError(f"labels for {kind} must be in 0..1, got {labels[outside][0]}")
         loss = ops.mean_squared_error if kind == "regression" else ops.binary_cross_entropy
         return loss(logits, labels=labels.reshape(logits.shape), count=count)
 
 
 class BertForTokenClassification(BertPretrainedModel):
-    """One of C classes for each token: parts of speech, names."""
+    """One of C classes for each token: parts of speech, names. `class_weights` as in sequence classification."""
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.bert = BertModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
+        self.body = BertModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.classifier = head(config, config.num_labels, rng, dtype)
+        self.class_weights = None
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):
         """labels (B, T): classes, -100 for the tokens that have none. `logits` are (B, T, C)."""
-        packed = self.bert.pack(input_ids, token_type_ids, attention_mask)
-        logits = self.classifier(head_dropout(self.config, self.bert.encode(packed, rng=rng), rng))
+        packed = self.body.pack(input_ids, token_type_ids, attention_mask)
+        logits = self.classifier(head_dropout(self.config, self.body.encode(packed, rng=rng), rng))
         losses = {}
         if labels is not None:
             losses["tagging"] = ops.cross_entropy(logits, labels=packed.labels("labels", labels),
-                                                  count=(counts or {}).get("labels"))
+                                                  count=(counts or {}).get("labels"), weights=self.class_weights)
         return Output(loss=total(losses), losses=losses, logits=packed.unpack(logits))
 
 
@@ -133,7 +141,7 @@ class BertForQuestionAnswering(BertPretrainedModel):
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.bert = BertModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
+        self.body = BertModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.qa_outputs = head(config, 2, rng, dtype)
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, start_positions=None, end_positions=None,
@@ -143,8 +151,8 @@ class BertForQuestionAnswering(BertPretrainedModel):
         `start_logits` and `end_logits` are (B, T), -inf on padding, which so has no share in the softmax. The loss is
         the mean of the two cross-entropies; `losses` holds their halves.
         """
-        packed = self.bert.pack(input_ids, token_type_ids, attention_mask)
-        logits = packed.unpack(self.qa_outputs(self.bert.encode(packed, rng=rng)), fill=-np.inf)
+        packed = self.body.pack(input_ids, token_type_ids, attention_mask)
+        logits = packed.unpack(self.qa_outputs(self.body.encode(packed, rng=rng)), fill=-np.inf)
         output = Output(loss=None, losses={})
         for i, (name, labels) in enumerate({"start": start_positions, "end": end_positions}.items()):
             column = ops.column(logits, index=i)
@@ -173,7 +181,7 @@ class BertForMultipleChoice(BertPretrainedModel):
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.bert = BertModel(config, rng=rng, dtype=dtype)
+        self.body = BertModel(config, rng=rng, dtype=dtype)
         self.classifier = head(config, 1, rng, dtype)
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):
@@ -181,13 +189,16 @@ class BertForMultipleChoice(BertPretrainedModel):
         input_ids = integers("input_ids", input_ids)
         if input_ids.ndim != 3:
             raise ValueError(f"input_ids must be (B, C, T), got {input_ids.shape}")
-        choices = input_ids.shape[:2]
-        packed = self.bert.pack(*(None if x is None else np.asarray(x).reshape(-1, *np.shape(x)[2:])
+        for name, x in (("token_type_ids", token_type_ids), ("attention_mask", attention_mask)):
+            if x is not None and np.shape(x) != input_ids.shape:
+                raise ValueError(f"{name} must be (B, C, T) = {input_ids.shape}, got {np.shape(x)}")
+        B, C, T = input_ids.shape
+        packed = self.body.pack(*(None if x is None else np.reshape(x, (B * C, T))
                                   for x in (input_ids, token_type_ids, attention_mask)))
-        scores = self.classifier(head_dropout(self.config, first_tokens(self.bert, packed, rng), rng))
-        logits = ops.reshape(scores, shape=choices)
+        scores = self.classifier(head_dropout(self.config, first_tokens(self.body, packed, rng), rng))
+        logits = ops.reshape(scores, shape=(B, C))
         losses = {}
         if labels is not None:
-            losses["choice"] = ops.cross_entropy(logits, labels=integers("labels", labels, choices[:1]),
+            losses["choice"] = ops.cross_entropy(logits, labels=integers("labels", labels, (B,)),
                                                  count=(counts or {}).get("labels"))
         return Output(loss=total(losses), losses=losses, logits=logits)

@@ -137,6 +137,7 @@ class PretrainedModel(Module):
         safetensors.write(folder / "model.safetensors", self._exported(), {"format": "pt"})
         settings = self.config.to_dict() | {"architectures": [type(self).__name__],
                                             "torch_dtype": str(self.parameters()[0].dtype)}
+        settings.pop("dtype", None)                 # what newer files call torch_dtype: that of the file that was read
         files.write_text(folder / "config.json", json.dumps(settings, indent=2, sort_keys=True) + "\n")
 
     def _exported(self):

@@ -1,0 +1,50 @@
+"""How many floating-point operations a BERT takes: a prediction from its configuration and the lengths of the texts.
+
+Only products of matrices count, since they are nearly all there is. Multiplying (n, m) by (m, k) takes 2nmk operations:
+n·k sums of m products. So a linear layer D -> F takes 2·N·D·F for N rows, and attention, whose two products are
+(T, K)(K, T) and (T, T)(T, K) in each of H heads, 4·D·T² for a sequence of T tokens. That is the whole of the theory:
+all is linear in the number of tokens but attention, which is quadratic in the length of a sequence; it overtakes the
+linear layers of a Transformer layer, 24·T·D² where F = 4 D, at T = 6 D.
+
+Every function gives a `Counter` of operations by part for one forward pass, to be added up with +. The parts are
+"linear" (all within the layers, poolers and transforms), "attention", and "decoder" (the scores of all V words).
+"""
+from collections import Counter
+
+import numpy as np
+
+TRAINING = 3        # times the forward pass: each product has two derivatives, each again a product of that size
+
+
+def encoder(config, lengths, asked=None):
+    """The layers, for sequences of `lengths` (B,) tokens. `asked` (B,): of how many tokens of each the last layer's
+    output is wanted; all by default."""
+    D, F, L = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    keys = np.asarray(lengths)
+    total = Counter()
+    for layer in range(L):
+        queries = keys if asked is None or layer < L - 1 else np.asarray(asked)
+        total["linear"] += int(2 * (2 * D * D) * keys.sum()                         # key, value
+                               + (2 * (2 * D * D) + 2 * (2 * D * F)) * queries.sum())   # query, output, feed-forward
+        total["attention"] += int(4 * D * (queries * keys).sum())
+    return total
+
+
+def masked_lm_head(config, rows):
+    """The transform and the scores of all words, for so many rows."""
+    D = config.hidden_size
+    return Counter(linear=2 * rows * D * D, decoder=2 * rows * D * config.vocab_size)
+
+
+def classifier(config, rows, classes, pooled=False):
+    """D -> classes for so many rows, after the pooler if `pooled`."""
+    D = config.hidden_size
+    return Counter(linear=2 * rows * D * (classes + D * pooled))
+
+
+def pretraining(config, lengths, masked):
+    """BertForPreTraining with labels, as this package computes it: of the last layer only the masked tokens, `masked`
+    (B,) in each sequence, and the first ones (which are not masked), and word scores for the masked ones."""
+    masked = np.asarray(masked)
+    return (encoder(config, lengths, masked + 1) + masked_lm_head(config, int(masked.sum()))
+            + classifier(config, len(masked), 2, pooled=True))
