@@ -48,6 +48,7 @@ class Tensor:
     def __init__(self, data, node=None):
         self.data, self.node = np.asarray(data), node
 
+    __array_ufunc__ = None                      # array + tensor is a TypeError: it would lose the history silently
     shape = property(lambda self: self.data.shape)
     dtype = property(lambda self: self.data.dtype)
 
@@ -85,8 +86,17 @@ class Parameter(Tensor):
     __slots__ = ("grad",)
 
     def __init__(self, data):
-        super().__init__(data, _Leaf(self))
+        super().__init__(np.asarray(data, order="C"), _Leaf(self))      # in one piece, so that it can be moved in place
         self.grad = None
+
+    @property
+    def requires_grad(self):
+        """False: frozen. Nothing that is computed from it alone is recorded, and its gradient is zeros."""
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value):
+        self.node = (self.node or _Leaf(self)) if value else None
 
 
 class op:
@@ -225,7 +235,9 @@ def _walk(output, wanted, upstream):
                     total[parent] = accumulate(total.get(parent), gradient)
             node.saved = _RELEASED
     found = [total.get(node) for node in wanted]
-    return [g.dense() if isinstance(g, Rows) else g for g in found]
+    found = [g.dense() if isinstance(g, Rows) else g for g in found]
+    return [g.copy() if g is not None and node in wanted[:i] else g
+            for i, (node, g) in enumerate(zip(wanted, found, strict=True))]
 
 
 _RELEASED = "released"

@@ -27,6 +27,10 @@ class Module:
         """The parameters, in the order of `named_parameters`."""
         return list(self.named_parameters().values())
 
+    def trainable_parameters(self):
+        """Those of them that are not frozen."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
 
 def normal(rng, shape, std, dtype):
     """A parameter drawn from N(0, std²). The draws are the same for every dtype."""

@@ -30,7 +30,7 @@ _TANH_OF_CDF = [1.8139308553323504e-09, -1.3378335466835597e-07, 3.9740731907341
 def normal_cdf(x):
     """Φ(x), the standard normal distribution function, in the dtype of x.
 
-    float64: to within 3e-16. Otherwise in float32, to within 4e-7, where a fifth of the time is what counts.
+    float64: to within 4e-16. Otherwise in float32, to within 2e-7, where a fifth of the time is what counts.
     """
     if x.dtype == np.float64:
         z = np.abs(x) / math.sqrt(2)

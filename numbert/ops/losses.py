@@ -11,32 +11,39 @@ IGNORE = -100                       # the label of a row that has none, as in Py
 
 
 @op
-def cross_entropy(logits, *, labels, count=None):
+def cross_entropy(logits, *, labels, count=None, weights=None):
     """Σ -ln softmax(logits)[label] / count, for logits (N, C) and integer labels (N,); rows labelled -100 do not count.
 
-    0 if no row has a label. Raises ValueError for a label outside 0..C-1.
+    weights (C,): the term of a row is multiplied by weights[label], and the sum still divided by `count`.
+    0 if no row has a label. Raises ValueError for a label outside 0..C-1, and for weights that are not (C,).
     """
+    if labels.shape != logits.shape[:1]:
+        raise ValueError(f"labels must be (N,) = {logits.shape[:1]}, got {labels.shape}")
     rows = np.flatnonzero(labels != IGNORE)
     labels, classes = labels[rows], logits.shape[-1]
     if len(rows) and not (0 <= labels.min() and labels.max() < classes):
         wrong = labels[(labels < 0) | (labels >= classes)][0]
         raise ValueError(f"labels must be 0..{classes - 1}, or {IGNORE} for none; got {wrong}")
-    count = max(1, len(rows) if count is None else count)
+    if weights is not None and np.shape(weights) != (classes,):
+        raise ValueError(f"weights must be (C,) = {(classes,)}, got {np.shape(weights)}")
+    count = float(max(1, len(rows) if count is None else count))    # a NumPy number would make float64 of float32
+    weight = 1.0 if weights is None else np.asarray(weights, logits.dtype)[labels]
     x = logits if len(rows) == len(logits) else logits[rows]
     probs = x - x.max(-1, keepdims=True)
     chosen = probs[np.arange(len(rows)), labels]
     np.exp(probs, out=probs)
     total = probs.sum(-1, keepdims=True)
-    loss = (np.log(total[:, 0]) - chosen).sum() / count
+    loss = (weight * (np.log(total[:, 0]) - chosen)).sum() / count
     probs /= total
-    return loss.astype(logits.dtype), (probs, rows, labels, count, logits.shape)
+    return loss.astype(logits.dtype), (probs, rows, labels, weight, count, logits.shape)
 
 
 @cross_entropy.vjp
 def cross_entropy_backward(dy, saved):
-    probs, rows, labels, count, shape = saved
-    dlogits = probs * (dy / count)
-    dlogits[np.arange(len(rows)), labels] -= dy / count
+    probs, rows, labels, weight, count, shape = saved
+    scale = weight * (dy / count)                   # a number, or one for each row
+    dlogits = probs * scale[..., None]
+    dlogits[np.arange(len(rows)), labels] -= scale
     if len(rows) == shape[0]:
         return (dlogits,)
     everywhere = np.zeros(shape, dlogits.dtype)
@@ -47,7 +54,8 @@ def cross_entropy_backward(dy, saved):
 @op
 def mean_squared_error(x, *, labels, count=None):
     """Σ (x - labels)² / count over all elements; by default the mean."""
-    count = max(1, x.size if count is None else count)
+    _check_shape(labels, x)
+    count = float(max(1, x.size if count is None else count))
     difference = x - labels.astype(x.dtype)
     return np.asarray((difference * difference).sum() / count, x.dtype), (difference, count)
 
@@ -64,7 +72,8 @@ def binary_cross_entropy(logits, *, labels, count=None):
 
     Computed as max(x, 0) - x y + ln(1 + exp(-|x|)), which no x overflows.
     """
-    count, labels = max(1, logits.size if count is None else count), labels.astype(logits.dtype)
+    _check_shape(labels, logits)
+    count, labels = float(max(1, logits.size if count is None else count)), labels.astype(logits.dtype)
     loss = np.maximum(logits, 0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))
     return np.asarray(loss.sum() / count, logits.dtype), (logits, labels, count)
 
@@ -74,3 +83,8 @@ def binary_cross_entropy_backward(dy, saved):
     logits, labels, count = saved
     sigmoid = 0.5 * (1 + np.tanh(0.5 * logits))
     return ((sigmoid - labels) * (dy / count),)
+
+
+def _check_shape(labels, x):
+    if labels.shape != x.shape:
+        raise ValueError(f"labels must have the shape {x.shape}, got {labels.shape}")

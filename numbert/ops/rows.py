@@ -8,7 +8,12 @@ from ..autograd import Rows, op
 
 @op
 def take(table, *, ids):
-    """Rows of a table (V, ...), by integers `ids` (N,): an embedding, or a selection of tokens. Gives (N, ...)."""
+    """Rows of a table (V, ...), by integers `ids` (N,): an embedding, or a selection of tokens. Gives (N, ...).
+
+    Raises ValueError for ids outside 0..V-1.
+    """
+    if len(ids) and not (0 <= ids.min() and ids.max() < len(table)):
+        raise ValueError(f"ids must be 0..{len(table) - 1}, got {ids[(ids < 0) | (ids >= len(table))][0]}")
     return table[ids], (ids, table.shape)
 
 

@@ -6,10 +6,8 @@ moment: a run that is killed finds either the old state or the new one, and neve
 """
 import json
 
-import numpy as np
-
 from ..hub import safetensors
-from ..hub.errors import CheckpointError
+from ..hub.errors import CheckpointError, parse_json
 
 
 def save_checkpoint(path, model, optimizer, step, settings):
@@ -23,31 +21,43 @@ def save_checkpoint(path, model, optimizer, step, settings):
 
 def read_settings(path):
     """(step, settings) of a checkpoint. Raises CheckpointError if the file is not one of ours."""
-    _, metadata = safetensors.read(path)
-    try:
-        return int(metadata["step"]), json.loads(metadata["settings"])
-    except (KeyError, ValueError):
-        raise CheckpointError(path, "not a checkpoint of a training run") from None
+    _, step, _, settings = _read(path)
+    return step, settings
 
 
 def load_checkpoint(path, model, optimizer, settings):
     """Put the state at `path` into `model` and `optimizer`; the number of steps done.
 
-    Raises ValueError, listing the differences, if the run was started with other settings.
+    Raises ValueError, listing the differences, if the run was started with other settings, and CheckpointError if the
+    file is damaged or does not fit; then nothing was changed.
     """
-    arrays, metadata = safetensors.read(path)
-    step, saved = read_settings(path)
+    arrays, step, t, saved = _read(path)
     if differences := compare(saved, settings):
         raise ValueError(f"{path} belongs to another run: " + "; ".join(differences))
-    names = model.named_parameters()
-    wanted = {f"{kind}.{name}" for name in names for kind in ("weight", "m", "v")}
-    if wanted != set(arrays):
-        raise CheckpointError(path, f"tensors that only one side has: {', '.join(sorted(wanted ^ set(arrays))[:5])}")
-    for (name, parameter), m, v in zip(names.items(), optimizer.m, optimizer.v, strict=True):
-        for kind, array in (("weight", parameter.data), ("m", m), ("v", v)):
-            np.copyto(array, arrays[f"{kind}.{name}"], casting="no")
-    optimizer.t = int(metadata["t"])
+    state = {f"{kind}.{name}": array
+             for name, parameter, m, v in zip(model.named_parameters(), model.parameters(), optimizer.m, optimizer.v,
+                                              strict=True)
+             for kind, array in (("weight", parameter.data), ("m", m), ("v", v))}
+    if state.keys() != arrays.keys():
+        raise CheckpointError(path, "tensors that only one side has: "
+                              + ", ".join(sorted(state.keys() ^ arrays.keys())[:5]))
+    for name, array in state.items():
+        found = arrays[name]
+        if (found.dtype, found.shape) != (array.dtype, array.shape):
+            raise CheckpointError(path, f"is {found.dtype} {found.shape}, must be {array.dtype} {array.shape}", name)
+    for name, array in state.items():
+        array[...] = arrays[name]
+    optimizer.t = t
     return step
+
+
+def _read(path):
+    """(arrays, step, t, settings)"""
+    arrays, metadata = safetensors.read(path)
+    try:
+        return arrays, int(metadata["step"]), int(metadata["t"]), parse_json(path, metadata["settings"].encode())
+    except (KeyError, ValueError):
+        raise CheckpointError(path, "not a checkpoint of a training run") from None
 
 
 def compare(saved, wanted):

@@ -64,7 +64,8 @@ def train(model, batches, *, optimizer, lr, steps, seed, workers, start=0, clip_
 def first_non_finite(model, batch, rngs, workers):
     """Compute the forward pass again and say which op was the first to give infinity or no number."""
     def check(op, inputs, options, output):
-        if np.isnan(output).any() or np.isposinf(output).any():
+        expected = np.isneginf(output) & (op.name in ("pad", "column"))         # the logits of padding
+        if not (np.isfinite(output) | expected).all():
             shapes = ", ".join(str(np.shape(x)) for x in inputs)
             raise NonFiniteError(f"the first op to give a value that is not finite is {op.name} on {shapes}")
 

@@ -22,11 +22,13 @@ def global_norm(gradients, workers):
 class AdamW:
     """Adam with decoupled weight decay (Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019, algorithm 2).
 
-    Matrices decay, biases and layer norms (all that has one axis) do not, as in Google's BERT.
+    Matrices decay, biases and layer norms (all that has one axis) do not, as in Google's BERT. `factors`, one for each
+    parameter, multiply its learning rate.
     """
 
-    def __init__(self, parameters, *, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01):
+    def __init__(self, parameters, *, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01, factors=None):
         self.parameters, self.betas, self.eps, self.weight_decay = list(parameters), betas, eps, weight_decay
+        self.factors = [1.0] * len(self.parameters) if factors is None else list(factors)
         self.m = [np.zeros_like(p.data) for p in self.parameters]
         self.v = [np.zeros_like(p.data) for p in self.parameters]
         self.t = 0
@@ -38,7 +40,7 @@ class AdamW:
         correction1, correction2 = 1 - beta1**self.t, 1 - beta2**self.t
 
         def update(job):
-            w, g, m, v, s, decay = job
+            w, g, m, v, s, lr, decay = job
             w, g, m, v = w[s], g[s] * scale, m[s], v[s]
             m *= beta1                              # m = β₁ m + (1 - β₁) g
             m += (1 - beta1) * g
@@ -55,9 +57,10 @@ class AdamW:
             w -= g
 
         jobs = []
-        for p, g, m, v in zip(self.parameters, gradients, self.m, self.v, strict=True):
+        for p, g, m, v, factor in zip(self.parameters, gradients, self.m, self.v, self.factors, strict=True):
             flat = [x.reshape(-1) for x in (p.data, g, m, v)]
-            jobs += [(*flat, s, self.weight_decay if p.data.ndim > 1 else 0.0) for s in blocks(p.data.size)]
+            decay = self.weight_decay if p.data.ndim > 1 else 0.0
+            jobs += [(*flat, s, lr * factor, decay) for s in blocks(p.data.size)]
         workers.map(lambda mine: [update(job) for job in mine], [jobs[i::workers.n] for i in range(workers.n)])
 
 

@@ -101,18 +101,18 @@ def parts_of(batch, workers):
 
 
 def label_counts(batch):
-    """How many labels a batch has of each kind: what its losses are divided by."""
-    return {name: int((x != IGNORE).sum()) for name, x in batch.items()
+    """How many labels a batch has of each kind: what its losses are divided by. Only classes can be -100 for none."""
+    return {name: int((x != IGNORE).sum()) if x.dtype.kind in "iu" else x.size for name, x in batch.items()
             if name.endswith(("label", "labels", "positions"))}
 
 
 def loss_and_gradients(model, batch, rngs, workers, measure=None):
-    """The losses of a batch by name, and the gradients in the order of model.parameters(), computed in parts.
+    """The losses of a batch by name, and the gradients of model.trainable_parameters(), computed in parts.
 
     `rngs(part)` gives each part its own generator for dropout (or None). The same cut gives the same bits. Losses are
     those in the model's `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up.
     """
-    jobs, counts, parameters = parts_of(batch, workers), label_counts(batch), model.parameters()
+    jobs, counts, parameters = parts_of(batch, workers), label_counts(batch), model.trainable_parameters()
 
     def work(mine):                                     # one worker, its parts one after another
         sums, total = {}, [None] * len(parameters)

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from ..files import replacing
+from ..files import read_text, replacing
 
 
 class RunFolder:
@@ -29,8 +29,12 @@ class RunFolder:
         """The lines of metrics.jsonl; one that was cut short, as by a kill, is left out."""
         if not self.metrics.exists():
             return []
-        lines = self.metrics.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1]]
+        lines = read_text(self.metrics).split("\n")[:-1]
+        try:
+            return [json.loads(line) for line in lines]
+        except json.JSONDecodeError as error:
+            number = 1 + lines.index(error.doc)
+            raise ValueError(f"{self.metrics}: line {number} is not JSON: {error}") from None
 
     def rewind(self, step):
         """Forget the metrics after `step`: they will be measured again."""

@@ -1,0 +1,139 @@
+"""The batches of pre-training: text -> examples -> batches with blanks, fresh in every epoch, the same for one seed.
+
+Google writes a data set with ten fixed maskings to disk.  Here each epoch draws new pairs and each batch new blanks
+(as RoBERTa does, Liu et al. 2019, section 4.1), and nothing is stored: a batch is a pure function of the seed, the
+epoch and its number in the epoch.  So training that stops can go on exactly where it was, and all it must remember is
+the number of the step.
+"""
+import itertools
+
+import numpy as np
+
+from numbert.tasks.masking import continues_table, mask_tokens, ordinary_table
+from numbert.tasks.sentence_pairs import OBJECTIVES, TokenizedText, draw_examples
+from numbert.text.corpus import split_sentences
+
+
+class PretrainingData:
+    """Batches for masked language modelling, alone or with a task about pairs of segments.
+
+    documents    lists of paragraphs (`numbert.text.corpus`); paragraphs are cut into sentences here
+    tokenizer    encodes sentences and knows its special tokens
+    objective    "mlm"        [CLS] A [SEP]
+                 "mlm+nsp"    [CLS] A [SEP] B [SEP], B continues A (0) or comes from another document (1)
+                 "mlm+sop"    [CLS] A [SEP] B [SEP], two neighbours in order (0) or swapped (1)
+    max_length   T of the longest example, special tokens included
+    whole_words  choose the pieces of a word together
+
+    A batch is a dict of int64 arrays: input_ids, token_type_ids, attention_mask and labels (B, T), labels -100 where
+    nothing is to be guessed, T the longest example of the batch; and next_sentence_label (B,) unless the objective is
+    "mlm".
+
+    Every epoch has `batches_per_epoch` full batches. A pass over the text gives a few examples more or fewer each time
+    it is drawn: those over the last full batch are dropped, and where some are missing a few are used twice (with
+    other blanks), so that the number of a step tells its epoch. Which examples are dropped changes from epoch to epoch.
+
+    Raises TypeError if a document is a string; ValueError for settings that do not fit, for "mlm+nsp" with fewer than
+    two documents, and for a text that makes no example, or (when it is to be trained on) less than one batch of them.
+    """
+
+    def __init__(self, documents, tokenizer, *, objective="mlm+nsp", max_length=128, batch_size=32, mask_rate=0.15,
+                 whole_words=False, seed=0):
+        if objective not in OBJECTIVES:
+            raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
+        if max_length < 5:
+            raise ValueError(f"max_length must be at least 5 (three special tokens, A and B), got {max_length}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if not 0 < mask_rate <= 1:
+            raise ValueError(f"mask_rate must be in (0, 1], got {mask_rate}")
+        if seed < 0:
+            raise ValueError(f"seed must not be negative, got {seed}")
+        self.objective, self.max_length, self.batch_size, self.seed = objective, max_length, batch_size, seed
+        self.mask_rate = mask_rate
+        self.cls_id, self.sep_id, self.pad_id = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id
+        self.mask_id = tokenizer.mask_token_id
+        self.ordinary = ordinary_table(tokenizer)
+        self.continues = continues_table(tokenizer) if whole_words else None
+
+        self.text = TokenizedText(_encoded(documents, tokenizer))
+        count = len(self.text.documents) - 1
+        if objective == "mlm+nsp" and count < 2:
+            raise ValueError(f"mlm+nsp takes random segments from another document: at least 2 are needed, got {count}")
+        self.examples_per_pass = len(self._draw(self._rng(0)))
+        if not self.examples_per_pass:
+            raise ValueError(f"{count} documents with {len(self.text.tokens)} tokens make no example of {objective}"
+                             + ("" if objective == "mlm" else ": each needs two sentences of one document"))
+
+    @property
+    def batches_per_epoch(self):
+        """The number of batches of an epoch, the same in every epoch."""
+        if self.examples_per_pass < self.batch_size:
+            raise ValueError(f"the text makes {self.examples_per_pass} examples of up to {self.max_length} tokens, "
+                             f"fewer than one batch of {self.batch_size}")
+        return self.examples_per_pass // self.batch_size
+
+    def batches(self, start_step=0):
+        """The batches of all epochs, endlessly, from step `start_step` on (steps count from 0)."""
+        first, batch = divmod(start_step, self.batches_per_epoch)
+        yield from self.epoch(first, batch)
+        for number in itertools.count(first + 1):
+            yield from self.epoch(number)
+
+    def epoch(self, number, first_batch=0):
+        """The batches of epoch `number` (0, 1, ...), shuffled; the same whenever they are asked for."""
+        rng = self._rng(number)
+        examples = self._draw(rng)
+        used = np.resize(rng.permutation(len(examples)), (self.batches_per_epoch, self.batch_size))
+        for batch in range(first_batch, self.batches_per_epoch):
+            yield self._batch(examples[used[batch]], self._rng(number, batch))
+
+    def evaluation_batches(self):
+        """One pass over held-out documents: the same examples and blanks every time, in the order of the text, the
+        last batch as short as it comes."""
+        examples = self._draw(self._rng(0))
+        for batch, start in enumerate(range(0, len(examples), self.batch_size)):
+            yield self._batch(examples[start:start + self.batch_size], self._rng(0, batch))
+
+    def _rng(self, epoch, batch=None):
+        """The generator of an epoch's examples, or of a batch's blanks.
+
+        The last number keeps the two apart: NumPy takes the seeds [s, e] and [s, e, 0] for the same.
+        """
+        return np.random.default_rng([self.seed, epoch, 0 if batch is None else 1 + batch])
+
+    def _draw(self, rng):
+        return draw_examples(self.text, rng, objective=self.objective, max_length=self.max_length)
+
+    def _batch(self, examples, rng):
+        """The dict of arrays for rows of the table of examples."""
+        pairs = self.objective != "mlm"
+        lengths = examples[:, 1] - examples[:, 0] + examples[:, 3] - examples[:, 2] + (3 if pairs else 2)
+        shape = len(examples), int(lengths.max())
+        input_ids = np.full(shape, self.pad_id, np.int64)
+        token_type_ids = np.zeros(shape, np.int64)
+        for row, length, (a, a_stop, b, b_stop, _) in zip(range(len(examples)), lengths, examples, strict=True):
+            middle = a_stop - a + 1                                                  # of the first [SEP]
+            input_ids[row, 0] = self.cls_id
+            input_ids[row, 1:middle] = self.text.tokens[a:a_stop]
+            input_ids[row, middle] = self.sep_id
+            if pairs:
+                input_ids[row, middle + 1:length - 1] = self.text.tokens[b:b_stop]
+                input_ids[row, length - 1] = self.sep_id
+                token_type_ids[row, middle + 1:length] = 1
+        masked, labels = mask_tokens(input_ids, rng, ordinary=self.ordinary, mask_id=self.mask_id,
+                                     rate=self.mask_rate, continues=self.continues)
+        attention_mask = (np.arange(shape[1]) < lengths[:, None]).astype(np.int64)
+        batch = dict(input_ids=masked, token_type_ids=token_type_ids, attention_mask=attention_mask, labels=labels)
+        if pairs:
+            batch["next_sentence_label"] = examples[:, 4].copy()
+        return batch
+
+
+def _encoded(documents, tokenizer):
+    """Each document as a list of sentences, each a list of ids."""
+    for document in documents:
+        if isinstance(document, str):
+            raise TypeError(f"each document must be a list of paragraphs, got a string: {document[:40]!r}")
+        sentences = [sentence for paragraph in document for sentence in split_sentences(paragraph)]
+        yield tokenizer.encode_batch(sentences, add_special_tokens=False) if sentences else []

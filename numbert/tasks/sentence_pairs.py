@@ -1,0 +1,115 @@
+"""Cut documents into the examples of pre-training: one segment, or two that belong together or do not.
+
+The recipe is that of Google's create_pretraining_data.py (Devlin et al. 2019, appendix A.2).  Sentences are collected
+until they fill the sequence; A is a random number of them from the front; B is the rest, or, half of the time,
+sentences from another document, and then the rest is put back to be used again.  Sentence order prediction (Lan et al.
+2020, section 3.1) keeps the two true neighbours and swaps them half of the time.
+
+All tokens stand in one flat array, and the sentences of a segment follow one another in it, so an example is five
+integers: where A starts and stops, where B starts and stops, and the label.  An epoch of examples is a small table.
+
+Three small differences from Google's code, each for a reason:
+- A short target length is drawn for each example, not once for a document: documents can be long.
+- A chunk always has at least two sentences.  Google's chunk of one long sentence, or of the last sentence of a
+  document, always gets a random B, which unbalances the labels and lets the model read the label from A.  A sentence
+  left alone at the end of a document therefore starts no example in this epoch.
+- A random B which reads exactly as the true continuation (repeated text) is drawn again.
+"""
+import bisect
+
+import numpy as np
+
+OBJECTIVES = ("mlm", "mlm+nsp", "mlm+sop")
+IN_ORDER, NOT_IN_ORDER = 0, 1             # labels, as in Hugging Face: 0 = B continues A, 1 = random (or swapped)
+SHORT_SHARE = 0.1                         # examples that are shorter on purpose, so that short inputs are known too
+
+
+class TokenizedText:
+    """Documents as one flat array of token ids.
+
+    tokens       (N,) int32, all tokens
+    sentences    (S + 1,) int64: sentence i is tokens[sentences[i]:sentences[i + 1]]
+    documents    (D + 1,) int64: document d is the sentences documents[d] to documents[d + 1] - 1
+
+    Built from documents given as lists of sentences given as lists of ids. Sentences without tokens and documents
+    without sentences are left out.
+    """
+
+    def __init__(self, documents):
+        pieces, lengths, counts = [], [], []
+        for document in documents:
+            sentences = [np.asarray(sentence, np.int32) for sentence in document if len(sentence)]
+            if sentences:
+                pieces.append(np.concatenate(sentences))
+                lengths.extend(map(len, sentences))
+                counts.append(len(sentences))
+        self.tokens = np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
+        self.sentences = np.cumsum([0, *lengths])
+        self.documents = np.cumsum([0, *counts])
+
+
+def draw_examples(text, rng, *, objective, max_length):
+    """One pass over `text`: an (n, 5) int64 table of examples in the order of the text.
+
+    A row is (A start, A stop, B start, B stop, label), places in `text.tokens`. With "mlm" B is empty and the label 0.
+    [CLS] A [SEP] or [CLS] A [SEP] B [SEP] is never longer than `max_length`.
+    """
+    pairs = objective != "mlm"
+    room = max_length - (3 if pairs else 2)
+    sentences, bounds = text.sentences.tolist(), text.documents.tolist()             # lists: faster to read one by one
+    examples = []
+    for document, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        while last - first > pairs:
+            short = rng.random() < SHORT_SHARE
+            target = rng.integers(2, room, endpoint=True) if short else room
+            stop = bisect.bisect_left(sentences, sentences[first] + target, first + 1 + pairs, last)
+            if pairs:
+                middle = int(rng.integers(first + 1, stop))                          # A has at least one sentence
+                a, b, label = (first, middle), (middle, stop), IN_ORDER
+                if rng.random() < 0.5:
+                    label = NOT_IN_ORDER
+                    if objective == "mlm+sop":
+                        a, b = b, a
+                    else:
+                        needed = target - (sentences[middle] - sentences[first])
+                        b, label = _random_segment(text, sentences, bounds, document, middle, needed, rng)
+                        stop = middle                                                # put the rest back
+            else:
+                a, b, label = (first, stop), (stop, stop), IN_ORDER
+            examples.append((*_cut(sentences, a, b, room, rng), label))
+            first = stop
+    return np.array(examples, np.int64).reshape(-1, 5)
+
+
+def _random_segment(text, sentences, bounds, document, middle, needed, rng):
+    """Sentences of another document, about `needed` tokens; the true ones if ten draws all read like those."""
+    following = slice(sentences[middle], sentences[middle + 1])
+    for _ in range(10):
+        other = int(rng.integers(len(bounds) - 2))
+        other += other >= document
+        start = int(rng.integers(bounds[other], bounds[other + 1]))
+        drawn = slice(sentences[start], sentences[start + 1])
+        if not np.array_equal(text.tokens[drawn], text.tokens[following]):
+            stop = bisect.bisect_left(sentences, sentences[start] + needed, start + 1, bounds[other + 1])
+            return (start, stop), NOT_IN_ORDER
+    return (middle, middle + 1), IN_ORDER
+
+
+def _cut(sentences, a, b, room, rng):
+    """Segments in sentences -> places in tokens, cut to `room` tokens at their fronts and backs at random."""
+    places = []
+    lengths = [sentences[stop] - sentences[start] for start, stop in (a, b)]
+    for (start, stop), length, kept in zip((a, b), lengths, kept_lengths(*lengths, room), strict=True):
+        front = int(rng.binomial(length - kept, 0.5)) if kept < length else 0
+        places += [sentences[start] + front, sentences[stop] - (length - kept - front)]
+    return places
+
+
+def kept_lengths(a, b, room):
+    """How many of a and b tokens stay when the longer one gives up a token (B, if they are equal) until all fit."""
+    if a + b <= room:
+        return a, b
+    if b <= room // 2:
+        return room - b, b
+    a = min(a, room - room // 2)
+    return a, room - a

@@ -1,0 +1,128 @@
+"""What a tokenizer returns for one example, how a long one is cut, and how several become rectangles of numbers.
+
+For the pair ("How old?", "Ten.") the columns of an Encoding are
+
+    tokens               [CLS]   how    old    ?     [SEP]   ten    .     [SEP]
+    input_ids            101     2129   2214   1029  102     2702   1012  102
+    token_type_ids       0       0      0      0     0       1      1     1      first or second segment (BERT's A, B)
+    attention_mask       1       1      1      1     1       1      1     1      1: a real token, 0: padding
+    special_tokens_mask  1       0      0      0     1       0      0     1      1: put there by the tokenizer
+    offsets              (0,0)   (0,3)  (4,7)  (7,8) (0,0)   (0,3)  (3,4) (0,0)  text[start:end] is what it covers
+    word_ids             None    0      1      2     None    0      1     None   which word of its text
+    sequence_ids         None    0      0      0     None    1      1     None   which of the two texts
+"""
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Piece(NamedTuple):
+    """One token of a text: `text[start:end]` is what it stands for, `word` the index of the word that it is part of.
+
+    A special token that was put in has start = end = 0 and word None.
+    """
+
+    id: int
+    token: str
+    start: int
+    end: int
+    word: int
+
+
+@dataclass
+class Encoding:
+    """One encoded example: eight lists of the same length, one entry per token (see the table above).
+
+    Offsets count characters of the text as it was given, before any cleaning. A special token that was put in has
+    (0, 0).
+    """
+
+    input_ids: list
+    tokens: list
+    token_type_ids: list
+    attention_mask: list
+    special_tokens_mask: list
+    offsets: list
+    word_ids: list
+    sequence_ids: list
+
+    def __len__(self):
+        return len(self.input_ids)
+
+    @classmethod
+    def of(cls, parts):
+        """An Encoding of `parts`, a list of (piece, type id, sequence id); a sequence id of None marks
+        a special token that was put in."""
+        return cls(
+            input_ids=[piece.id for piece, _, _ in parts],
+            tokens=[piece.token for piece, _, _ in parts],
+            token_type_ids=[token_type_id for _, token_type_id, _ in parts],
+            attention_mask=[1] * len(parts),
+            special_tokens_mask=[int(sequence_id is None) for _, _, sequence_id in parts],
+            offsets=[(piece.start, piece.end) for piece, _, _ in parts],
+            word_ids=[piece.word for piece, _, _ in parts],
+            sequence_ids=[sequence_id for _, _, sequence_id in parts],
+        )
+
+
+def truncated_lengths(first, second, room, strategy):
+    """How many tokens to keep of two texts that have `first` and `second` tokens (0 where there is no second text).
+
+    room: tokens that fit, special ones already subtracted. strategy: "longest_first" cuts the longer text, then both
+    to equal length (of an odd room, the text that was longer, or else the second, gets the odd token), "only_first" and
+    "only_second" cut that one only, False none. These are the numbers that Hugging Face's `tokenizers` keeps; Google's
+    `_truncate_seq_pair` gives the odd token to the first text. Raises ValueError when cutting one text is not enough.
+    """
+    excess = first + second - room
+    if excess <= 0 or strategy is False:
+        return first, second
+    if room == 0:
+        return 0, 0
+    if strategy == "longest_first":
+        shorter, longer = sorted((first, second))
+        shorter, longer = min(shorter, room // 2), room - min(shorter, room // 2)
+        return (longer, shorter) if first > second else (shorter, longer)
+    cut = first if strategy == "only_first" else second
+    if cut <= excess:
+        raise ValueError(f'truncation="{strategy}" must remove {excess} tokens, but that text has only {cut}')
+    return (first - excess, second) if strategy == "only_first" else (first, second - excess)
+
+
+def check_truncation(strategy):
+    """`strategy` as `truncated_lengths` takes it; True means "longest_first". Raises ValueError for anything else."""
+    if strategy is True:
+        return "longest_first"
+    if strategy is False or strategy in ("longest_first", "only_first", "only_second"):
+        return strategy
+    raise ValueError(f'truncation must be "longest_first", "only_first", "only_second" or False, got {strategy!r}')
+
+
+def pad(examples, pad_token_id, max_length=None):
+    """A batch of B examples (Encodings, or sequences of ids) as int64 arrays, each (B, T), padding on the right.
+
+    T is `max_length`, or the longest example. Returns a dict of input_ids, token_type_ids and attention_mask; for bare
+    ids every token type is 0. Raises ValueError for an example longer than `max_length`: padding never cuts.
+    """
+    if isinstance(examples, Encoding) or any(isinstance(example, (int, np.integer)) for example in examples):
+        raise TypeError("pad takes a list of examples, got one example; write pad([example])")
+    longest = max(map(len, examples), default=0)
+    width = longest if max_length is None else max_length
+    if longest > width:
+        index = next(index for index, example in enumerate(examples) if len(example) > width)
+        raise ValueError(f"example {index} has {len(examples[index])} tokens, more than max_length = {max_length}")
+    shape = len(examples), width
+    batch = {
+        "input_ids": np.full(shape, pad_token_id, np.int64),
+        "token_type_ids": np.zeros(shape, np.int64),
+        "attention_mask": np.zeros(shape, np.int64),
+    }
+    for row, example in enumerate(examples):
+        length = len(example)
+        if isinstance(example, Encoding):
+            for name, array in batch.items():
+                array[row, :length] = getattr(example, name)
+        else:
+            batch["input_ids"][row, :length] = example
+            batch["attention_mask"][row, :length] = 1
+    return batch

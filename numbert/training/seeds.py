@@ -1,0 +1,62 @@
+"""How much of a result is luck? The same training with several seeds, its mean and standard deviation.
+
+On a few hundred examples the order of the batches and the first values of the head move the result by more than many an
+improvement that is claimed (Dodge et al. 2020, "Fine-Tuning Pretrained Language Models"). And beside every result
+stands what needs no model at all: always giving the most frequent answer. A run that is no better than that has
+collapsed to it, the best-known trap of fine-tuning.
+"""
+import math
+import statistics
+
+from .finetuning import rank
+
+
+class Seeds:
+    """The same training with several seeds: `figures`, a dict for each, beside those of the majority `baseline`."""
+
+    def __init__(self, figures, baseline):
+        self.figures, self.baseline = list(figures), baseline
+        self.deciding = next(iter(baseline))
+
+    def mean(self, name=None):
+        """The mean of a figure; of the first, which decides, if none is named."""
+        return statistics.fmean(self._values(name))
+
+    def std(self, name=None):
+        """Its standard deviation over the seeds (n - 1 in the denominator); NaN for one seed."""
+        return statistics.stdev(self._values(name)) if len(self.figures) > 1 else math.nan
+
+    def collapsed(self):
+        """How many runs are no better than the majority baseline in the figure that decides."""
+        level = self.baseline[self.deciding]
+        level = 0.0 if math.isnan(level) else level         # the correlation with a constant is counted as none
+        return sum(rank(figures) <= level for figures in self.figures)
+
+    def _values(self, name):
+        return [figures[name or self.deciding] for figures in self.figures]
+
+    def margin(self, other):
+        """(How much higher the mean is than that of `other` Seeds, the standard deviation of a difference of two runs).
+        """
+        return self.mean() - other.mean(), math.hypot(self.std(), other.std())
+
+
+def over_seeds(run, seeds, baseline):
+    """`Seeds` of run(seed) -> figures for every seed of 0..seeds-1."""
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}")
+    return Seeds([run(seed) for seed in range(seeds)], baseline)
+
+
+def table(rows):
+    """{name: Seeds} as a text: mean ± standard deviation of each figure, the majority baseline, and who collapsed."""
+    baseline = next(iter(rows.values())).baseline
+    width = max(len(name) for name in [*rows, "majority"])
+    lines = [" " * width + "".join(f"  {name:>15}" for name in baseline)]
+    for row, seeds in rows.items():
+        cells = [f"{seeds.mean(name):.3f}" + (f" ± {seeds.std(name):.3f}" if len(seeds.figures) > 1 else "")
+                 for name in baseline]
+        note = f"  {seeds.collapsed()} of {len(seeds.figures)} collapsed to the majority" if seeds.collapsed() else ""
+        lines.append(f"{row:<{width}}" + "".join(f"  {cell:>15}" for cell in cells) + note)
+    lines.append(f"{'majority':<{width}}" + "".join(f"  {value:>15.3f}" for value in baseline.values()))
+    return "\n".join(lines)

@@ -1,0 +1,331 @@
+"""The core: what is recorded, how the walk adds up, what it releases, and that threads do not meet."""
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from numbert import autograd, ops
+from numbert.autograd import Parameter, Rows, Tensor, accumulate, gradients, no_grad, op, recording, watching
+from numbert.models.bert import BertForPreTraining
+from numbert.models.config import BertConfig
+
+
+@op
+def multiply(x, y):
+    return x * y, (x, y)
+
+
+@multiply.vjp
+def multiply_backward(dy, saved):
+    x, y = saved
+    return dy * y, dy * x
+
+
+@op
+def total(x):
+    return x.sum(), x.shape
+
+
+@total.vjp
+def total_backward(dy, shape):
+    return (np.full(shape, dy),)
+
+
+for mine in (multiply, total):                      # ops of the tests are not the package's
+    del autograd.REGISTRY[mine.name]
+
+
+def parameter(*values):
+    return Parameter(np.array(values, float))
+
+
+# --- recording -------------------------------------------------------------------------------------------------------
+
+def test_arrays_in_array_out():
+    y = multiply(np.array([2.0]), np.array([3.0]))
+    assert type(y) is np.ndarray and y == 6
+
+
+def test_tensors_in_tensor_out():
+    constant = Tensor([2.0])
+    y, z = multiply(constant, np.array([3.0])), multiply(parameter(2), constant)
+    assert type(y) is type(z) is Tensor
+    assert y.node is None and z.node is not None    # nothing to differentiate in y
+    assert (y.data, z.data, float(total(z))) == (6, 4, 4) and (z.shape, z.dtype, len(z)) == ((1,), float, 1)
+    assert "6." in repr(y)
+
+
+def test_a_tensor_is_an_array_to_numpy():
+    x = parameter(1, 2)
+    assert np.asarray(x) is x.data and np.array(x) is not x.data
+    assert np.asarray(x, np.float32).dtype == np.float32
+
+
+def test_options_are_not_inputs():
+    labels = np.array([0])
+    y = ops.cross_entropy(Parameter(np.zeros((1, 2))), labels=labels)
+    assert len(y.node.parents) == 1
+
+
+def test_no_grad_records_nothing_and_ends():
+    x = parameter(1)
+    assert recording()
+    with no_grad():
+        assert not recording()
+        with no_grad():
+            pass
+        assert not recording()
+        y = ops.tanh(x)
+    assert recording() and y.node is None
+    with pytest.raises(KeyError), no_grad():
+        raise KeyError
+    assert recording() and ops.tanh(x).node is not None
+
+
+def test_no_grad_is_of_its_thread():
+    inside, outside = threading.Event(), threading.Event()
+
+    def infer():
+        with no_grad():
+            inside.set()
+            outside.wait(5)
+            return recording()
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(infer)
+        assert inside.wait(5) and recording()
+        outside.set()
+        assert other.result() is False
+
+
+def test_watching():
+    seen = []
+    x = parameter(1, 2)
+    with watching(lambda op, inputs, options, output: seen.append((op.name, len(inputs), options, output.tolist()))):
+        ops.column(ops.add(x, x), index=0)
+    ops.add(x, x)
+    assert seen == [("add", 2, {}, [2, 4]), ("column", 1, {"index": 0}, 2)]
+
+
+def test_a_node_keeps_what_is_saved_and_not_the_value():
+    x = parameter(1, 2)
+    middle = ops.add(x, x)                          # backward needs neither its inputs nor its output
+    value = weakref.ref(middle.data)
+    y = ops.add(middle, x)
+    del middle
+    assert value() is None
+    assert gradients(y, [x], np.ones(2))[0].tolist() == [3, 3]
+
+
+# --- the walk --------------------------------------------------------------------------------------------------------
+
+def test_diamonds():
+    """((x + x)(x + x))² = 16 x⁴: what flows together adds up."""
+    x = parameter(1, 2, -3)
+    y = multiply(ops.add(x, x), ops.add(x, x))
+    dx, = gradients(total(multiply(y, y)), [x])
+    assert dx.tolist() == (64 * x.data**3).tolist()
+
+
+def test_paths_of_different_length():
+    """The deepest comes first: a gradient passes on only when all of it has arrived."""
+    x = parameter(0.5)
+    short = ops.tanh(x)
+    long = short
+    for _ in range(5):
+        long = multiply(long, short)                # tanh(x)⁶
+    dx, = gradients(ops.add(long, short), [x], np.ones(1))
+    t = np.tanh(0.5)
+    assert dx == pytest.approx((6 * t**5 + 1) * (1 - t * t), rel=1e-14)
+
+
+def test_intermediate_tensors_and_the_output_itself():
+    x = parameter(1, 2)
+    h = multiply(x, x)
+    y = multiply(h, h)
+    dy, dx, dh = gradients(total(y), [y, x, h])
+    assert dy.tolist() == [1, 1]
+    assert dh.tolist() == (2 * x.data**2).tolist()
+    assert dx.tolist() == (4 * x.data**3).tolist()
+    loss = total(multiply(x, x))
+    assert gradients(loss, [loss]) == [1]
+    assert gradients(x, [x], np.array([5.0, 7.0]))[0].tolist() == [5, 7]
+
+
+def test_no_influence_no_gradient():
+    x, other, constant = parameter(1, 2), Parameter(np.ones((2, 3), np.float32)), Tensor([1.0])
+    dother, dconstant = gradients(total(multiply(x, constant)), [other, constant])
+    assert dother.shape == (2, 3) and dother.dtype == np.float32 and not dother.any()
+    assert dconstant.tolist() == [0]
+
+
+def test_no_gradient_through_a_missing_input():
+    x, weight = Parameter(np.ones((2, 3))), Parameter(np.ones((4, 3)))
+    dx, dweight = gradients(ops.linear(x, weight, None), [x, weight], np.ones((2, 4)))
+    assert (dx == 4).all() and (dweight == 2).all()
+
+
+def test_upstream_is_not_changed_and_takes_the_outputs_dtype():
+    x = Parameter(np.ones(2, np.float32))
+    upstream = np.array([1.0, 2.0])
+    h = ops.reshape(x, shape=(2,))                  # whose backward returns dy's own memory
+    dx, dh = gradients(ops.add(h, h), [x, h], upstream)
+    assert dx.dtype == dh.dtype == np.float32 and upstream.tolist() == [1, 2]
+    assert not any(np.shares_memory(a, b) for a, b in ((dx, dh), (dx, x.data), (dh, x.data)))
+    same, = gradients(ops.reshape(x, shape=(2,)), [x], given := np.ones(2, np.float32))
+    assert not np.shares_memory(same, given)
+
+
+def test_100000_nodes():
+    """Also when it is released: neither the walk nor Python's own cleaning up may recurse."""
+    x = parameter(1)
+    y = x
+    for _ in range(100_000):
+        y = ops.add(y, x)
+    assert gradients(y, [x]) == [100_001]
+    del y
+
+
+def test_a_node_is_visited_once():
+    """2⁶⁰ paths lead to x."""
+    x = y = parameter(1)
+    for _ in range(60):
+        y = ops.add(y, y)
+    assert gradients(y, [x]) == [2.0**60]
+
+
+def test_a_second_backward_raises():
+    x = parameter(1, 2)
+    h = multiply(x, x)
+    first, second = total(h), total(multiply(h, h))
+    gradients(first, [x])
+    for used in (first, second):                    # the second shares a part with the first
+        with pytest.raises(ValueError, match="differentiated before.*compute the output again"):
+            gradients(used, [x])
+    assert h.node.saved is not None and not isinstance(h.node.saved, tuple)     # its arrays are released
+
+
+def test_errors():
+    x = parameter(1, 2)
+    with pytest.raises(ValueError, match=r"shape \(2,\): only a scalar"):
+        gradients(multiply(x, x), [x])
+    with pytest.raises(ValueError, match=r"output's shape \(2,\), got \(3,\)"):
+        gradients(multiply(x, x), [x], np.ones(3))
+    with pytest.raises(ValueError, match="nothing to differentiate"):
+        gradients(Tensor(1.0), [x])
+    with pytest.raises(ValueError, match="nothing to differentiate"):
+        Tensor(1.0).backward()
+    with no_grad():
+        y = total(x)
+    with pytest.raises(ValueError, match="no_grad"):
+        gradients(y, [x])
+
+
+# --- .backward() -----------------------------------------------------------------------------------------------------
+
+def test_backward_adds_into_grad():
+    x, y, other = parameter(1, 2), parameter(3, 4), parameter(5)
+    total(multiply(x, y)).backward()
+    assert x.grad.tolist() == [3, 4] and y.grad.tolist() == [1, 2] and other.grad is None
+    before = x.grad
+    total(multiply(x, x)).backward()
+    assert x.grad.tolist() == [5, 8] and y.grad.tolist() == [1, 2]
+    assert before.tolist() == [3, 4]                # who holds the old array keeps it
+    gradients(total(x), [x])
+    assert x.grad.tolist() == [5, 8]                # `gradients` writes nothing
+
+
+def test_backward_of_rows_is_dense():
+    table = Parameter(np.zeros((3, 2)))
+    total(ops.take(table, ids=np.array([1, 1]))).backward()
+    assert table.grad.tolist() == [[0, 0], [2, 2], [0, 0]]
+
+
+def test_a_frozen_parameter():
+    x, frozen = parameter(1, 2), parameter(3, 4)
+    frozen.requires_grad = False
+    assert x.requires_grad and not frozen.requires_grad
+    assert multiply(frozen, frozen).node is None    # nothing is recorded for its sake
+    total(multiply(x, frozen)).backward()
+    assert x.grad.tolist() == [3, 4] and frozen.grad is None
+    assert [g.tolist() for g in gradients(total(multiply(x, frozen)), [x, frozen])] == [[3, 4], [0, 0]]
+    frozen.requires_grad = True
+    total(multiply(x, frozen)).backward()
+    assert frozen.grad.tolist() == [1, 2]
+    node, x.requires_grad = x.node, True
+    assert x.node is node                           # what was recorded before still reaches it
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+def both(rng, ids):
+    """The same gradient as `Rows` and as an array."""
+    values = rng.standard_normal((len(ids), 3))
+    array = np.zeros((5, 3))
+    for i, v in zip(ids, values, strict=True):
+        array[i] += v
+    return Rows(np.array(ids, int), values, (5, 3)), array
+
+
+@pytest.mark.parametrize("ids,more", [([1, 4, 1, 1, 0], [2, 1, 2]), ([], [3, 3]), ([0], []), ([], [])])
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("second", [0, 1])
+def test_accumulate_in_all_combinations(ids, more, first, second):
+    rng = np.random.default_rng(0)
+    x, y = both(rng, ids), both(rng, more)
+    expected = x[1] + y[1]
+    values = y[0].values.copy()
+    got = accumulate(x[first], y[second])
+    np.testing.assert_allclose(got.dense() if isinstance(got, Rows) else got, expected, rtol=1e-14, atol=1e-15)
+    assert (y[0].values == values).all()
+    if first == 1:
+        assert got is x[1]                          # added in place
+    assert accumulate(None, y[second]) is y[second]
+
+
+def test_rows_keep_their_dtype():
+    assert Rows(np.array([1, 1]), np.ones((2, 2), np.float32), (3, 2)).dense().dtype == np.float32
+
+
+@pytest.mark.parametrize("table_first", [True, False])
+def test_a_tied_table_gets_both_gradients(table_first):
+    """Word embeddings are looked up in a table and scored against the same table."""
+    rng = np.random.default_rng(0)
+    table, ids, dy = Parameter(rng.standard_normal((4, 2))), np.array([3, 1, 3]), rng.standard_normal((3, 4))
+    x = ops.take(table, ids=ids)
+    if table_first:
+        x = ops.add(x, ops.take(table, ids=np.array([0, 0, 1])))
+    dtable, = gradients(ops.linear(x, table, None), [table], dy)
+    expected, back = dy.T @ x.data, dy @ table.data
+    for n in range(3):
+        expected[ids[n]] += back[n]
+        if table_first:
+            expected[[0, 0, 1][n]] += back[n]
+    np.testing.assert_allclose(dtable, expected, rtol=1e-13)
+
+
+# --- threads ---------------------------------------------------------------------------------------------------------
+
+def test_threads_differentiate_over_the_same_parameters():
+    rng = np.random.default_rng(0)
+    config = BertConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+                        intermediate_size=32, max_position_embeddings=20)
+    model = BertForPreTraining(config, rng=rng)
+    before = [p.data.copy() for p in model.parameters()]
+
+    def work(seed):
+        draws = np.random.default_rng(seed)
+        ids = draws.integers(50, size=(4, 20))
+        labels = np.where(draws.random(ids.shape) < 0.2, ids, -100)
+        loss = model(ids, labels=labels, next_sentence_label=np.array([0, 1, 1, 0]), rng=draws).loss
+        return [float(loss), *gradients(loss, model.parameters())]
+
+    alone = [work(seed) for seed in range(8)]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(work, range(8)))
+    for one, other in zip(alone, together, strict=True):
+        assert all(np.array_equal(x, y) for x, y in zip(one, other, strict=True))
+    assert all(np.array_equal(x, p.data) for x, p in zip(before, model.parameters(), strict=True))
+    assert all(p.grad is None for p in model.parameters())

@@ -1,0 +1,128 @@
+"""AdamW against the printed algorithm, number by number; the norm; the schedule."""
+import math
+
+import numpy as np
+import pytest
+import reference
+
+from numbert.autograd import Parameter
+from numbert.training import optimizer
+from numbert.training.optimizer import BLOCK, AdamW, blocks, global_norm, linear_schedule
+from numbert.training.parallel import Workers
+
+SHAPES = [(3, 4), (5,), (2, 3, 2), ()]
+
+
+def parameters(rng, shapes, dtype=np.float64):
+    return [Parameter(rng.standard_normal(shape).astype(dtype)) for shape in shapes]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+def test_adamw(workers, scale):
+    rng = np.random.default_rng(0)
+    ps = parameters(rng, SHAPES)
+    before, lrs = [p.data.copy() for p in ps], [0.1, 0.05, 0.02, 0.5]
+    steps = [[rng.standard_normal(shape) for shape in SHAPES] for _ in lrs]
+    given = [[g.copy() for g in gradients] for gradients in steps]
+    adamw = AdamW(ps, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.3)
+    with Workers(workers) as threads:
+        for gradients, lr in zip(steps, lrs, strict=True):
+            adamw.step(gradients, lr, threads, scale=scale)
+    assert adamw.t == 4
+    for i, p in enumerate(ps):
+        for place in np.ndindex(p.shape):
+            expected = reference.adamw(before[i][place], [scale * g[i][place] for g in steps], lrs, beta1=0.8,
+                                       beta2=0.95, eps=1e-3, decay=0.3 if p.data.ndim > 1 else 0.0)
+            assert p.data[place] == pytest.approx(expected, rel=1e-13)
+        assert all((g[i] == s[i]).all() for g, s in zip(given, steps, strict=True))     # gradients are only read
+
+
+def test_the_first_step_by_hand():
+    """m̂ / √v̂ is the sign of the gradient at first, whatever its size."""
+    ps = [Parameter(np.array([1.0, 1.0])), Parameter(np.array([[1.0]]))]
+    with Workers(1) as workers:
+        AdamW(ps, eps=1e-12, weight_decay=0.1).step([np.array([1e-3, -50.0]), np.array([[7.0]])], 0.01, workers)
+    np.testing.assert_allclose(ps[0].data, [0.99, 1.01], rtol=1e-8)                     # one axis: no decay
+    np.testing.assert_allclose(ps[1].data, [[1 - 0.01 * 0.1 - 0.01]], rtol=1e-8)        # a matrix decays
+
+
+def test_factors_multiply_the_rate():
+    """Of a matrix, its decay included: as if it had an optimiser of its own."""
+    rng = np.random.default_rng(0)
+    start, gradient = rng.standard_normal((2, 3)), rng.standard_normal((2, 3))
+
+    def run(lr, **more):
+        p = Parameter(start.copy())
+        with Workers(1) as workers:
+            AdamW([p], **more).step([gradient], lr, workers)
+        return p.data
+
+    assert (run(0.1, factors=[0.25]) == run(0.025)).all() and (run(0.1) != run(0.025)).all()
+    with pytest.raises(ValueError):
+        run(0.1, factors=[1.0, 1.0])
+
+
+@pytest.mark.parametrize("size", [0, 1, 6, 7, 8, 50])
+def test_blocks_change_nothing(size, monkeypatch):
+    """The same bits, however the array is cut and whoever works on it."""
+    rng = np.random.default_rng(1)
+    start, gradient = rng.standard_normal((2, size)), rng.standard_normal((2, size))
+
+    def run(block, n):
+        monkeypatch.setattr(optimizer, "BLOCK", block)
+        p = Parameter(start.copy())
+        adamw = AdamW([p])
+        with Workers(n) as workers:
+            for _ in range(3):
+                adamw.step([gradient], 0.1, workers)
+        return p.data
+
+    plain = run(10**9, 1)
+    for block, n in ((7, 1), (7, 2), (1, 2)):
+        assert (run(block, n) == plain).all()
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
+def test_blocks_cover_everything_once(size):
+    covered = [i for s in blocks(size) for i in range(s.start, s.stop)]
+    assert covered == list(range(size)) and all(s.stop - s.start <= BLOCK for s in blocks(size))
+
+
+def test_dtype_stays():
+    rng = np.random.default_rng(0)
+    ps = parameters(rng, SHAPES, np.float32)
+    adamw = AdamW(ps)
+    with Workers(1) as workers:
+        adamw.step([rng.standard_normal(s).astype(np.float32) for s in SHAPES], 0.1, workers, scale=0.5)
+    assert {x.dtype for x in [*adamw.m, *adamw.v, *(p.data for p in ps)]} == {np.dtype(np.float32)}
+
+
+def test_a_gradient_too_few_raises():
+    with Workers(1) as workers, pytest.raises(ValueError):
+        AdamW(parameters(np.random.default_rng(0), SHAPES)).step([np.zeros((3, 4))], 0.1, workers)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_global_norm(workers):
+    rng = np.random.default_rng(0)
+    gradients = [rng.standard_normal(shape) for shape in (*SHAPES, (3, BLOCK), (0,))]
+    with Workers(workers) as threads:
+        norm = global_norm(gradients, threads)
+        assert global_norm([], threads) == 0
+    squares = [v * v for g in gradients for v in g.reshape(-1).tolist()]
+    assert norm == pytest.approx(math.sqrt(math.fsum(squares)), rel=1e-12)
+
+
+def test_linear_schedule():
+    lr = linear_schedule(10, 1.0, warmup=0.2)
+    assert [lr(step) for step in range(10)] == pytest.approx(
+        [0.5, 1.0, 1.0, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
+
+
+@pytest.mark.parametrize("steps,warmup", [(1, 0.1), (2, 0.5), (7, 0.0), (100, 0.1), (5, 1.0)])
+def test_linear_schedule_climbs_to_the_peak_and_comes_down(steps, warmup):
+    rates = [linear_schedule(steps, 3.0, warmup)(step) for step in range(steps)]
+    top = rates.index(max(rates))
+    assert rates == sorted(rates[:top]) + sorted(rates[top:], reverse=True)
+    assert min(rates) > 0 and max(rates) == 3.0

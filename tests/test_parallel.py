@@ -1,0 +1,214 @@
+import threading
+
+import numpy as np
+import pytest
+import tiny_bert
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import numbert as nb
+from numbert.training import parallel
+from numbert.training.parallel import (
+    Workers,
+    _openblas,
+    blas_threads,
+    cores,
+    cut,
+    label_counts,
+    loss_and_gradients,
+    parts_of,
+)
+
+LENGTHS = (9, 12, 5, 7, 3, 10)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return nb.BertForPreTraining(tiny_bert.config(), rng=np.random.default_rng(0), dtype=np.float64)
+
+
+def whole(model, batch):
+    """Loss and gradients of the batch in one piece, without anything from `parallel`."""
+    output = model(**batch)
+    return float(output.loss), nb.gradients(output.loss, model.parameters())
+
+
+def no_dropout(part):
+    return None
+
+
+def assert_close(found, expected):
+    scale = max(abs(g).max() for g in expected)
+    for f, e in zip(found, expected, strict=True):
+        np.testing.assert_allclose(f, e, rtol=1e-12, atol=1e-12 * scale)
+
+
+def test_the_batch_of_these_tests_has_unequal_parts():
+    """Otherwise a part that divides by its own number of labels would pass."""
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+    masked = (batch["labels"] != -100).sum(1)
+    assert len(set(masked)) >= 3 and masked[-1] == 0
+
+
+@pytest.mark.parametrize("part_tokens", [1, 15, 4096])
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_any_cut_and_any_workers_give_the_whole_batch(model, n, part_tokens, monkeypatch):
+    monkeypatch.setattr(parallel, "PART_TOKENS", part_tokens)
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+    loss, gradients = whole(model, batch)
+    with Workers(n) as workers:
+        parts = parts_of(batch, workers)
+        sums, found = loss_and_gradients(model, batch, no_dropout, workers)
+    assert [number for number, _ in parts] == list(range(len(parts)))
+    assert len(parts) == (6 if part_tokens == 1 else min(n * -(-46 // (n * part_tokens)), 6))
+    if len(parts) == 6:
+        assert any((part["labels"] == -100).all() for _, part in parts)
+    assert sums["loss"] == pytest.approx(loss, rel=1e-12)
+    assert sums["mlm"] + sums["nsp"] == pytest.approx(loss, rel=1e-12)
+    assert_close(found, gradients)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(2, 12), min_size=1, max_size=7), st.integers(1, 4), st.integers(1, 40), st.integers(0, 99))
+def test_whatever_the_lengths(lengths, n, part_tokens, seed):
+    model = nb.BertForPreTraining(tiny_bert.config(num_hidden_layers=1), rng=np.random.default_rng(0), dtype=np.float64)
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(seed), lengths, share=0.2)
+    loss, gradients = whole(model, batch)
+    with pytest.MonkeyPatch.context() as patch, Workers(n) as workers:
+        patch.setattr(parallel, "PART_TOKENS", part_tokens)
+        sums, found = loss_and_gradients(model, batch, no_dropout, workers)
+    assert sums["loss"] == pytest.approx(loss, rel=1e-12)
+    assert_close(found, gradients)
+
+
+def test_a_batch_without_any_label_of_one_kind(model):
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+    batch["labels"][:] = -100
+    with Workers(2) as workers:
+        sums, found = loss_and_gradients(model, batch, no_dropout, workers)
+    assert sums["mlm"] == 0 and sums["nsp"] > 0
+    assert_close(found, whole(model, batch)[1])
+
+
+@pytest.mark.parametrize("kind, labels", [
+    (nb.BertForMaskedLM, lambda b: {"labels": b["labels"]}),
+    (nb.BertForSequenceClassification, lambda b: {"labels": np.array([0, 1, -100, 0, 1, 1])}),
+    (nb.BertForSequenceClassification, lambda b: {"labels": np.random.default_rng(0).random((6, 2))}),
+    (nb.BertForTokenClassification, lambda b: {"labels": np.where(b["labels"] > 0, b["labels"] % 2, -100)}),
+    (nb.BertForQuestionAnswering, lambda b: {"start_positions": np.array([0, 1, -100, 2, 1, 9]),
+                                             "end_positions": np.array([8, -100, -100, 3, 2, -100])})])
+def test_the_other_heads_add_up_too(kind, labels, monkeypatch):
+    monkeypatch.setattr(parallel, "PART_TOKENS", 10)
+    model = kind(tiny_bert.config(), rng=np.random.default_rng(0), dtype=np.float64)
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+    chosen = labels(batch)
+    batch = {name: batch[name] for name in ("input_ids", "token_type_ids", "attention_mask")} | chosen
+    loss, gradients = whole(model, batch)
+    with Workers(2) as workers:
+        sums, found = loss_and_gradients(model, batch, no_dropout, workers)
+    assert sums["loss"] == pytest.approx(loss, rel=1e-12)
+    assert_close(found, gradients)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_the_same_cut_gives_the_same_bits_with_dropout_on(n, monkeypatch):
+    monkeypatch.setattr(parallel, "PART_TOKENS", 8)
+    model = nb.BertForPreTraining(tiny_bert.config(hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.2),
+                                  rng=np.random.default_rng(0))
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+    asked = []
+
+    def rngs(part, seed=3):
+        asked.append(part)
+        return np.random.default_rng([seed, part])
+
+    def bits(rngs):
+        with Workers(n) as workers:
+            sums, found = loss_and_gradients(model, batch, rngs, workers)
+        return sums, [g.tobytes() for g in found]
+    first = bits(rngs)
+    assert len(asked) == len(set(asked)) == 6                   # a generator for each part, and none for two
+    assert all(bits(rngs) == first for _ in range(5))
+    assert bits(lambda part: rngs(part, seed=4)) != first
+
+
+def test_measures_add_up(model, monkeypatch):
+    monkeypatch.setattr(parallel, "PART_TOKENS", 10)
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+    with Workers(2) as workers:
+        sums, _ = loss_and_gradients(model, batch, no_dropout, workers,
+                                     lambda part, output: {"rows": len(output.prediction_logits), "parts": 1})
+    assert sums["rows"] == (batch["labels"] != -100).sum() and sums["parts"] == 6
+
+
+def test_a_mistake_in_a_part_reaches_the_caller(model):
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+    batch["input_ids"][3, 0] = 99
+    with Workers(2) as workers, pytest.raises(ValueError, match="99 is outside 0..39"):
+        loss_and_gradients(model, batch, no_dropout, workers)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=20), st.integers(1, 8))
+def test_a_cut_keeps_every_sequence_once_and_balances_tokens(lengths, parts):
+    mask = np.arange(30) < np.array(lengths)[:, None]
+    batch = {"input_ids": np.arange(mask.size).reshape(mask.shape), "attention_mask": mask.astype(int),
+             "label": np.arange(len(lengths))}
+    pieces = list(cut(batch, parts))
+    assert len(pieces) <= parts
+    chosen = np.concatenate([piece["label"] for piece in pieces])
+    assert sorted(chosen) == list(range(len(lengths)))
+    for piece in pieces:
+        np.testing.assert_array_equal(piece["input_ids"], batch["input_ids"][piece["label"]])
+    loads = [piece["attention_mask"].sum() for piece in pieces] + [0] * (parts - len(pieces))
+    assert max(loads) - min(loads) <= max(lengths)
+
+
+def test_choices_are_cut_between_questions():
+    mask = np.ones((3, 2, 5), int)
+    assert [piece["attention_mask"].shape for piece in cut({"attention_mask": mask}, 2)] == [(2, 2, 5), (1, 2, 5)]
+
+
+def test_labels_are_counted_by_name():
+    batch = {"input_ids": np.zeros((2, 3), int), "attention_mask": np.ones((2, 3), int),
+             "labels": np.array([[-100, 0, -100], [0, 5, -100]]), "next_sentence_label": np.array([0, -100]),
+             "start_positions": np.array([0, 1]), "end_positions": np.array([-100, -100])}
+    assert label_counts(batch) == {"labels": 3, "next_sentence_label": 1, "start_positions": 2, "end_positions": 0}
+    assert label_counts({"labels": np.full((2, 3), -100.0)}) == {"labels": 6}
+
+
+# Threads
+
+
+def test_workers_keep_the_order_and_work_in_threads_of_their_own():
+    with Workers(3) as workers:
+        names = workers.map(lambda i: (i, threading.current_thread() is threading.main_thread()), range(20))
+    assert names == [(i, False) for i in range(20)]
+    with Workers(1) as workers:
+        assert workers.map(lambda a, b: a + b, [1, 2], [3, 4]) == [4, 6]
+    assert Workers().n == cores() >= 1
+    for n in (0, -1):
+        with pytest.raises(ValueError, match=f"at least 1 worker, got {n}"):
+            Workers(n)
+
+
+def test_blas_has_its_threads_back():
+    if (found := _openblas()) is None:
+        pytest.skip("no OpenBLAS beside this NumPy")
+    get, before = found[0], found[0]()
+    with blas_threads(2):
+        assert get() == 2
+        with blas_threads(1):
+            assert get() == 1
+        assert get() == 2
+    assert get() == before
+    with pytest.raises(KeyError), Workers(2):
+        assert get() == 1
+        raise KeyError
+    assert get() == before
+
+
+def test_without_openblas_nothing_happens(monkeypatch):
+    monkeypatch.setattr(parallel, "_openblas", lambda: None)
+    with blas_threads(1):
+        pass

@@ -1,0 +1,309 @@
+"""The example as a user meets it: a real process, killed, interrupted, resumed, and given what it cannot use."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numbert as nb
+from numbert.training.checkpoint import read_settings
+
+ROOT = Path(__file__).parent.parent
+STEPS = 230                                 # not a multiple of the 40 steps between two checkpoints
+OPTIONS = ("--steps", str(STEPS), "--save-every", "40", "--vocab-size", "80", "--batch-size", "4", "--max-length", "24",
+           "--workers", "2", "--dropout", "0.1")
+FILES = ["checkpoint.safetensors", "config.json", "curves.svg", "metrics.jsonl", "model.safetensors",
+         "special_tokens_map.json", "tokenizer_config.json", "vocab.txt"]
+ANIMALS = "ant bee cat dog elk fox gnu hen ibis jay kite lark mole newt owl pig quail rat seal toad".split()
+
+
+def start(*arguments):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    return subprocess.Popen([sys.executable, ROOT / "examples" / "pretrain.py", *map(str, arguments)],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def finish(process):
+    """(exit code, stdout, stderr)"""
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def succeed(*arguments):
+    code, out, err = finish(start(*arguments))
+    assert (code, err) == (0, ""), err
+    return out
+
+
+def refused(*arguments):
+    """The one line of a run that ends with exit code 1."""
+    code, _, err = finish(start(*arguments))
+    assert code == 1 and err.count("\n") == 1 and err.startswith("pretrain.py: "), err
+    return err
+
+
+def steps_logged(folder):
+    metrics = folder / "metrics.jsonl"
+    return metrics.read_bytes().count(b'"training"') if metrics.exists() else 0
+
+
+def wait_until(condition, process):
+    """Wait for a state of the files; False if the process ends before."""
+    while not condition():
+        if process.poll() is not None:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    rng, path = np.random.default_rng(0), tmp_path_factory.mktemp("text") / "animals.txt"
+
+    def line():
+        return " ".join(" ".join(rng.choice(ANIMALS, rng.integers(4, 10))).capitalize() + "." for _ in range(4))
+    path.write_text("\n\n".join(f"{line()}\n{line()}" for _ in range(40)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(text, tmp_path_factory):
+    """The folder and the output of a run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    return folder, succeed("--text", text, "--out", folder, *OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def stopped(text, tmp_path_factory):
+    """A run that was interrupted by Ctrl-C: its folder, and what it said."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    process = start("--text", text, "--out", folder, *OPTIONS)
+    assert wait_until(lambda: steps_logged(folder) > 90, process)
+    process.send_signal(signal.SIGINT)
+    code, out, err = finish(process)
+    assert (code, err) == (0, "")
+    return folder, out
+
+
+def assert_same_run(folder, other):
+    for name in ("model.safetensors", "checkpoint.safetensors", "metrics.jsonl", "curves.svg", "config.json"):
+        assert (folder / name).read_bytes() == (other / name).read_bytes(), name
+
+
+# What a run leaves
+
+
+def test_it_leaves_what_it_says(whole):
+    folder, out = whole
+    assert sorted(os.listdir(folder)) == FILES
+    said = out[out.index(f"In {folder}: "):]
+    for name in ("model.safetensors", "config.json", "vocab.txt", "metrics.jsonl", "checkpoint.safetensors",
+                 "curves.svg"):
+        assert name in said
+    assert re.search(r"held-out loss to be read against: unigram \d\.\d{3}, neighbours \d\.\d{3}", out)
+    assert re.search(r"Held out: mlm \d\.\d{3} \([\d.]+%\)  nsp \d\.\d{3} \([\d.]+%\), \d+ masked tokens, \d+ pairs", out)
+    assert "Blanks in held-out sentences" in out and "[MASK]" in out
+
+
+def test_the_files_hold_what_their_names_promise(whole):
+    folder, out = whole
+    model = nb.BertForPreTraining.from_pretrained(folder, strict=True)
+    tokenizer = nb.WordPieceTokenizer.from_pretrained(folder)
+    assert model.config.vocab_size == len(tokenizer) == 80
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records if r["split"] == "training"] == list(range(1, STEPS + 1))
+    held_out = [r for r in records if r["split"] == "held-out"]
+    assert [r["step"] for r in held_out] == list(range(23, STEPS + 1, 23))
+    assert f"Held out: mlm {held_out[-1]['mlm']:.3f}" in out
+    assert not any("second" in name or "time" in name for name in records[0])
+    step, settings = read_settings(folder / "checkpoint.safetensors")
+    assert step == STEPS and settings["steps"] == STEPS and settings["dropout"] == 0.1
+
+
+def test_it_learns(whole):
+    """From ln 80 = 4.4 nats towards the entropy of the pieces: words that are drawn at random leave no more to learn."""
+    records = [json.loads(line) for line in (whole[0] / "metrics.jsonl").read_text().splitlines()]
+    mlm = [r["mlm"] for r in records if r["split"] == "training"]
+    assert np.mean(mlm[:5]) > 4.0 and np.mean(mlm[-50:]) < 3.6
+
+
+# Stopping and going on
+
+
+def test_killed_again_and_again_it_ends_the_same(text, whole, tmp_path):
+    """SIGKILL in the set-up, in the middle of writing a checkpoint, and at random moments of the training."""
+    folder, rng = tmp_path / "run", np.random.default_rng()
+
+    def saving():
+        return folder.exists() and any(name.startswith(".checkpoint") for name in os.listdir(folder))
+
+    def training():
+        goal = steps_logged(folder) + int(rng.integers(1, 60))
+        return lambda: steps_logged(folder) >= goal
+    plans = [lambda: folder.exists, lambda: saving, training, training, lambda: saving, training, training]
+    kills, places = 0, set()
+    for plan in plans:
+        process = begin(text, folder)
+        if wait_until(plan(), process):
+            time.sleep(rng.random() * 0.02)
+            process.kill()
+            kills += process.wait() == -signal.SIGKILL
+            places.add(steps_logged(folder))
+        finish(process)
+    code, out, err = finish(begin(text, folder))
+    assert (code, err) == (0, "") and kills >= 4 and len(places) >= 3, (kills, places, err)
+    assert_same_run(folder, whole[0])
+
+
+def begin(text, folder):
+    """Start, or go on where there is something to go on with."""
+    if (folder / "checkpoint.safetensors").exists():
+        return start("--resume", "--out", folder)
+    return start("--text", text, "--out", folder, *OPTIONS)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(stopped, whole, tmp_path):
+    folder, out = stopped
+    step, _ = read_settings(folder / "checkpoint.safetensors")
+    assert 90 < step < STEPS and step == steps_logged(folder) and not (folder / "model.safetensors").exists()
+    said = re.search(r"^stopped; python examples/pretrain.py (.*)  goes on$", out, re.MULTILINE)
+    assert said[1].split() == ["--resume", "--out", str(folder)]
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in os.listdir(folder):
+        (copy / name).write_bytes((folder / name).read_bytes())
+    assert f"goes on after step {step}" in succeed("--resume", "--out", copy)
+    assert_same_run(copy, whole[0])
+
+
+def test_ctrl_c_before_the_first_step(text, tmp_path):
+    process = start("--text", text, "--out", tmp_path / "run", "--vocab-size", "80", "--batch-size", "4",
+                    "--size", "small", "--minutes", "1", "--workers", "1")             # timing the steps takes a while
+    assert wait_until((tmp_path / "run" / "vocab.txt").exists, process)
+    process.send_signal(signal.SIGINT)
+    code, _, err = finish(process)
+    assert (code, err) == (1, "pretrain.py: interrupted\n")
+
+
+def test_a_finished_run_can_be_resumed_and_stays_as_it_is(whole, tmp_path):
+    before = {name: (whole[0] / name).read_bytes() for name in FILES}
+    assert "goes on after step 230" in succeed("--resume", "--out", whole[0])
+    assert {name: (whole[0] / name).read_bytes() for name in os.listdir(whole[0])} == before
+
+
+def test_a_second_start_is_refused_and_touches_nothing(text, stopped):
+    folder, _ = stopped
+    before = {name: (folder / name).read_bytes() for name in os.listdir(folder)}
+    assert "holds a run: --resume goes on with it" in refused("--text", text, "--out", folder, *OPTIONS)
+    assert {name: (folder / name).read_bytes() for name in os.listdir(folder)} == before
+
+
+def test_a_folder_with_someone_elses_model_is_not_overwritten(text, whole, tmp_path):
+    for name in ("config.json", "model.safetensors", "vocab.txt"):
+        (tmp_path / name).write_bytes((whole[0] / name).read_bytes())
+    assert "holds a model, which would be overwritten" in refused("--text", text, "--out", tmp_path, *OPTIONS)
+
+
+@pytest.fixture
+def copy(stopped, tmp_path):
+    """A stopped run of one's own, to be spoilt."""
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for name in os.listdir(stopped[0]):
+        (folder / name).write_bytes((stopped[0] / name).read_bytes())
+    yield folder
+    if (folder / "checkpoint.safetensors").exists():                # refused, it must not have gone on
+        assert ((folder / "metrics.jsonl").read_bytes() == (stopped[0] / "metrics.jsonl").read_bytes())
+
+
+def test_resuming_with_other_options_lists_them(copy):
+    line = refused("--resume", "--out", copy, "--lr", "0.5", "--seed", "7", "--batch-size", "4")
+    assert "was started with other options: lr is 0.5, was 0.002; seed is 7, was 0" in line
+
+
+def test_resuming_with_another_vocabulary_is_refused(copy):
+    tokens = (copy / "vocab.txt").read_text().split("\n")
+    tokens[20], tokens[21] = tokens[21], tokens[20]
+    (copy / "vocab.txt").write_text("\n".join(tokens))
+    assert re.search(r"checkpoint.safetensors belongs to another run: .*vocabulary is '\w+', was '\w+'",
+                     refused("--resume", "--out", copy))
+
+
+def test_resuming_with_another_text_is_refused(copy, text):
+    before = text.read_text()
+    try:
+        text.write_text(before.replace("owl", "pig"))
+        line = refused("--resume", "--out", copy)
+    finally:
+        text.write_text(before)
+    assert re.search(r"belongs to another run: tokens is '\w+', was '\w+'", line) and "vocabulary" not in line
+
+
+# Bad input: one line, which names the file, the line or the value
+
+
+def test_a_vocabulary_without_mask(copy):
+    path = copy / "vocab.txt"
+    path.write_text(path.read_text().replace("[MASK]", "[mask]"))
+    assert "has no [MASK], the mask token" in refused("--resume", "--out", copy)
+
+
+def test_a_checkpoint_that_is_damaged_or_not_ours(copy, whole):
+    path = copy / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "checkpoint.safetensors: the header describes" in refused("--resume", "--out", copy)
+    path.write_bytes((whole[0] / "model.safetensors").read_bytes())
+    assert "not a checkpoint of a training run" in refused("--resume", "--out", copy)
+    path.unlink()
+    assert "holds no checkpoint.safetensors: there is nothing to resume" in refused("--resume", "--out", copy)
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"", "bad.txt: no text in it"),
+    (b"\n \n\t\n", "bad.txt: no text in it"),
+    (b"The cat sat.\n\nThe dog s\xe4t.\n", "bad.txt: not UTF-8: byte 0xe4 at offset 23"),
+    (b"One document only. It has two sentences.\nAnd another paragraph.\n", "needs at least 4 documents, two on each "
+                                                                         "side, got 1"),
+    (b"a\n\nb\n\nc\n\nd\n\ne\n", "make no example of mlm+nsp"),
+], ids=["empty", "blank", "not UTF-8", "one document", "too short"])
+def test_a_text_that_cannot_be_used(content, message, tmp_path):
+    (tmp_path / "bad.txt").write_bytes(content)
+    assert message in refused("--text", tmp_path / "bad.txt", "--out", tmp_path / "run", "--vocab-size", "9")
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--text", "{tmp}/nothing.txt"], "nothing.txt: no such file or folder"),
+    (["--text", "{tmp}"], "no *.txt file in this folder"),
+    (["--out", "{text}"], "File exists"),
+    (["--out", "{text}/below"], "Not a directory"),
+    (["--steps", "0"], "--steps must be more than 0, got 0"),
+    (["--minutes", "-1"], "--minutes must be more than 0, got -1"),
+    (["--minutes", "nan"], "--minutes must be more than 0, got nan"),
+    (["--save-every", "0"], "--save-every must be more than 0, got 0"),
+    (["--workers", "0"], "at least 1 worker, got 0"),
+    (["--vocab-size", "5"], "vocab_size must be more than the 5 special tokens, got 5"),
+    (["--batch-size", "0"], "batch_size must be at least 1, got 0"),
+    (["--batch-size", "9999"], "fewer than one batch of 9999"),
+    (["--mask-rate", "1.5"], "mask_rate must be in (0, 1], got 1.5"),
+    (["--dropout", "1"], "hidden_dropout_prob must be a probability below 1, got 1.0"),
+    (["--max-length", "3"], "max_length must be at least 5"),
+    (["--seed", "-1"], "--seed must not be negative, got -1"),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else None)
+def test_options_that_cannot_be(arguments, message, text, tmp_path):
+    arguments = [argument.format(tmp=tmp_path, text=text) for argument in arguments]
+    line = refused("--text", text, "--out", tmp_path / "run", *OPTIONS, *arguments)
+    assert message in line
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+    assert text.is_file()
+
+
+def test_help_explains_every_option():
+    out = succeed("--help")
+    for name in ("text", "out", "resume", "steps", "minutes", "size", "vocab-size", "seed", "workers", "quick"):
+        assert re.search(rf"^  --{name} .*?(\n {{20,}}\S|  \S)", out, re.MULTILINE), name

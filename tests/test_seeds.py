@@ -1,0 +1,44 @@
+"""Several seeds: mean, standard deviation, who collapsed, and the table that says it."""
+import math
+
+import pytest
+
+from numbert.training.seeds import Seeds, over_seeds, table
+
+
+def seeds(*values, baseline=0.5, name="accuracy"):
+    return Seeds([{name: value} for value in values], {name: baseline})
+
+
+def test_mean_and_standard_deviation():
+    found = seeds(0.7, 0.8, 0.9)
+    assert found.mean() == pytest.approx(0.8) and found.std() == pytest.approx(0.1)
+    assert seeds(0.7).mean() == 0.7 and math.isnan(seeds(0.7).std())
+
+
+def test_the_margin_is_measured_in_the_spread_of_a_difference():
+    difference, spread = seeds(0.7, 0.8, 0.9).margin(seeds(0.4, 0.6))
+    assert difference == pytest.approx(0.3) and spread == pytest.approx(math.sqrt(0.01 + 0.02))
+
+
+@pytest.mark.parametrize("values,baseline,count", [
+    ((0.7, 0.8), 0.5, 0), ((0.5, 0.8), 0.5, 1), ((0.4, 0.5), 0.5, 2),
+    ((math.nan, 0.8), math.nan, 1), ((0.0, 0.1), math.nan, 1), ((-0.2, 0.1), 0.0, 1)])
+def test_collapsed(values, baseline, count):
+    assert seeds(*values, baseline=baseline).collapsed() == count
+
+
+def test_over_seeds_runs_each():
+    ran = over_seeds(lambda seed: {"f1": seed / 4, "accuracy": 1.0}, 3, {"f1": 0.25, "accuracy": 0.9})
+    assert [figures["f1"] for figures in ran.figures] == [0.0, 0.25, 0.5]
+    assert ran.mean() == 0.25 and ran.mean("accuracy") == 1.0 and ran.collapsed() == 2
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        over_seeds(None, 0, {})
+
+
+def test_table():
+    text = table({"one": seeds(0.7, 0.8, 0.9), "other": seeds(0.5, 0.5), "single": seeds(0.6)})
+    lines = [line.split() for line in text.splitlines()]
+    assert lines == [["accuracy"], ["one", "0.800", "±", "0.100"],
+                     ["other", "0.500", "±", "0.000", *"2 of 2 collapsed to the majority".split()],
+                     ["single", "0.600"], ["majority", "0.500"]]

@@ -1,0 +1,92 @@
+"""The house has floors: imports point downwards, in no circle, and to nothing but NumPy and the standard library."""
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+         for path in sorted((ROOT / "numbert").rglob("*.py"))}
+
+# From the ground up; what stands in one line may not import each other, but for files of one folder.
+FLOORS = [
+    {"files", "autograd", "svg"},
+    {"ops", "mutants"},
+    {"packing"},
+    {"layers"},
+    {"text", "hub"},
+    {"models"},
+    {"training", "gradcheck_cases"},
+    {"tasks", "gradcheck"},
+    {""},                                           # numbert/__init__.py
+]
+
+
+def part(module):
+    """numbert.ops.rows -> ops"""
+    return module.split(".")[1] if "." in module else ""
+
+
+def floor(module):
+    return next((i for i, parts in enumerate(FLOORS) if part(module) in parts), None)
+
+
+def imports(module):
+    """(the module or package that is imported, whether inside a function) for every import of a file."""
+    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
+    inside = {id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+              for node in ast.walk(function)}
+    package = module if FILES[module].name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[:len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:                # from . import ops means the module ops
+                name = f"{source}.{alias.name}"
+                yield name if name in FILES else source, id(node) in inside
+
+
+def inner(module):
+    return {name for name, _ in imports(module) if name in FILES}
+
+
+def test_the_walk_sees_imports():
+    """A test of absence needs to know that it looks."""
+    assert {"numbert.autograd", "numbert.ops.dropout"} <= inner("numbert.ops.attention")
+    assert {"numbert.ops", "numbert.autograd"} <= inner("numbert.layers")
+    assert inner("numbert.ops") >= {"numbert.ops.rows", "numbert.ops.losses"}
+    assert "numbert.models.bert" in inner("numbert")
+    assert ("numpy", False) in set(imports("numbert.layers"))
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_imports_point_downwards(module):
+    assert floor(module) is not None, f"give {module} a floor"
+    for other in inner(module):
+        below = floor(other) < floor(module) or part(other) == part(module) != ""
+        assert below, f"{module} imports {other}, which is not below it"
+
+
+def test_no_circles():
+    below = {module: inner(module) - {module} for module in FILES}
+    while ground := [module for module, others in below.items() if not others]:
+        for module in ground:
+            del below[module]
+        below = {module: others - set(ground) for module, others in below.items()}
+    assert not below, f"these import each other: {sorted(below)}"
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_only_numpy_and_the_standard_library(module):
+    """An optional extra may be imported where it is needed, inside a function."""
+    for name, inside in imports(module):
+        top = name.partition(".")[0]
+        assert inside or top in {"numbert", "numpy"} or top in sys.stdlib_module_names, f"{module} imports {name}"
+        assert name in FILES or top != "numbert", f"{module} imports {name}, which is not there"
+
+
+def test_every_folder_is_a_package():
+    assert all((path.parent / "__init__.py").exists() for path in FILES.values())
