@@ -7,11 +7,13 @@
 Source: Devlin et al. 2019, section 3.1 and appendix A.
 """
 import argparse
+import collections
 import hashlib
 import itertools
 import math
 import sys
 import time
+import warnings
 
 import numpy as np
 
@@ -67,17 +69,26 @@ def main(argv=None):
     parser = arguments()
     options, given = vars(parser.parse_args(argv)), only_given(arguments(), argv)
     try:
+        for name in ("steps", "minutes", "save_every"):
+            if options[name] is not None and not options[name] > 0:
+                raise ValueError(f"--{name.replace('_', '-')} must be more than 0, got {options[name]}")
+        if options["seed"] < 0:
+            raise ValueError(f"--seed must not be negative, got {options['seed']}")
         folder = RunFolder(options["out"])
         if options["resume"]:
             options |= recorded_options(folder, given)
         elif folder.checkpoint.exists():
             raise ValueError(f"{folder.path} holds a run: --resume goes on with it, another --out starts a new one")
+        elif (folder.path / "config.json").exists():
+            raise ValueError(f"{folder.path} holds a model, which would be overwritten: take another --out")
         elif options["quick"]:
             options |= {name: value for name, value in QUICK.items() if name not in given}
         with Workers(options["workers"]) as workers:
             pretrain(folder, options, workers)
     except (ValueError, OSError, NonFiniteError) as error:
         sys.exit(f"pretrain.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("pretrain.py: interrupted")
 
 
 def only_given(parser, argv):
@@ -92,6 +103,9 @@ def recorded_options(folder, given):
     if not folder.checkpoint.exists():
         raise ValueError(f"{folder.path} holds no checkpoint.safetensors: there is nothing to resume")
     _, settings = read_settings(folder.checkpoint)
+    if not settings.keys() >= set(RECORDED):
+        raise ValueError(f"{folder.checkpoint} is not from this script: it does not record "
+                         + ", ".join(sorted(set(RECORDED) - settings.keys())))
     recorded = {name: settings[name] for name in RECORDED}
     if differences := compare(recorded, recorded | {name: given[name] for name in RECORDED if name in given}):
         raise ValueError(f"{folder.path} was started with other options: " + "; ".join(differences))
@@ -154,7 +168,8 @@ def pretrain(folder, options, workers):
 
 def learn(folder, options, settings, workers, model, optimizer, data, held, start):
     """Train from step `start` to the end, or to Ctrl-C (then False); measure on held-out text ten times on the way."""
-    steps, window = options["steps"], []
+    steps = options["steps"]
+    window = collections.deque(maxlen=max(1, steps // 100))     # the steps of which progress shows the mean
     progress = Progress(steps, start)
     training = train(model, data.batches(start), optimizer=optimizer, lr=linear_schedule(steps, options["lr"]),
                      steps=steps, seed=options["seed"], workers=workers, start=start, measure=hits)
@@ -163,17 +178,16 @@ def learn(folder, options, settings, workers, model, optimizer, data, held, star
             window.append(step)
             progress.update(step, lambda: describe(summary(window)))
             last = step.number == steps
-            if last or step.number % max(1, steps // 100) == 0:
-                folder.log({"step": step.number, "split": "training", "lr": step.lr, "norm": step.gradient_norm}
-                           | summary(window))
-                window.clear()
+            folder.log({"step": step.number, "split": "training", "lr": step.lr, "norm": step.gradient_norm}
+                       | summary([step]))
             if last or step.number % max(1, steps // 10) == 0:
                 figures = evaluate(model, held, workers)
                 folder.log({"step": step.number, "split": "held-out"} | figures)
                 print(f"step {step.number}/{steps}  held out: {describe(figures)}", flush=True)
-            if last or interrupted() or step.number % options["save_every"] == 0:
+            stop = interrupted()                            # asked once: what stops must have been saved
+            if last or stop or step.number % options["save_every"] == 0:
                 save_checkpoint(folder.checkpoint, model, optimizer, step.number, settings)
-            if interrupted() and not last:
+            if stop and not last:
                 return False
     return True
 
@@ -184,7 +198,7 @@ def summary(steps):
         return sum(step.sums[name] for step in steps) / len(steps)
 
     def share(hits, labels):
-        return sum(step.sums[hits] for step in steps) / sum(step.counts[labels] for step in steps)
+        return sum(step.sums[hits] for step in steps) / max(1, sum(step.counts[labels] for step in steps))
 
     figures = {"mlm": mean("mlm"), "mlm_accuracy": share("mlm_hits", "labels")}
     if "nsp" in steps[0].sums:
@@ -221,11 +235,17 @@ def draw(folder, floors):
     charts = []
     for task, name, levels in (("mlm", "Masked words", floors), ("nsp", "Sentence pairs", {"guessing": math.log(2)})):
         for figure, unit in ((task, "nats"), (f"{task}_accuracy", "share of right guesses")):
-            lines = {split: [(r["step"], r[figure]) for r in records if r["split"] == split and figure in r]
+            lines = {split: means([(r["step"], r[figure]) for r in records if r["split"] == split and figure in r])
                      for split in ("training", "held-out")}
             if any(lines.values()):
                 charts.append(svg.chart(f"{name}: {unit}", "step", unit, lines, levels if figure == task else None))
     files.write_text(folder.path / "curves.svg", svg.page(charts))
+
+
+def means(points, about=100):
+    """The curve (N, 2) as the means of about so many runs of neighbouring points: what single batches show is noise."""
+    n = max(1, len(points) // about)
+    return [tuple(np.mean(points[i:i + n], axis=0)) for i in range(0, len(points), n)]
 
 
 def report(folder, model, tokenizer, floors, held_out, options):
@@ -265,4 +285,5 @@ class Stopwatch:
 
 
 if __name__ == "__main__":
+    warnings.showwarning = lambda message, *where: print(f"note: {message}", flush=True)
     main()

@@ -35,6 +35,7 @@ def page(charts):
 def _draw(title, x_label, y_label, lines, levels):
     lines = {name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
              for name, points in lines.items()}
+    levels = {name: y for name, y in levels.items() if math.isfinite(y)}
     xs = [x for points in lines.values() for x, _ in points] or [0]
     ys = [y for points in lines.values() for _, y in points] + list(levels.values()) or [0]
     (x0, x1), (y0, y1) = _range(xs), _range(ys)
@@ -66,7 +67,7 @@ def _draw(title, x_label, y_label, lines, levels):
 
 def _range(values):
     low, high = min(values), max(values)
-    margin = 0.03 * (high - low) or 0.5
+    margin = max(0.03 * (high - low) or 0.5, 1e-6 * max(high, -low))    # the second: what a float can tell apart
     return low - margin, high + margin
 
 
