@@ -60,10 +60,11 @@ def fill_mask(model, tokenizer, text, top=5):
     return [[(tokenizer.tokens[i], float(row[i])) for i in ids] for row, ids in zip(probabilities, best, strict=True)]
 
 
-def blanks(sentences, tokenizer, rng, count=6, words=(8, 25)):
+def blanks(sentences, tokenizer, rng, *, count=6, words=(8, 25), tokens=512):
     """`count` of the sentences, each with one ordinary whole word replaced by [MASK]: [(text, word), ...].
 
-    Sentences have a number of words in the range `words`; a word is a single token of three letters or more.
+    Sentences have a number of words in the range `words`, and at most so many `tokens`; a word is a single token of
+    three letters or more.
     """
     found = []
     for i in rng.permutation(len(sentences)):
@@ -71,7 +72,7 @@ def blanks(sentences, tokenizer, rng, count=6, words=(8, 25)):
         places = [(start, end) for (start, end), word, token in
                   zip(encoding.offsets, encoding.word_ids, encoding.tokens, strict=True)
                   if word is not None and encoding.word_ids.count(word) == 1 and token.isalpha() and len(token) >= 3]
-        if places and words[0] <= len(sentences[i].split()) <= words[1]:
+        if places and words[0] <= len(sentences[i].split()) <= words[1] and len(encoding) <= tokens:
             start, end = places[rng.integers(len(places))]
             mask = tokenizer.special_tokens["mask"]
             found.append((sentences[i][:start] + mask + sentences[i][end:], sentences[i][start:end]))
