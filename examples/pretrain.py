@@ -255,7 +255,8 @@ def means(points, about=100):
 def report(folder, model, tokenizer, floors, held_out, options):
     sentences = [s for document in held_out for paragraph in document for s in split_sentences(paragraph)]
     print("\nBlanks in held-out sentences, and what the model would put there:")
-    for text, word in blanks(sentences, tokenizer, np.random.default_rng(options["seed"]), tokens=options["max_length"]):
+    rng = np.random.default_rng(options["seed"])
+    for text, word in blanks(sentences, tokenizer, rng, tokens=options["max_length"]):
         guesses, = fill_mask(model, tokenizer, text)
         right = "right" if guesses[0][0] == word.lower() else f"the text says {word!r}"
         print(f"  {text}\n    " + "  ".join(f"{token} {share:.0%}" for token, share in guesses) + f"   ({right})")
