@@ -1,0 +1,61 @@
+"""The weights of a folder, whichever file holds them.
+
+A published model is a folder. Its weights are in one file, or, when it is large, in several ("shards") with an index
+beside them: {"metadata": {...}, "weight_map": {"a.weight": "model-00001-of-00002.safetensors", ...}}.
+
+A shard's name is the name of a file in the index's own folder and never a path, so no index can point outside it.
+Links are followed: whoever owns the folder made them (a Hugging Face cache is a folder of links), not who wrote the
+index.
+"""
+import os
+from pathlib import Path
+
+from numbert.hub import safetensors, torch_pickle
+from numbert.hub.errors import CheckpointError, expect_type, quoted, read_json
+
+# What is looked for, the best first: safetensors maps straight into memory.
+NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+def load_weights(folder_or_file):
+    """The weights by name: a dict of str to read-only arrays, in their own dtype (BF16 as float32).
+
+    Takes a folder, where the first of `NAMES` that exists is read, or one file: .safetensors, .bin (also .pt, .pth)
+    or .index.json. Raises CheckpointError if there is none, or if the file cannot be believed.
+    """
+    path = Path(folder_or_file)
+    if path.is_dir():
+        found = [path / name for name in NAMES if (path / name).exists()]
+        if not found:
+            raise CheckpointError(path, f"the folder has no weights: looked for {', '.join(NAMES)}")
+        path = found[0]
+    if path.name.endswith(".index.json"):
+        return _read_shards(path)
+    return _read_file(path)
+
+
+def _read_file(path):
+    match path.suffix:
+        case ".safetensors":
+            arrays, _ = safetensors.read(path)
+            return arrays
+        case ".bin" | ".pt" | ".pth":
+            return torch_pickle.read(path)
+    raise CheckpointError(path, "weights are read from a folder or a file .safetensors, .bin, .pt, .pth, .index.json")
+
+
+def _read_shards(path):
+    """The tensors that the index at `path` names, each from the shard that it names."""
+    weight_map = expect_type(path, "weight_map", read_json(path).get("weight_map"), dict)
+    shards = {}
+    for name, shard in weight_map.items():
+        if type(shard) is not str or shard != Path(shard).name:
+            got = quoted(shard) if type(shard) is str else type(shard).__name__
+            raise CheckpointError(path, f"its shard must be the name of a file beside the index, got {got}", name)
+        if shard not in shards:
+            if not os.path.isfile(path.parent / shard):
+                raise CheckpointError(path, f"its shard {quoted(shard)} is missing", name)
+            shards[shard] = _read_file(path.parent / shard)
+        if name not in shards[shard]:
+            raise CheckpointError(path, f"its shard {quoted(shard)} does not hold it", name)
+    return {name: shards[shard][name] for name, shard in weight_map.items()}

@@ -1,0 +1,99 @@
+"""Other people's files: what is checked before a byte of theirs is believed.
+
+A weight file may be cut short, damaged, or made to harm whoever opens it. Every reader in this folder
+starts from the functions here, and whatever is wrong ends in one `CheckpointError` that names the file.
+"""
+import json
+import math
+import mmap
+import os
+
+MAX_JSON = 100_000_000  # bytes; the limit that safetensors sets for its header
+MAX_DIGITS = 100  # of one integer; real files hold int(1e30), and converting n digits takes n² steps
+
+
+class CheckpointError(ValueError):
+    """A file of weights or settings that cannot be believed: `file`, `problem`, and `tensor` if it is about one."""
+
+    def __init__(self, file, problem, tensor=None):
+        super().__init__(file, problem, tensor)
+        self.file, self.problem, self.tensor = file, problem, tensor
+
+    def __str__(self):
+        return f"{self.file}: {self.problem}" if self.tensor is None else \
+            f"{self.file}: tensor {quoted(self.tensor)}: {self.problem}"
+
+
+def quoted(text):
+    """A stranger's text for a one-line message: in quotes, line ends escaped, 100 characters at most."""
+    return repr(text) if len(text) <= 100 else repr(text[:100]) + "..."
+
+
+def map_file(path):
+    """The bytes of a file, mapped and not read: a page comes from the disk when it is first looked at.
+
+    Links are followed. Like every mapping, it holds as long as nobody cuts the file short; to replace a file,
+    write a new one and rename it (`numbert.files.replacing`). Raises CheckpointError if there is nothing to map.
+    """
+    if not os.path.isfile(path):  # opening a named pipe would wait for ever
+        raise CheckpointError(path, "is not a regular file" if os.path.exists(path) else "there is no such file")
+    with open(path, "rb") as file:
+        if not file.seek(0, 2):
+            raise CheckpointError(path, "the file is empty")
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if data[:23] == b"version https://git-lfs":
+        raise CheckpointError(path, "a Git LFS pointer stands in the file's place: fetch the file with git lfs pull")
+    return data
+
+
+def read_json(path):
+    """The JSON object in a UTF-8 file, as a dict. Raises CheckpointError, also for what Python's json lets through:
+    a key that comes twice, NaN and infinity, an integer of thousands of digits, nesting thousands deep.
+    """
+    data = map_file(path)
+    if len(data) > MAX_JSON:
+        raise CheckpointError(path, f"{len(data):,} bytes of JSON, more than {MAX_JSON:,}")
+    return parse_json(path, data[:].removeprefix(b"\xef\xbb\xbf"))
+
+
+def parse_json(path, data):
+    """`read_json` for bytes that stand inside the file `path`."""
+    try:
+        value = json.loads(str(data, "utf-8"), object_pairs_hook=_unique, parse_int=_integer,
+                           parse_float=_finite, parse_constant=_finite)
+    except UnicodeDecodeError as error:
+        raise CheckpointError(path, f"not UTF-8: byte {data[error.start]:#04x} at offset {error.start}") from None
+    except RecursionError:
+        raise CheckpointError(path, "JSON nested too deeply") from None
+    except ValueError as error:
+        raise CheckpointError(path, f"not JSON: {error}") from None
+    return expect_type(path, "the JSON text", value, dict)
+
+
+def expect_type(path, what, value, kind):
+    """`value`, if it is of type `kind` (True is not an integer; an integer will do for a float)."""
+    if type(value) is kind or (kind is float and type(value) is int):
+        return value
+    raise CheckpointError(path, f"{what} must be of type {kind.__name__}, got {type(value).__name__}")
+
+
+def _unique(pairs):
+    settings = {}
+    for key, value in pairs:
+        if key in settings:
+            raise ValueError(f"key {quoted(key)} comes twice")
+        settings[key] = value
+    return settings
+
+
+def _integer(digits):
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"an integer of {len(digits)} digits")
+    return int(digits)
+
+
+def _finite(literal):
+    number = float(literal)
+    if not math.isfinite(number):
+        raise ValueError(f"{quoted(literal)} is not a finite number")
+    return number
