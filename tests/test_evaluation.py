@@ -149,3 +149,11 @@ def test_blanks_are_as_many_as_asked_for_and_follow_the_generator(tokenizer):
 def test_blanks_keep_capitals_and_accents_of_the_text(tokenizer):
     (text, word), = blanks(["Ü Cät ü ü ü"], tokenizer, np.random.default_rng(0), words=(1, 9))
     assert (text, word) == ("Ü [MASK] ü ü ü", "Cät")
+
+
+def test_blanks_are_not_taken_from_texts_longer_than_asked_for(tokenizer):
+    lengths = sorted(len(tokenizer(sentence)) for sentence in SENTENCES[:4])
+    for limit in lengths:
+        found = blanks(SENTENCES, tokenizer, np.random.default_rng(0), words=(1, 99), tokens=limit)
+        texts = {text.replace("[MASK]", word) for text, word in found}
+        assert texts == {s for s in SENTENCES if s and len(tokenizer(s)) <= limit}

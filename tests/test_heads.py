@@ -281,8 +281,8 @@ def test_class_weights_multiply_the_terms_of_the_sum(kind):
     model, batch = build(kind, num_labels=3), example(kind, np.random.default_rng(4))
     model.class_weights = np.array([0.0, 1.0, 2.5])
     output, labels = model(**batch), batch["labels"].reshape(-1)
-    logits = output.logits.data.reshape(len(labels), 3)
-    terms = [nll(logits[i:i + 1], labels[i:i + 1]) * model.class_weights[labels[i]] for i in np.flatnonzero(labels >= 0)]
+    logits, labelled = output.logits.data.reshape(len(labels), 3), np.flatnonzero(labels >= 0)
+    terms = [nll(logits[i:i + 1], labels[i:i + 1]) * model.class_weights[labels[i]] for i in labelled]
     assert float(output.loss) == pytest.approx(np.mean(terms), rel=1e-12)
 
 

@@ -107,7 +107,8 @@ def test_it_leaves_what_it_says(whole):
                  "curves.svg"):
         assert name in said
     assert re.search(r"held-out loss to be read against: unigram \d\.\d{3}, neighbours \d\.\d{3}", out)
-    assert re.search(r"Held out: mlm \d\.\d{3} \([\d.]+%\)  nsp \d\.\d{3} \([\d.]+%\), \d+ masked tokens, \d+ pairs", out)
+    assert re.search(r"Held out: mlm \d\.\d{3} \([\d.]+%\)  nsp \d\.\d{3} \([\d.]+%\), \d+ masked tokens, \d+ pairs",
+                     out)
     assert "Blanks in held-out sentences" in out and "[MASK]" in out
 
 
@@ -127,7 +128,7 @@ def test_the_files_hold_what_their_names_promise(whole):
 
 
 def test_it_learns(whole):
-    """From ln 80 = 4.4 nats towards the entropy of the pieces: words that are drawn at random leave no more to learn."""
+    """From ln 80 = 4.4 nats towards the entropy of the pieces: words drawn at random leave no more to learn."""
     records = [json.loads(line) for line in (whole[0] / "metrics.jsonl").read_text().splitlines()]
     mlm = [r["mlm"] for r in records if r["split"] == "training"]
     assert np.mean(mlm[:5]) > 4.0 and np.mean(mlm[-50:]) < 3.6

@@ -122,7 +122,8 @@ DAMAGE = {
     "settings nested deeply": (replace(1, "settings", '{"a":' * 10**5), "not a checkpoint of a training run"),
     "a tensor missing": (damaged(lambda a, m: a.pop("m.nsp.bias")), "tensors that only one side has: m.nsp.bias"),
     "a tensor too many": (replace(0, "m.nothing", np.ones(3)), "tensors that only one side has: m.nothing"),
-    "another shape": (replace(0, "v.nsp.bias", np.ones(1, "f4")), r"v.nsp.bias': is float32 \(1,\), must be float32 \(2,\)"),
+    "another shape": (replace(0, "v.nsp.bias", np.ones(1, "f4")),
+                      r"v.nsp.bias': is float32 \(1,\), must be float32 \(2,\)"),
     "another dtype": (replace(0, "m.nsp.bias", np.ones(2)), r"m.nsp.bias': is float64 \(2,\), must be float32 \(2,\)"),
 }
 
