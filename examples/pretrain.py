@@ -290,5 +290,6 @@ class Stopwatch:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")            # a terminal that cannot show a character of the text
     warnings.showwarning = lambda message, *where: print(f"note: {message}", flush=True)
     main()

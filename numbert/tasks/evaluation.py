@@ -31,6 +31,8 @@ def evaluate(model, batches, workers):
         return sums | counts | hits(batch, output)
 
     results = workers.map(one, batches)
+    if not results:
+        raise ValueError("no batches to measure")
     total = {name: sum(result[name] for result in results) for name in results[0]}
     figures = {"mlm": total["mlm"] / max(1, total["masked"]),
                "mlm_accuracy": total["mlm_hits"] / max(1, total["masked"]), "masked": int(total["masked"])}

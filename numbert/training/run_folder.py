@@ -16,6 +16,8 @@ class RunFolder:
         with replacing(self.path / ".writable") as probe:
             probe.write(b"")
         os.unlink(self.path / ".writable")
+        for half in self.path.glob(".checkpoint.safetensors.*.tmp"):    # of a run that was killed while it saved
+            half.unlink(missing_ok=True)
 
     checkpoint = property(lambda self: self.path / "checkpoint.safetensors")
     metrics = property(lambda self: self.path / "metrics.jsonl")
