@@ -152,10 +152,10 @@ def check_mutants(op, rng):
 def report():
     """Print a table of all checks; whether all passed. Of a layer or model, the worst parameter is shown."""
     rng, good = np.random.default_rng(0), True
-    print(f"{'op':44}{'input':42}{'shape':12}{'error':>8}")
+    print(f"{'op':50}{'input':42}{'shape':12}{'error':>8}")
     for case in op_cases():
         good &= _print(judge(measure(case, rng), case.op.backward))
-    print(f"\n{'layer or model':44}{'worst parameter':42}{'shape':12}{'error':>8}")
+    print(f"\n{'layer or model':50}{'worst parameter':42}{'shape':12}{'error':>8}")
     for subject in subjects():
         results = check_module(subject, rng)
         bad = [result for result in results if not result.passed]
@@ -166,7 +166,7 @@ def report():
 
 def _print(results):
     for r in results:
-        print(f"{r.subject:44}{r.input:42}{r.shape!s:12}{r.error:8.0e}  {'ok' if r.passed else 'FAILED'}")
+        print(f"{r.subject:50}{r.input:42}{r.shape!s:12}{r.error:8.0e}  {'ok' if r.passed else 'FAILED'}")
         if not r.passed:
             print(f"    {r}")
     return all(r.passed for r in results)
