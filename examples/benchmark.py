@@ -1,0 +1,190 @@
+"""How fast is numbert? Measured side by side with PyTorch, ONNX Runtime and tokenizers, on the machine you sit at.
+
+    python examples/benchmark.py --quick                        under a minute: a few cases, a few rounds
+    python examples/benchmark.py                                everything: about an hour on two cores
+    python examples/benchmark.py --cases 'pretrain-mini-*'      some cases; --list names them all
+    python examples/benchmark.py --curves curves.svg            how time and memory grow
+
+The others come with the extra `bench`; who is not installed is left out and named. Every contender runs in a process
+of its own; they take turns, there and back (A B C C B A), with the same weights, data, dropout rates and number of
+threads. Rounds in which something else ran on the machine are dropped and counted. That all did the same work is
+checked first: the losses of three training steps without dropout, encodings, or ids must agree.
+
+Time is per step. "ratio" is numbert's time over the other's: the median over the rounds, and their range; below 1
+numbert is faster. "of peak" is the share of the machine's best matrix product speed: floating-point operations of the
+matrix products that the contender has to do in its way, over time and peak. Padded batches: half of the sequences fill
+the batch, the lengths of the others are uniform between a quarter of it and all of it.
+"""
+import argparse
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+from benchmarking import curves, machine
+from benchmarking.cases import all_cases
+from benchmarking.contenders import contenders_of, prepare
+from benchmarking.rounds import Apart, Timed, call_apart, play
+
+from numbert import files
+from numbert.text.corpus import python_documents, read_documents
+from numbert.training.parallel import cores
+
+QUICK = ("pretrain-tiny-30522-padded", "finetune-mini-padded", "encode-tiny-padded", "tokenise-ids-warm")
+WIKI = Path(__file__).parents[2] / "shared/data/text/wiki.txt"
+SAME_WORK = 1e-3                                # largest relative difference between two contenders' numbers
+HEADER = ("case", "against", "numbert", "other", "ratio (range)", "rounds", "dropped", "difference", "memory, MB",
+          "of peak")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="only " + ", ".join(QUICK) + ", with short rounds and little text")
+    add("--cases", nargs="+", metavar="PATTERN", help="names of cases, * stands for anything (default: all)")
+    add("--list", action="store_true", help="name the cases and stop")
+    add("--against", nargs="*", metavar="NAME", help="contenders beside numbert (default: all that are installed)")
+    add("--threads", type=int, default=min(2, cores()), help="for every contender (default: %(default)s)")
+    add("--rounds", type=int, help="that nothing disturbed (default: 7; 3 with --quick)")
+    add("--round-seconds", type=float, help="a round is as many steps as fit (default: 1; 0.3 with --quick)")
+    add("--batch", type=int, default=32, help="sequences in a batch (default: %(default)s)")
+    add("--length", type=int, default=128, help="tokens in a sequence, with padding (default: %(default)s)")
+    add("--text", help="what is tokenised (default: the English that Python carries)"
+        if not WIKI.exists() else f"what is tokenised (default: {WIKI.name})")
+    add("--curves", metavar="FILE", help="instead of the table, draw how time and memory grow, as SVG")
+    return parser
+
+
+def main(argv=None):
+    options = arguments().parse_args(argv)
+    options.rounds = options.rounds or (3 if options.quick else 7)
+    options.round_seconds = options.round_seconds or (0.3 if options.quick else 1.0)
+    cases = all_cases(options.threads, options.batch, options.length)
+    patterns = options.cases or (QUICK if options.quick else ("*",))
+    chosen = [case for name, case in cases.items() if any(fnmatch(name, pattern) for pattern in patterns)]
+    try:
+        if options.list:
+            print("\n".join(cases))
+            return
+        if not chosen:
+            raise ValueError(f"no case is called {' or '.join(patterns)}; --list names them all")
+        with tempfile.TemporaryDirectory() as folder:
+            peaks = call_apart(machine.sgemm_peak, options.threads)
+            print(f"{machine.description(options.threads)}\n\nBest product of float32 matrices: "
+                  + ", ".join(f"{name} {peak / 1e9:.0f}" for name, peak in peaks.items())
+                  + " G operations a second; the higher counts as peak.\n", flush=True)
+            if options.curves:
+                draw(options, Path(folder), max(peaks.values()))
+            else:
+                table(options, chosen, Path(folder), max(peaks.values()))
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"benchmark.py: {error}")
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+# %% The table
+
+
+def table(options, chosen, folder, peak):
+    """Print a row for each case and contender as soon as it is known."""
+    missing, loud, different = {}, False, False
+    print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER), flush=True)
+    for case in chosen:
+        case = replace(case, folder=str(folder / case.name))
+        if options.quick and case.kind == "tokenise":
+            case = replace(case, vocab_size=2000)
+        made, lacking = contenders_of(case, options.against)
+        missing |= lacking
+        result = measure(case, made, options)
+        loud |= not result.quiet
+        for name in [other for other in made if other != "numbert"] or [None]:
+            cells, same = row(case, result, name, peak)
+            different |= not same
+            print("| " + " | ".join(cells) + " |", flush=True)
+    if missing:
+        print("\nNot measured, for want of packages (extra `bench`): "
+              + "; ".join(f"{name} ({', '.join(lacks)})" for name, lacks in missing.items()))
+    if loud:
+        print("\n(!) something else ran in every round: not to be quoted.")
+    if any(case.kind == "pretrain" for case in chosen):
+        real, twin = call_apart(curves.python_share,
+                                all_cases(options.threads, options.batch, options.length)["pretrain-tiny-30522-padded"])
+        print(f"\nPython's share of a training step at tiny size: {twin / real:.0%} ({1000 * twin:.1f} of "
+              f"{1000 * real:.1f} ms: the same calls over arrays of almost nothing).")
+    if different:
+        raise RuntimeError(f"numbers differ by more than {SAME_WORK}: the contenders did not do the same work")
+
+
+def measure(case, made, options):
+    say(f"{case.name}: {', '.join(made)}")
+    call_apart(prepare, case, texts(options) if case.kind == "tokenise" else None, "ONNX Runtime" in made)
+    with ExitStack() as stack:
+        return play({name: stack.enter_context(Apart(f"{case.name}, {name}", Timed, make, case, options.round_seconds))
+                     for name, make in made.items()}, options.rounds)
+
+
+def texts(options):
+    """Paragraphs to tokenise."""
+    path = options.text or (WIKI if WIKI.exists() else None)
+    found = [paragraph for document in (read_documents(path) if path else python_documents()) for paragraph in document]
+    return found[:300] if options.quick else found
+
+
+def row(case, result, name, peak):
+    """The cells of the table for numbert against `name` (None: alone), and whether both did the same work."""
+    def seconds(who):
+        return f"{1000 * result.seconds(who):.4g} ms"
+
+    def megabytes(who):
+        return f"{result.memory[who] / 2**20:.0f}" if result.memory[who] else "?"
+
+    def share(who):
+        if case.kind == "tokenise":
+            return "–"
+        work = case.operations(padded=who != "numbert", all_words=who == "Hugging Face")
+        return f"{sum(work.values()) / result.seconds(who) / peak:.0%}"
+
+    rounds = [f"{len(result.rounds['numbert'])}{'' if result.quiet else ' (!)'}", str(result.dropped)]
+    if name is None:
+        alone = [case.name, "–", seconds("numbert"), "–", "–", *rounds, "–", megabytes("numbert"), share("numbert")]
+        return alone, True
+    ratios = result.ratios("numbert", name)
+    difference = unlike(result.proofs["numbert"], result.proofs[name])
+    memory = "–" if None in result.memory.values() else (
+        f"{megabytes('numbert')} / {megabytes(name)} = {result.memory['numbert'] / result.memory[name]:.2f}")
+    return [case.name, name, seconds("numbert"), seconds(name),
+            f"{np.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})", *rounds, f"{difference:.0e}", memory,
+            f"{share('numbert')} / {share(name)}"], difference <= SAME_WORK
+
+
+def unlike(ours, theirs):
+    """The largest difference of two arrays, relative to the largest number; of integers, the share that differs."""
+    if ours.shape != theirs.shape:
+        return np.inf
+    if ours.dtype.kind == "i":
+        return float((ours != theirs).mean())
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+# %% The curves
+
+
+def draw(options, folder, peak):
+    sweeps = curves.SWEEPS
+    if options.quick:
+        sweeps = {title: (label, place, cases[:2]) for title, (label, place, cases) in sweeps.items()}
+    drawn = curves.draw(folder, options.threads, peak, options.round_seconds, print, sweeps)
+    files.write_text(Path(options.curves), drawn)
+    if not options.quick:
+        print("\n" + curves.published(folder, options.threads, options.round_seconds))
+    print(f"\n{options.curves}: open it in a browser.")
+
+
+if __name__ == "__main__":
+    main()
