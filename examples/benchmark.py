@@ -34,7 +34,6 @@ from numbert.text.corpus import python_documents, read_documents
 from numbert.training.parallel import cores
 
 QUICK = ("pretrain-tiny-30522-padded", "finetune-mini-padded", "encode-tiny-padded", "tokenise-ids-warm")
-WIKI = Path(__file__).parents[2] / "shared/data/text/wiki.txt"
 SAME_WORK = 1e-3                                # largest relative difference between two contenders' numbers
 HEADER = ("case", "against", "numbert", "other", "ratio (range)", "rounds", "dropped", "difference", "memory, MB",
           "of peak")
@@ -52,8 +51,8 @@ def arguments():
     add("--round-seconds", type=float, help="a round is as many steps as fit (default: 1; 0.3 with --quick)")
     add("--batch", type=int, default=32, help="sequences in a batch (default: %(default)s)")
     add("--length", type=int, default=128, help="tokens in a sequence, with padding (default: %(default)s)")
-    add("--text", help="what is tokenised (default: the English that Python carries)"
-        if not WIKI.exists() else f"what is tokenised (default: {WIKI.name})")
+    add("--text", help="what is tokenised (default: the English that Python carries)")
+    add("--out", metavar="FOLDER", help="write what is printed to FOLDER/benchmark.md, too")
     add("--curves", metavar="FILE", help="instead of the table, draw how time and memory grow, as SVG")
     return parser
 
@@ -73,9 +72,12 @@ def main(argv=None):
             raise ValueError(f"no case is called {' or '.join(patterns)}; --list names them all")
         with tempfile.TemporaryDirectory() as folder:
             peaks = call_apart(machine.sgemm_peak, options.threads)
-            print(f"{machine.description(options.threads)}\n\nBest product of float32 matrices: "
+            if options.out:
+                Path(options.out).mkdir(parents=True, exist_ok=True)
+                files.write_text(Path(options.out) / "benchmark.md", "")
+            tell(options, f"{machine.description(options.threads)}\n\nBest product of float32 matrices: "
                   + ", ".join(f"{name} {peak / 1e9:.0f}" for name, peak in peaks.items())
-                  + " G operations a second; the higher counts as peak.\n", flush=True)
+                 + " G operations a second; the higher counts as peak.\n")
             if options.curves:
                 draw(options, Path(folder), max(peaks.values()))
             else:
@@ -88,13 +90,21 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def tell(options, text):
+    """Print, and with --out append to the file."""
+    print(text, flush=True)
+    if options.out:
+        with open(Path(options.out) / "benchmark.md", "a", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+
 # %% The table
 
 
 def table(options, chosen, folder, peak):
     """Print a row for each case and contender as soon as it is known."""
     missing, loud, different = {}, False, False
-    print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER), flush=True)
+    tell(options, "| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER))
     for case in chosen:
         case = replace(case, folder=str(folder / case.name))
         if options.quick and case.kind == "tokenise":
@@ -106,17 +116,19 @@ def table(options, chosen, folder, peak):
         for name in [other for other in made if other != "numbert"] or [None]:
             cells, same = row(case, result, name, peak)
             different |= not same
-            print("| " + " | ".join(cells) + " |", flush=True)
+            tell(options, "| " + " | ".join(cells) + " |")
     if missing:
-        print("\nNot measured, for want of packages (extra `bench`): "
-              + "; ".join(f"{name} ({', '.join(lacks)})" for name, lacks in missing.items()))
+        tell(options, "\nNot measured, for want of packages (extra `bench`): "
+             + "; ".join(f"{name} ({', '.join(lacks)})" for name, lacks in missing.items()))
     if loud:
-        print("\n(!) something else ran in every round: not to be quoted.")
+        tell(options, "\n(!) something else ran in every round: not to be quoted.")
     if any(case.kind == "pretrain" for case in chosen):
         real, twin = call_apart(curves.python_share,
                                 all_cases(options.threads, options.batch, options.length)["pretrain-tiny-30522-padded"])
-        print(f"\nPython's share of a training step at tiny size: {twin / real:.0%} ({1000 * twin:.1f} of "
-              f"{1000 * real:.1f} ms: the same calls over arrays of almost nothing).")
+        tell(options, f"\nPython's share of a training step at tiny size: {twin / real:.0%} ({1000 * twin:.1f} of "
+             f"{1000 * real:.1f} ms: the same calls over arrays of almost nothing).")
+    print("\nLook at the ratios and their ranges: below 1 numbert is faster. Try next: --cases 'encode-base-*' (nearly\n"
+          "all time in products of matrices), --threads 1, and --curves curves.svg (how cost grows).")
     if different:
         raise RuntimeError(f"numbers differ by more than {SAME_WORK}: the contenders did not do the same work")
 
@@ -131,8 +143,8 @@ def measure(case, made, options):
 
 def texts(options):
     """Paragraphs to tokenise."""
-    path = options.text or (WIKI if WIKI.exists() else None)
-    found = [paragraph for document in (read_documents(path) if path else python_documents()) for paragraph in document]
+    documents = read_documents(options.text) if options.text else python_documents()
+    found = [paragraph for document in documents for paragraph in document]
     return found[:300] if options.quick else found
 
 
