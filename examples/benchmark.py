@@ -127,8 +127,8 @@ def table(options, chosen, folder, peak):
                                 all_cases(options.threads, options.batch, options.length)["pretrain-tiny-30522-padded"])
         tell(options, f"\nPython's share of a training step at tiny size: {twin / real:.0%} ({1000 * twin:.1f} of "
              f"{1000 * real:.1f} ms: the same calls over arrays of almost nothing).")
-    print("\nLook at the ratios and their ranges: below 1 numbert is faster. Try next: --cases 'encode-base-*' (nearly\n"
-          "all time in products of matrices), --threads 1, and --curves curves.svg (how cost grows).")
+    print("\nLook at the ratios and their ranges: below 1 numbert is faster. Try next: --cases 'encode-base-*'\n"
+          "(nearly all time in products of matrices), --threads 1, and --curves curves.svg (how cost grows).")
     if different:
         raise RuntimeError(f"numbers differ by more than {SAME_WORK}: the contenders did not do the same work")
 

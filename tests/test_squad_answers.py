@@ -114,6 +114,8 @@ def test_an_empty_context_and_huge_scores():
     assert reading.answers[0].probability == 1.0 and reading.no_answer == 0.0
     reading = read_answers(passage_of("a"), [(-start, -end)])
     assert reading.no_answer == 1.0 and reading.text == ""
+    with pytest.raises(ValueError, match="question 'q': the model's scores are not finite"):
+        read_answers(passage_of("a"), [np.full((2, 5), np.nan)])
     for wrong in ({"n_best": 0}, {"max_answer_length": 0}):
         with pytest.raises(ValueError, match="must be at least 1"):
             read_answers(passage_of("a"), [(start, end)], **wrong)
@@ -127,22 +129,22 @@ def reading_of(text, score, null, threshold=0.5):
 
 
 def test_the_best_threshold_by_hand():
-    passages = [passage_of("a", (Answer("a", 0),), "1"), passage_of("a", (), "2"),
-                passage_of("a", (Answer("a", 0),), "3"), passage_of("a", (), "4")]
-    readings = [reading_of("a", 3, 0), reading_of("a", 2, 0), reading_of("a", 1, 0), reading_of("a", 0, 3)]
+    passages = [passage_of("x", (Answer("x", 0),), "1"), passage_of("x", (), "2"),
+                passage_of("x", (Answer("x", 0),), "3"), passage_of("x", (), "4")]
+    readings = [reading_of("x", 3, 0), reading_of("x", 2, 0), reading_of("x", 1, 0), reading_of("x", 0, 3)]
     threshold = best_threshold(passages, readings)                      # let 1 through, or 1, 2 and 3: 3 are right
     assert threshold == readings[0].no_answer == pytest.approx(1 / (1 + math.exp(3)))
     decided = with_threshold(readings, threshold)
-    assert predictions(passages, decided) == {"1": "a", "2": "", "3": "", "4": ""}
+    assert predictions(passages, decided) == {"1": "x", "2": "", "3": "", "4": ""}
     assert no_answer_probabilities(passages, decided)["4"] == pytest.approx(1 / (1 + math.exp(-3)))
     assert best_threshold(passages[:1] + passages[2:3], readings[:2]) is None
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(st.booleans(), st.sampled_from("ab"), st.integers(-9, 9), st.floats(-0.4, 0.4)), min_size=1,
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from("xy"), st.integers(-9, 9), st.floats(-0.4, 0.4)), min_size=1,
                 max_size=12))
 def test_no_threshold_is_better(drawn):
-    passages = [passage_of("a b", (Answer("a", 0),) if has else (), str(i)) for i, (has, *_) in enumerate(drawn)]
+    passages = [passage_of("x y", (Answer("x", 0),) if has else (), str(i)) for i, (has, *_) in enumerate(drawn)]
     readings = [reading_of(text, whole + part, 0.0) for _, text, whole, part in drawn]
     found = best_threshold(passages, readings)
     examples = [passage.example for passage in passages]
@@ -175,7 +177,7 @@ def check_oracle(examples, passages, cmrc=False):
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=25), st.data())
+@given(st.lists(st.text("bcd", min_size=1, max_size=4), min_size=1, max_size=25), st.data())
 def test_gold_answers_come_back_from_generated_text(words, data):
     context, examples = " ".join(words), []
     for number in range(3):
@@ -206,7 +208,7 @@ def test_gold_answers_come_back_from_the_toy_world(language, max_length):
     passages = make_passages(examples, tokenizer, max_length=max_length)
     found = check_oracle(examples, passages, cmrc=False)
     assert (found.unknown, found.misaligned, found.beyond) == ([], [], [])
-    assert (max(len(passage.windows) for passage in passages) > 1) == (max_length < 128)
+    assert max_length == 128 or max(len(passage.windows) for passage in passages) > 1
 
 
 def test_an_answer_whose_first_token_is_better_placed_elsewhere_comes_back():
@@ -222,7 +224,7 @@ def test_an_answer_whose_first_token_is_better_placed_elsewhere_comes_back():
 @pytest.mark.parametrize("max_length", (384, 128))
 def test_gold_answers_come_back_from_squad(max_length):
     questions = read(REAL / "squad" / "squad2-8-articles.json")
-    examples = questions.examples[::5]
+    examples = questions.examples[::8]
     texts = {text for example in examples for text in (example.context, example.question)}
     tokenizer = WordPieceTokenizer.train(sorted(texts), vocab_size=2000)
     found = check_oracle(examples, make_passages(examples, tokenizer, max_length=max_length))

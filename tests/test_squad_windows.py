@@ -47,6 +47,7 @@ def test_windows_by_hand():
         cut_windows(5, 0, 3)
 
 
+@settings(deadline=None)
 @given(CUTS)
 def test_every_token_is_in_a_window_and_every_window_is_needed(cut):
     tokens, room, step = cut
@@ -57,6 +58,7 @@ def test_every_token_is_in_a_window_and_every_window_is_needed(cut):
         assert b - a == min(step, room) and b_stop > a_stop             # progress, and always something new
 
 
+@settings(deadline=None)
 @given(CUTS)
 def test_every_token_is_scored_by_one_window_the_first_of_those_with_most_context(cut):
     tokens, room, step = cut
@@ -72,6 +74,7 @@ def test_every_token_is_scored_by_one_window_the_first_of_those_with_most_contex
         assert owner[token] == chosen
 
 
+@settings(deadline=None)
 @given(CUTS, st.data())
 def test_a_span_has_context_only_where_all_of_it_stands(cut, data):
     tokens, room, step = cut

@@ -1,0 +1,99 @@
+"""Extractive question answering: a question and a text go in, the place of the answer in the text comes out.
+
+    python examples/answer.py                     a few minutes: pre-trains on toy stories once, then fine-tunes
+    python examples/answer.py --examples 5000     ten times as many questions to learn from
+    python examples/answer.py --language zh       the same world in Chinese
+
+The lecture's fourth use of BERT: two new vectors are all that is added. One asks every token of the text "do you start
+the answer?", the other "do you end it?"; a softmax over the text says where. Some questions have no answer in their
+story; then both vectors should point at [CLS]. Source: Devlin et al. 2019, sections 4.2 and 4.3.
+"""
+import sys
+
+from numbert import WordPieceTokenizer
+from numbert.tasks import squad_show, toy
+from numbert.tasks.squad_answers import best_threshold
+from numbert.tasks.squad_data import Answer, Example
+from numbert.tasks.squad_reader import Reader, qa_task, read_passages, scores
+from numbert.tasks.squad_windows import describe, make_passages
+from numbert.text.toyworld import qa_examples
+from numbert.training.parallel import Workers
+
+
+def main(argv=None):
+    parser = toy.arguments(__doc__, name="answer", epochs=10, lr=5e-4, seeds=1)
+    parser.add_argument("--window", type=int, default=40, help="tokens that the model may see at once when the stories "
+                        "are read in pieces (default: %(default)s)")
+    parser.set_defaults(test=600)
+    options = toy.parse(parser, argv)
+    try:
+        with Workers(options.workers) as workers:
+            answer(options, workers)
+    except (ValueError, OSError) as error:
+        sys.exit(f"answer.py: {error}")
+
+
+# %% The task: stories, and questions about how they end
+# "Where is the apple now?" Several places are named in the story, and the last one that the apple came to is right. A
+# third of the questions cannot be answered from the story. The fields are SQuAD 2.0's; here they become Examples.
+
+
+def questions(part):
+    return [Example(f"{number}", one["question"], one["context"],
+                    tuple(Answer(gold["text"], gold["answer_start"]) for gold in one["answers"]), one["is_impossible"])
+            for number, one in enumerate(part)]
+
+
+def answer(options, workers):
+    folder = toy.pretrained(options, workers)
+    tokenizer = WordPieceTokenizer.from_pretrained(folder)
+    splits = toy.splits(qa_examples, options, key=lambda one: (one["question"], one["context"]))
+    training, development, test = (
+        make_passages(questions(part), tokenizer, max_length=options.max_length) for part in splits)
+    print("\nThe training questions: " + "\n  ".join(describe(training)))
+
+    # %% The comparison: pre-trained and from scratch, and the baseline that always says "no answer"
+    # f1 is the overlap in words with the right answer, exact the share of answers that are right to the letter.
+    task = qa_task(tokenizer, training, development, workers, test=test, batch_size=options.batch_size)
+    model = toy.compare(task, folder, tokenizer, options, workers)["pre-trained"].model
+
+    # %% Windows
+    # Real documents are longer than a model can read at once. So they are cut into windows that overlap; each is read
+    # behind the question, and the best span of all windows is the answer. What does that cost on stories that could be
+    # read whole? More windows are more chances to see an answer where there is none: look at NoAns_f1.
+    threshold = best_threshold(development, read_passages(model, tokenizer, development, workers))
+    pieces = make_passages(questions(splits[2]), tokenizer, max_length=options.window)
+    print("\nThe test questions, read in pieces: " + "\n  ".join(describe(pieces)))
+    for name, passages in (("whole", test), ("in pieces", pieces)):
+        found = scores(passages, read_passages(model, tokenizer, passages, workers, threshold=threshold))
+        print(f"  {name:<10}" + "".join(f"  {figure} {value:.1f}" for figure, value in found.items()))
+
+    # %% A look at single answers
+    # '#' is where a window scores a token, '-' where another one does, that has more of the text on both sides of it.
+    whole = Reader(model, tokenizer, threshold=threshold, max_length=options.max_length)
+    in_pieces = Reader(model, tokenizer, threshold=threshold, max_length=options.window)
+    answerable = [number for number, passage in enumerate(test) if passage.answer]
+    impossible = [number for number, passage in enumerate(test) if not passage.answer]
+    for number, reader, passages in ((answerable[0], whole, test), (answerable[0], in_pieces, pieces),
+                                     (answerable[1], whole, test), (impossible[0], whole, test)):
+        show(passages[number], reader)
+    print(f"""
+Look at the candidates of a wrong answer: are they places, where a place is asked for? Then the model knows what sort of
+thing is meant, and fails to follow the story. Try next: --examples 5000 (is it the data that is lacking?), --window 60
+(where does it begin to matter that a story is cut?), --freeze-body; or SQuAD, with a model from examples/pretrain.py:
+python -m numbert.tasks.squad --train F --dev F --model runs/pretrain --out {options.out}-squad""")
+
+
+def show(passage, reader):
+    """The story with the answer marked, its windows, the candidates, and whether the answer is right."""
+    example = passage.example
+    reading = reader(example.question, example.context)
+    span = reading.answers[0] if reading.text else None
+    gold = example.answers[0].text if example.answers else ""
+    print("\n" + "\n\n".join([example.question, squad_show.highlight(example.context, span),
+                               squad_show.draw_windows(passage, span), squad_show.candidates(reading)]))
+    print("  right" if reading.text == gold else f"  WRONG: it is {gold!r}" if gold else "  WRONG: there is none")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Extractive question answering: point at the answer in a text, or say that it is not there.
+
+    python -m numbert.tasks.squad --evaluate DATA.json PREDICTIONS.json [--na-prob-file F]      score a file, as SQuAD
+    python -m numbert.tasks.squad --train F --dev F --model RUN_FOLDER --out FOLDER             fine-tune and predict
+    python -m numbert.tasks.squad --dev F --model FOLDER --out FOLDER                           predict
+
+--cmrc scores as CMRC 2018 does. All but the first write predictions.json, na_probs.json and nbest.json into FOLDER.
+The parts in reading order: squad_data reads the files, squad_windows cuts texts that are too long, squad_answers finds
+the best spans, squad_reader joins them to a model, squad_metrics scores.
+"""
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from numbert.files import write_text
+from numbert.tasks import experiment, squad_metrics
+from numbert.tasks.squad_answers import best_threshold, no_answer_probabilities, predictions, with_threshold
+from numbert.tasks.squad_data import read
+from numbert.tasks.squad_reader import Reader, qa_task, read_passages
+from numbert.tasks.squad_windows import describe, make_passages
+from numbert.text.wordpiece import WordPieceTokenizer
+from numbert.training.loop import NonFiniteError
+from numbert.training.parallel import Workers
+from numbert.training.run_folder import RunFolder
+from numbert.training.seeds import table
+
+
+def write_predictions(folder, passages, readings):
+    """Three files in `folder`, each an object by question id.
+
+    predictions.json: the answer, "" for none; na_probs.json: Reading.no_answer (both as SQuAD's script takes them);
+    nbest.json: a list of candidates and "no answer", best first, with score, probability and place in the context.
+    """
+    n_best = {}
+    for passage, reading in zip(passages, readings, strict=True):
+        none = {"text": "", "start": None, "end": None, "score": reading.null_score,
+                "probability": reading.null_probability}
+        candidates = [none] + [span._asdict() for span in reading.answers]
+        n_best[passage.example.id] = sorted(candidates, key=lambda candidate: -candidate["score"])
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in (("predictions", predictions(passages, readings)), ("nbest", n_best),
+                          ("na_probs", no_answer_probabilities(passages, readings))):
+        write_text(folder / f"{name}.json", json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="python -m numbert.tasks.squad", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--train", metavar="F", help="questions to learn from, laid out as SQuAD 1.1, SQuAD 2.0 or CMRC 2018")
+    add("--dev", metavar="F", required=True, help="questions to answer; they also choose the best epoch and threshold")
+    add("--model", metavar="FOLDER", required=True, help="a pre-trained or (without --train) a fine-tuned model")
+    add("--out", metavar="FOLDER", required=True, help="where the predictions and the fine-tuned model go")
+    add("--cmrc", action="store_true", help="CMRC 2018's character-level measures")
+    experiment.add_options(parser, max_length=384)
+    add("--from-scratch", action="store_true", help="take only sizes and tokenizer from --model, to compare")
+    add("--step", "--doc-stride", type=int, help="tokens from one window to the next: Google's doc_stride; the overlap "
+        "is the rest of the window (default: a third of --max-length)")
+    add("--max-question-length", type=int, default=64, help="a longer question loses its end (default: %(default)s)")
+    add("--max-answer-length", type=int, default=30, help="in tokens (default: %(default)s)")
+    add("--n-best", type=int, default=20, help="candidates in nbest.json (default: %(default)s)")
+    add("--threshold", type=float, help='answer "" where the probability of no answer is above this (default: what is '
+        "best on --dev; never, if that has no question without an answer)")
+    return parser
+
+
+def main(argv=None):
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if "--evaluate" in argv:
+        argv.remove("--evaluate")
+        return squad_metrics.main(argv)
+    options = arguments().parse_args(argv)
+    try:
+        with Workers(options.workers) as workers:
+            fine_tune_and_predict(options, workers)
+    except (ValueError, OSError, NonFiniteError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def fine_tune_and_predict(options, workers):
+    deciding = {name: getattr(options, name) for name in ("n_best", "max_answer_length", "threshold")}
+    RunFolder(options.out)                              # fails now, not after the training
+    if options.train:
+        tokenizer = WordPieceTokenizer.from_pretrained(options.model)
+        training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))
+        if not judged(dev):
+            raise ValueError(f"{options.dev}: has questions without an entry for answers, which cannot choose an epoch")
+        task = qa_task(tokenizer, training, dev, workers, batch_size=options.batch_size, cmrc=options.cmrc, **deciding)
+        runs = experiment.run(task, options.model, options, workers, from_scratch=options.from_scratch)
+        experiment.save_runs(options.out, runs, tokenizer)
+        print(table({"fine-tuned": runs.seeds}))
+        model = runs.model
+    else:
+        reader = Reader.from_pretrained(options.model, max_length=options.max_length)
+        model, tokenizer = reader.model, reader.tokenizer
+        dev = load(options.dev, tokenizer, options)
+    readings = read_passages(model, tokenizer, dev, workers, **deciding)
+    threshold = best_threshold(dev, readings) if judged(dev) and options.threshold is None else None
+    if threshold is not None:
+        readings = with_threshold(readings, threshold)
+        print(f"threshold {threshold:.4g}: the best on {options.dev} in hindsight, so the scores flatter a little")
+    write_predictions(options.out, dev, readings)
+    print(f"{options.out}: predictions.json, na_probs.json, nbest.json")
+    if judged(dev):
+        examples, answers = [passage.example for passage in dev], predictions(dev, readings)
+        print(json.dumps(squad_metrics.evaluate_cmrc(examples, answers) if options.cmrc else
+                         squad_metrics.evaluate(examples, answers, no_answer_probabilities(dev, readings)), indent=2))
+
+
+def judged(passages):
+    """Whether it is known what is right, for all."""
+    return all(passage.example.answers is not None for passage in passages)
+
+
+def load(path, tokenizer, options, shown=5):
+    """The passages of a file. What is wrong with its answers, and what the windows make of them, is printed."""
+    questions = read(path)
+    for fate, lines in (("found elsewhere than the file says, or at several places", questions.moved),
+                        ("not found, and not used", questions.lost)):
+        if lines:
+            print("\n".join([f"{path}: answers {fate}: {len(lines)}", *(f"  {line}" for line in lines[:shown])]))
+    passages = make_passages(questions.examples, tokenizer, max_length=options.max_length, step=options.step,
+                             max_question_length=options.max_question_length)
+    for line in describe(passages):
+        print(f"{path}: {line}")
+    return passages
+
+
+if __name__ == "__main__":
+    sys.exit(main())
