@@ -9,8 +9,19 @@ Letters, the same in every file:
 """
 from .autograd import Parameter, Tensor, gradients, no_grad
 from .hub.errors import CheckpointError
+from .models.albert import (
+    AlbertConfig,
+    AlbertForMaskedLM,
+    AlbertForMultipleChoice,
+    AlbertForPreTraining,
+    AlbertForQuestionAnswering,
+    AlbertForSequenceClassification,
+    AlbertForTokenClassification,
+    AlbertModel,
+)
 from .models.bert import BertForPreTraining, BertModel
 from .models.config import BertConfig
+from .models.gpt2 import GPT2Config, GPT2LMHeadModel, GPT2Model
 from .models.heads import (
     BertForMaskedLM,
     BertForMultipleChoice,
@@ -19,11 +30,25 @@ from .models.heads import (
     BertForSequenceClassification,
     BertForTokenClassification,
 )
+from .models.roberta import (
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaForMultipleChoice,
+    RobertaForQuestionAnswering,
+    RobertaForSequenceClassification,
+    RobertaForTokenClassification,
+    RobertaModel,
+)
+from .text.byte_bpe import ByteLevelBPETokenizer
 from .text.wordpiece import WordPieceTokenizer
 
 __version__ = "0.1.0"
 
-__all__ = ["BertConfig", "BertForMaskedLM", "BertForMultipleChoice", "BertForNextSentencePrediction",
+__all__ = ["AlbertConfig", "AlbertForMaskedLM", "AlbertForMultipleChoice", "AlbertForPreTraining",
+           "AlbertForQuestionAnswering", "AlbertForSequenceClassification", "AlbertForTokenClassification",
+           "AlbertModel", "BertConfig", "BertForMaskedLM", "BertForMultipleChoice", "BertForNextSentencePrediction",
            "BertForPreTraining", "BertForQuestionAnswering", "BertForSequenceClassification",
-           "BertForTokenClassification", "BertModel", "CheckpointError", "Parameter", "Tensor", "WordPieceTokenizer",
-           "gradients", "no_grad"]
+           "BertForTokenClassification", "BertModel", "ByteLevelBPETokenizer", "CheckpointError", "GPT2Config", "GPT2LMHeadModel", "GPT2Model",
+           "Parameter", "RobertaConfig", "RobertaForMaskedLM", "RobertaForMultipleChoice",
+           "RobertaForQuestionAnswering", "RobertaForSequenceClassification", "RobertaForTokenClassification",
+           "RobertaModel", "Tensor", "WordPieceTokenizer", "gradients", "no_grad"]

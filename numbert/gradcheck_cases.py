@@ -1,6 +1,6 @@
 """What the gradient check looks at: every op, layer and model, at inputs that leave no line of a backward pass unused.
 
-A new op belongs into `op_cases` (a test says so), a new layer into `subjects`, a new model into `BERTS`.
+A new op belongs into `op_cases` (a test says so), a new layer into `subjects`, a new model into `MODELS`.
 """
 import copy
 import dataclasses
@@ -11,8 +11,19 @@ import numpy as np
 from . import ops
 from .autograd import Parameter
 from .layers import Embedding, FeedForward, LayerNorm, Linear, Module, SelfAttention, TransformerLayer
+from .models.albert import (
+    AlbertConfig,
+    AlbertForMaskedLM,
+    AlbertForMultipleChoice,
+    AlbertForPreTraining,
+    AlbertForQuestionAnswering,
+    AlbertForSequenceClassification,
+    AlbertForTokenClassification,
+    AlbertModel,
+)
 from .models.bert import BertEmbeddings, BertForPreTraining, BertModel, MaskedLMHead
 from .models.config import BertConfig
+from .models.gpt2 import GPT2Config, GPT2LMHeadModel, GPT2Model
 from .models.heads import (
     BertForMaskedLM,
     BertForMultipleChoice,
@@ -20,6 +31,15 @@ from .models.heads import (
     BertForQuestionAnswering,
     BertForSequenceClassification,
     BertForTokenClassification,
+)
+from .models.roberta import (
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaForMultipleChoice,
+    RobertaForQuestionAnswering,
+    RobertaForSequenceClassification,
+    RobertaForTokenClassification,
+    RobertaModel,
 )
 from .ops import IGNORE, Span
 from .packing import pack
@@ -108,6 +128,8 @@ def op_cases():
         Case(ops.attention, "some tokens ask", (normal(3, 4), normal(7, 4), normal(7, 4)), {"spans": some, "heads": 2}),
         Case(ops.attention, "some tokens ask, causal", (normal(3, 4), normal(7, 4), normal(7, 4)),
              {"spans": some, "heads": 2, "mask": ops.causal}),
+        Case(ops.attention, "some tokens ask, prefix", (normal(3, 4), normal(7, 4), normal(7, 4)),
+             {"spans": some, "heads": 2, "mask": ops.prefix(2)}),
         Case(ops.attention, "sequences of one length", (normal(8, 4), normal(8, 4), normal(8, 4)),
              {"spans": [Span(slice(0, 6), slice(0, 6), 3), Span(slice(6, 8), slice(6, 8))], "heads": 2}),
         Case(ops.attention, "dropout", (normal(7, 4), normal(7, 4), normal(7, 4)),
@@ -127,8 +149,20 @@ def op_cases():
 
 MASKED = [[4, IGNORE, IGNORE, 1, IGNORE], [IGNORE, 2, IGNORE, IGNORE, IGNORE], [IGNORE] * 5]
 
+SMALL = {"vocab_size": 7, "hidden_size": 4, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 6,
+         "initializer_range": 0.5}
+CONFIGS = {
+    BertConfig: BertConfig(**SMALL, max_position_embeddings=6),
+    RobertaConfig: RobertaConfig(**SMALL, max_position_embeddings=7),
+    AlbertConfig: AlbertConfig(**SMALL, max_position_embeddings=6, embedding_size=3, hidden_dropout_prob=0.1,
+                               attention_probs_dropout_prob=0.1),
+    GPT2Config: GPT2Config(vocab_size=7, n_embd=4, n_layer=2, n_head=2, n_inner=6, n_positions=6,
+                           initializer_range=0.5),
+}
+ANSWERS = {"start_positions": [1, IGNORE, 2], "end_positions": [3, 0, 2]}
+
 # class, changes of the configuration, labels, and which of its outputs to differentiate
-BERTS = [
+MODELS = [
     (BertModel, {}, {}, "last_hidden_state"),
     (BertModel, {}, {}, "pooler_output"),
     (BertForPreTraining, {}, {}, "prediction_logits"),
@@ -139,8 +173,24 @@ BERTS = [
     (BertForSequenceClassification, {"num_labels": 1}, {"labels": [0.5, -1.0, 3.0]}, "loss"),
     (BertForSequenceClassification, {"num_labels": 2}, {"labels": [[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]]}, "loss"),
     (BertForTokenClassification, {"num_labels": 7}, {"labels": MASKED}, "loss"),
-    (BertForQuestionAnswering, {}, {"start_positions": [1, IGNORE, 2], "end_positions": [3, 0, 2]}, "loss"),
+    (BertForQuestionAnswering, {}, ANSWERS, "loss"),
     (BertForMultipleChoice, {}, {"labels": [2]}, "loss"),
+    (RobertaModel, {}, {}, "pooler_output"),
+    (RobertaForMaskedLM, {}, {"labels": MASKED}, "loss"),
+    (RobertaForSequenceClassification, {"num_labels": 3}, {"labels": [2, 0, 1]}, "loss"),
+    (RobertaForTokenClassification, {"num_labels": 7}, {"labels": MASKED}, "loss"),
+    (RobertaForQuestionAnswering, {}, ANSWERS, "loss"),
+    (RobertaForMultipleChoice, {}, {"labels": [2]}, "loss"),
+    (AlbertModel, {"inner_group_num": 2}, {}, "last_hidden_state"),
+    (AlbertForPreTraining, {}, {"labels": MASKED, "sentence_order_label": [1, 0, 1]}, "loss"),
+    (AlbertForMaskedLM, {"tie_word_embeddings": False}, {"labels": MASKED}, "loss"),
+    (AlbertForSequenceClassification, {"num_labels": 3}, {"labels": [2, 0, 1]}, "loss"),
+    (AlbertForTokenClassification, {"num_labels": 7}, {"labels": MASKED}, "loss"),
+    (AlbertForQuestionAnswering, {}, ANSWERS, "loss"),
+    (AlbertForMultipleChoice, {}, {"labels": [2]}, "loss"),
+    (GPT2Model, {}, {}, "last_hidden_state"),
+    (GPT2LMHeadModel, {}, {}, "logits"),
+    (GPT2LMHeadModel, {"tie_word_embeddings": False}, {"labels": MASKED}, "loss"),
 ]
 
 
@@ -152,8 +202,7 @@ def subjects():
     def draws():                                    # the same for each evaluation
         return np.random.default_rng(4)
 
-    config = BertConfig(vocab_size=7, hidden_size=4, num_hidden_layers=2, num_attention_heads=2, intermediate_size=6,
-                        max_position_embeddings=6, initializer_range=0.5)
+    config = CONFIGS[BertConfig]
     ids = np.array([[2, 5, 3, 3, 0], [1, 6, 0, 0, 0], [2, 3, 1, 4, 6]])
     segments = np.array([[0, 0, 1, 1, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 1]])
     mask = np.array([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0], [1, 1, 1, 1, 1]])
@@ -164,12 +213,16 @@ def subjects():
     layer = dict(eps=1e-5, dropout=0.2, attention_dropout=0.2, **new)
     untied = dataclasses.replace(config, tie_word_embeddings=False)
 
-    def bert_subject(bert, changes, labels, output):
-        batch = [x[None] if bert is BertForMultipleChoice else x for x in (ids, segments, mask)]
-        return Subject(", ".join([bert.__name__, *(f"{k}={v}" for k, v in changes.items())]) if changes else
-                       f"{bert.__name__}.{output}",
-                       bert(dataclasses.replace(config, **changes), rng=rng, dtype=np.float64),
-                       lambda m: getattr(m(*batch, **labels, rng=draws()), output))
+    def model_subject(model, changes, labels, output):
+        batch = {"input_ids": ids, "token_type_ids": segments, "attention_mask": mask}
+        if model.config_class is GPT2Config:
+            del batch["token_type_ids"]
+        if model.__name__.endswith("MultipleChoice"):
+            batch = {name: x[None] for name, x in batch.items()}
+        return Subject(", ".join([model.__name__, *(f"{k}={v}" for k, v in changes.items())]) if changes else
+                       f"{model.__name__}.{output}",
+                       model(dataclasses.replace(CONFIGS[model.config_class], **changes), rng=rng, dtype=np.float64),
+                       lambda m: getattr(m(**batch, **labels, rng=draws()), output))
 
     return [
         Subject("Linear", Linear(4, 3, **new), lambda m: m(x), {"x": x}),
@@ -189,5 +242,5 @@ def subjects():
                 {"x": x, "words": words}),
         Subject("MaskedLMHead, untied", MaskedLMHead(untied, rng=rng, dtype=np.float64), lambda m: m(x, words),
                 {"x": x}),
-        *(bert_subject(*row) for row in BERTS),
+        *(model_subject(*row) for row in MODELS),
     ]

@@ -2,6 +2,9 @@
 
 A layer holds its parameters and says in `__call__` what it does with rows (N, D). The gradient is the ops' business.
 """
+import contextlib
+from contextvars import ContextVar
+
 import numpy as np
 
 from . import ops
@@ -32,13 +35,42 @@ class Module:
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
 
+_shapes_only = ContextVar("shapes_only", default=False)
+
+
+@contextlib.contextmanager
+def shapes_only():
+    """Within this block parameters are made that have a shape, and take no memory: one zero that looks like many.
+
+    So a model can be compared with a file before anything is allocated that a configuration merely claims.
+    """
+    token = _shapes_only.set(True)
+    try:
+        yield
+    finally:
+        _shapes_only.reset(token)
+
+
+def parameter(shape, dtype, fill):
+    """A Parameter of `shape`, with the values that `fill(shape)` gives."""
+    if not _shapes_only.get():
+        return Parameter(fill(shape).astype(dtype, copy=False))
+    empty = Parameter(np.zeros((), dtype))
+    empty.data = np.broadcast_to(empty.data, shape)
+    return empty
+
+
 def normal(rng, shape, std, dtype):
     """A parameter drawn from N(0, std²). The draws are the same for every dtype."""
-    return Parameter((rng.standard_normal(shape) * std).astype(dtype))
+    return parameter(shape, dtype, lambda shape: rng.standard_normal(shape) * std)
 
 
 def zeros(shape, dtype):
-    return Parameter(np.zeros(shape, dtype))
+    return parameter(shape, dtype, np.zeros)
+
+
+def ones(shape, dtype):
+    return parameter(shape, dtype, np.ones)
 
 
 class Linear(Module):
@@ -66,7 +98,7 @@ class LayerNorm(Module):
     """Rows of mean 0 and variance 1, times gain, plus bias."""
 
     def __init__(self, size, *, eps, dtype):
-        self.gain, self.bias, self.eps = Parameter(np.ones(size, dtype)), zeros(size, dtype), eps
+        self.gain, self.bias, self.eps = ones(size, dtype), zeros(size, dtype), eps
 
     def __call__(self, x):
         return ops.layer_norm(x, self.gain, self.bias, eps=self.eps)
@@ -80,9 +112,15 @@ class SelfAttention(Module):
             Linear(size, size, rng=rng, std=std, dtype=dtype) for _ in range(4))
         self.heads, self.dropout = heads, dropout
 
-    def __call__(self, asking, x, spans, *, mask=None, rng=None):
-        """`asking` (Nq, D) are those rows of x (N, D) whose output is wanted."""
-        mixed = ops.attention(self.query(asking), self.key(x), self.value(x), spans=spans, heads=self.heads, mask=mask,
+    def __call__(self, asking, x, spans, *, mask=None, rng=None, memory=None):
+        """`asking` (Nq, D) are those rows of x (N, D) whose output is wanted.
+
+        `memory(self, key, value)`, if it is given, gives the keys and values of earlier tokens and these, for `spans`.
+        """
+        key, value = self.key(x), self.value(x)
+        if memory is not None:
+            key, value = memory(self, key, value)
+        mixed = ops.attention(self.query(asking), key, value, spans=spans, heads=self.heads, mask=mask,
                               rate=self.dropout, rng=rng)
         return self.output(mixed)
 
@@ -107,7 +145,7 @@ class TransformerLayer(Module):
         self.attention_norm = LayerNorm(size, eps=eps, dtype=dtype)
         self.feed_forward = FeedForward(size, hidden, activation, rng=rng, std=std, dtype=dtype)
         self.feed_forward_norm = LayerNorm(size, eps=eps, dtype=dtype)
-        self.dropout = dropout
+        self.dropout = self.feed_forward_dropout = dropout
 
     def __call__(self, x, packed, *, rows=None, mask=None, rng=None):
         """x (N, D) -> (N, D), or with `rows` only those rows of it: all are attended to, only they are computed."""
@@ -115,4 +153,4 @@ class TransformerLayer(Module):
         a = self.attention(asking, x, packed.spans(rows), mask=mask, rng=rng)
         x = self.attention_norm(ops.add(asking, ops.dropout(a, rate=self.dropout, rng=rng)))
         f = self.feed_forward(x)
-        return self.feed_forward_norm(ops.add(x, ops.dropout(f, rate=self.dropout, rng=rng)))
+        return self.feed_forward_norm(ops.add(x, ops.dropout(f, rate=self.feed_forward_dropout, rng=rng)))

@@ -20,10 +20,12 @@ class Packed:
     """N tokens of B sequences; sequence b is rows starts[b]:starts[b + 1]."""
     ids: np.ndarray             # (N,)
     segments: np.ndarray        # (N,)
-    positions: np.ndarray       # (N,) the column that the token stood in
+    positions: np.ndarray       # (N,) of the token in its text: the column that it stood in, or as the model counts
     starts: np.ndarray          # (B + 1,)
     at: np.ndarray              # (N,) b·T + t of each row
     shape: tuple                # (B, T)
+
+    memory = None               # of earlier tokens' keys and values, while a text is written: see models/generation.py
 
     def spans(self, rows=None):
         """A `Span` for each sequence, as attention wants it. `rows`, ascending: the tokens that ask (default: all)."""
@@ -38,7 +40,7 @@ class Packed:
         """The row of each sequence's first token, [CLS]: (B,). Raises ValueError if one stands on padding."""
         first = self.starts[:-1]
         begins = np.zeros(self.shape[0], bool)
-        begins[self.at[self.positions == 0] // self.shape[1]] = True
+        begins[self.at[self.at % self.shape[1] == 0] // self.shape[1]] = True
         if not begins.all():
             b = int(np.flatnonzero(~begins)[0])
             raise ValueError(f"the first token of every sequence is read, but attention_mask[{b}, 0] is 0: "

@@ -7,8 +7,8 @@ import pytest
 
 from numbert import gradcheck, mutants, ops
 from numbert.autograd import REGISTRY, op
-from numbert.gradcheck_cases import BERTS, Case, op_cases, subjects
-from numbert.models import bert, heads
+from numbert.gradcheck_cases import MODELS, Case, op_cases, subjects
+from numbert.models import albert, bert, gpt2, heads, roberta
 from numbert.models.pretrained import PretrainedModel
 
 CASES, SUBJECTS = op_cases(), subjects()
@@ -25,9 +25,10 @@ def test_every_op_has_a_case():
 
 
 def test_every_model_has_a_case():
-    models = {cls for module in (bert, heads) for cls in vars(module).values()
-              if isinstance(cls, type) and issubclass(cls, PretrainedModel) and "Pretrained" not in cls.__name__}
-    assert models == {cls for cls, *_ in BERTS}
+    models = {cls for module in (bert, heads, roberta, albert, gpt2) for cls in vars(module).values()
+              if isinstance(cls, type) and issubclass(cls, PretrainedModel)
+              and not cls.__name__.endswith(("PretrainedModel", "Task"))}
+    assert models == {cls for cls, *_ in MODELS}
 
 
 def test_names_are_unique():

@@ -342,6 +342,13 @@ def test_keys_of_a_sequence_in_which_nobody_asks_get_a_gradient_of_zero():
     assert (dk[2:] == 0).all() and (dv[2:] == 0).all() and (dv[:2] != 0).all()
 
 
+@given(st.integers(0, 7), st.lists(st.integers(0, 5), max_size=4), st.integers(0, 6))
+def test_a_prefix_is_seen_by_all_and_the_rest_as_under_the_causal_mask(n, asking, T):
+    seen = ops.prefix(n)(np.array(asking, int), np.arange(T))
+    assert seen.shape == (len(asking), T)
+    assert seen.tolist() == [[k < n or k <= q for k in range(T)] for q in asking]
+
+
 def test_a_later_token_never_changes_a_causal_output():
     rng = np.random.default_rng(0)
     q, k, v = rng.standard_normal((3, 6, 4))

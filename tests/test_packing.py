@@ -1,4 +1,5 @@
 """Rectangles to rows and back, against loops; and what is refused, with the values that are at fault."""
+import dataclasses
 import re
 
 import numpy as np
@@ -87,6 +88,11 @@ def test_first_rows_of_empty_batches():
 def test_first_rows_on_padding(mask, b):
     with pytest.raises(ValueError, match=rf"attention_mask\[{b}, 0\] is 0"):
         pack(np.ones((2, 2), int), None, mask, **LIMITS).first_rows()
+
+
+def test_first_rows_do_not_depend_on_how_positions_are_counted():
+    packed = dataclasses.replace(pack([[1, 2], [3, 4]], **LIMITS), positions=np.array([2, 3, 2, 3]))
+    assert packed.first_rows().tolist() == [0, 2]
 
 
 def refused(message, *args, error=ValueError):

@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -326,3 +327,16 @@ def test_a_write_that_fails_leaves_the_old_files(fails, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         build(seed=1).save_pretrained(tmp_path)
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == files
+
+
+@pytest.mark.parametrize("name, size", [("vocab_size", 10**9), ("vocab_size", 10**15), ("hidden_size", 4 * 10**8),
+                                        ("max_position_embeddings", 10**9), ("intermediate_size", 10**9),
+                                        ("num_hidden_layers", 10**9)])
+def test_a_configuration_that_claims_too_much_takes_no_memory(name, size, tmp_path):
+    folder = folder_with(tmp_path / "lie", build().state_dict(), **{name: size})
+    tracemalloc.start()
+    with pytest.raises(nb.CheckpointError):
+        nb.BertForPreTraining.from_pretrained(folder)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * 2**20

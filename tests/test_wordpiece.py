@@ -214,6 +214,11 @@ def test_conversions():
             TOKENIZER.convert_ids_to_tokens([wrong])
 
 
+def test_continues():
+    tokenizer = WordPieceTokenizer(["[UNK]", "play", "##ing", "##", "#", "###"])
+    assert tokenizer.continues == [False, False, True, False, False, True]
+
+
 def test_decode():
     assert TOKENIZER.decode(TOKENIZER("The  unaffable, don't.").input_ids) == "the unaffable, don't."
     assert TOKENIZER.decode([2, 5, 6, 3, 0], skip_special_tokens=False) == "[CLS] unaff [SEP] [PAD]"

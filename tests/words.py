@@ -9,6 +9,10 @@ class WordTokenizer:
         words = dict.fromkeys(word for text in texts for word in text.split())
         self.vocab = {token: token_id for token_id, token in enumerate([*SPECIAL, *words])}
 
+    @property
+    def continues(self):
+        return [token.startswith("##") for token in self.vocab]
+
     def encode_batch(self, texts, add_special_tokens=True):
         assert not add_special_tokens
         return [[self.vocab.get(word, self.unk_token_id) for word in text.split()] for text in texts]

@@ -15,11 +15,11 @@ class BertEmbeddings(Module):
     """What a token is, where it stands, and which of the two segments it is in: three vectors, added."""
 
     def __init__(self, config, *, rng, dtype):
-        tables = dict(rng=rng, std=config.initializer_range, dtype=dtype)
-        self.word = Embedding(config.vocab_size, config.hidden_size, **tables)
-        self.position = Embedding(config.max_position_embeddings, config.hidden_size, **tables)
-        self.segment = Embedding(config.type_vocab_size, config.hidden_size, **tables)
-        self.norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps, dtype=dtype)
+        size, tables = config.embedding_size, dict(rng=rng, std=config.initializer_range, dtype=dtype)
+        self.word = Embedding(config.vocab_size, size, **tables)
+        self.position = Embedding(config.max_position_embeddings, size, **tables)
+        self.segment = Embedding(config.type_vocab_size, size, **tables)
+        self.norm = LayerNorm(size, eps=config.layer_norm_eps, dtype=dtype)
         self.dropout = config.hidden_dropout_prob
 
     def __call__(self, packed, rng=None):
@@ -31,8 +31,8 @@ class MaskedLMHead(Module):
     """Scores of all V words for a token: a layer of its own, then the word embeddings themselves as the last matrix."""
 
     def __init__(self, config, *, rng, dtype):
-        size = config.hidden_size
-        self.transform = Linear(size, size, rng=rng, std=config.initializer_range, dtype=dtype)
+        size = config.embedding_size
+        self.transform = Linear(config.hidden_size, size, rng=rng, std=config.initializer_range, dtype=dtype)
         self.norm = LayerNorm(size, eps=config.layer_norm_eps, dtype=dtype)
         self.activation = ACTIVATIONS[config.hidden_act]
         if config.tie_word_embeddings:
@@ -71,44 +71,24 @@ class BertPretrainedModel(PretrainedModel):
              ("mlm.bias",             "cls.predictions.bias"),
              ("nsp.",                 "cls.seq_relationship."),
              (".gain",                ".weight"))
-
-    def _tie(self, given, report):
-        """A tied decoder may stand in a file again, or stand there alone; its bias has two names."""
-        words, weight = "embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"
-        bias, decoder_bias = "cls.predictions.bias", "cls.predictions.decoder.bias"
-        if self.config.tie_word_embeddings:
-            if weight in given:
-                given.setdefault(words, given[weight])
-                name, array = given.pop(weight)
-                if not np.array_equal(array, given[words][1], equal_nan=True):
-                    report.unused[name] = "differs from the word embeddings, to which the configuration ties it"
-            if decoder_bias in given:
-                given.setdefault(bias, given[decoder_bias])
-                del given[decoder_bias]
-        elif bias in given:
-            given.setdefault(decoder_bias, given[bias])
-            del given[bias]
-
-    def _exported(self):
-        """With an untied decoder, older versions of transformers look for its bias under another name too."""
-        arrays = self.state_dict()
-        if "cls.predictions.decoder.bias" in arrays:
-            arrays["cls.predictions.bias"] = arrays["cls.predictions.decoder.bias"]
-        return arrays
+    their_words = "embeddings.word_embeddings.weight"
+    their_decoder, their_bias = "cls.predictions.decoder", "cls.predictions.bias"
 
 
 class BertModel(BertPretrainedModel):
     """The body: a vector of width D for every token, and one, pooled from the first token, for the whole text."""
+    embeddings_class, layer_class = BertEmbeddings, TransformerLayer
+    mask = None                             # which token sees which, as `ops.attention` wants it; None: each sees all
 
     def __init__(self, config, *, rng, dtype=np.float32, add_pooling_layer=True):
         self.config = config
-        self.embeddings = BertEmbeddings(config, rng=rng, dtype=dtype)
-        self.layers = [TransformerLayer(config.hidden_size, config.num_attention_heads, config.intermediate_size,
+        self.embeddings = self.embeddings_class(config, rng=rng, dtype=dtype)
+        self.layers = [self.layer_class(config.hidden_size, config.num_attention_heads, config.intermediate_size,
                                         ACTIVATIONS[config.hidden_act], eps=config.layer_norm_eps,
                                         dropout=config.hidden_dropout_prob,
                                         attention_dropout=config.attention_probs_dropout_prob,
                                         rng=rng, std=config.initializer_range, dtype=dtype)
-                       for _ in range(config.num_hidden_layers)]
+                       for _ in range(self.distinct_layers)]
         self.pooler = Linear(config.hidden_size, config.hidden_size, rng=rng, std=config.initializer_range,
                              dtype=dtype) if add_pooling_layer else None
 
@@ -118,12 +98,22 @@ class BertModel(BertPretrainedModel):
         return pack(input_ids, token_type_ids, attention_mask, vocab_size=c.vocab_size,
                     type_vocab_size=c.type_vocab_size, max_position_embeddings=c.max_position_embeddings)
 
+    @property
+    def distinct_layers(self):
+        """How many layers have parameters of their own."""
+        return self.config.num_hidden_layers
+
+    def sequence(self):
+        """The layers in the order in which a token passes them."""
+        return self.layers
+
     def encode(self, packed, *, rows=None, rng=None):
         """(N, D) for all tokens; with `rows` (ascending) only for those, and the last layer does only their work."""
         x = self.embeddings(packed, rng)
-        for layer in self.layers[:-1]:
-            x = layer(x, packed, rng=rng)
-        return self.layers[-1](x, packed, rows=rows, rng=rng)
+        *before, last = self.sequence()
+        for layer in before:
+            x = layer(x, packed, mask=self.mask, rng=rng)
+        return last(x, packed, rows=rows, mask=self.mask, rng=rng)
 
     def pool(self, first):
         """tanh of a linear layer, on the first token of each sequence (B, D)."""
@@ -140,13 +130,18 @@ class BertModel(BertPretrainedModel):
         return Output(last_hidden_state=packed.unpack(x), pooler_output=pooled)
 
 
-class BertForPreTraining(BertPretrainedModel):
+class BertTask(BertPretrainedModel):
+    """A body with a head on it. The classes of both are the family's."""
+    body_class, mlm_class = BertModel, MaskedLMHead
+
+
+class BertForPreTraining(BertTask):
     """BERT with both heads that it is pre-trained with: which words were masked, and does B follow A?"""
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.body = BertModel(config, rng=rng, dtype=dtype)
-        self.mlm = MaskedLMHead(config, rng=rng, dtype=dtype)
+        self.body = self.body_class(config, rng=rng, dtype=dtype)
+        self.mlm = self.mlm_class(config, rng=rng, dtype=dtype)
         self.nsp = Linear(config.hidden_size, 2, rng=rng, std=config.initializer_range, dtype=dtype)
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, next_sentence_label=None, *,
@@ -159,23 +154,27 @@ class BertForPreTraining(BertPretrainedModel):
         `counts` divides each loss by a number of your own, {"labels": M, "next_sentence_label": B}: see `training`.
         """
         packed, counts = self.body.pack(input_ids, token_type_ids, attention_mask), counts or {}
-        first, words = packed.first_rows(), self.body.embeddings.word.weight
-        losses = {}
-        if labels is None:
-            x = self.body.encode(packed, rng=rng)
-            prediction_logits = packed.unpack(self.mlm(x, words))
-        else:
-            labels = packed.labels("labels", labels)
-            masked = np.flatnonzero(labels != ops.IGNORE)
-            rows = np.union1d(masked, first)
-            x = self.body.encode(packed, rows=rows, rng=rng)
-            first = np.searchsorted(rows, first)
-            prediction_logits = self.mlm(ops.take(x, ids=np.searchsorted(rows, masked)), words)
-            losses["mlm"] = ops.cross_entropy(prediction_logits, labels=labels[masked], count=counts.get("labels"))
-        seq_relationship_logits = self.nsp(self.body.pool(ops.take(x, ids=first)))
+        prediction_logits, pooled, losses = self.read(packed, labels, counts, rng)
+        seq_relationship_logits = self.nsp(pooled)
         if next_sentence_label is not None:
             label = packed.sequence_labels("next_sentence_label", next_sentence_label)
             losses["nsp"] = ops.cross_entropy(seq_relationship_logits, labels=label,
                                               count=counts.get("next_sentence_label"))
         return Output(loss=total(losses), losses=losses, prediction_logits=prediction_logits,
                       seq_relationship_logits=seq_relationship_logits)
+
+    def read(self, packed, labels, counts, rng):
+        """What both tasks need, computed together: (logits of words, pooled first tokens (B, D), {"mlm": loss})."""
+        first, words, losses = packed.first_rows(), self.body.embeddings.word.weight, {}
+        if labels is None:
+            x = self.body.encode(packed, rng=rng)
+            logits = packed.unpack(self.mlm(x, words))
+        else:
+            labels = packed.labels("labels", labels)
+            masked = np.flatnonzero(labels != ops.IGNORE)
+            rows = np.union1d(masked, first)
+            x = self.body.encode(packed, rows=rows, rng=rng)
+            first = np.searchsorted(rows, first)
+            logits = self.mlm(ops.take(x, ids=np.searchsorted(rows, masked)), words)
+            losses["mlm"] = ops.cross_entropy(logits, labels=labels[masked], count=counts.get("labels"))
+        return logits, self.body.pool(ops.take(x, ids=first)), losses

@@ -1,4 +1,4 @@
-"""What a BERT is in numbers, under the names of Hugging Face's config.json."""
+"""What a model is in numbers, under the names of Hugging Face's config.json; and BERT's."""
 import dataclasses
 import warnings
 from dataclasses import dataclass, field
@@ -10,58 +10,59 @@ ACTIVATIONS = {"gelu": ops.gelu, "gelu_new": ops.gelu_tanh, "gelu_pytorch_tanh":
 # Turc et al. 2019, table 1, and Devlin et al. 2019, section 3: layers and width; heads are 64 wide, F = 4 D.
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768)}
 
+MAX_LAYERS = 1000           # no model has as many; a file that claims more would keep us building
+
 
 @dataclass(frozen=True)
-class BertConfig:
-    """The published BERT by default. Raises ValueError for what cannot be, naming the value and the limit.
+class ModelConfig:
+    """What the configurations of all families have in common: checks, and the way to a config.json and back.
 
-    `extra` holds the keys of a config.json that are not BERT's numbers; they are written back as they came.
+    A subclass says in `whole`, `probabilities` and `positive` which of its numbers are of what kind (None is allowed
+    where it is the default). `extra` holds the keys of a config.json that are not the model's numbers; they are written
+    back as they came.
     """
-    vocab_size: int = 30522
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-    classifier_dropout: float | None = None         # None: hidden_dropout_prob
-    max_position_embeddings: int = 512
-    type_vocab_size: int = 2
     initializer_range: float = 0.02
-    layer_norm_eps: float = 1e-12
-    pad_token_id: int = 0
     tie_word_embeddings: bool = True
     num_labels: int = 2
     id2label: dict | None = None
     problem_type: str | None = None                 # for sequence classification; None: by num_labels and the labels
     extra: dict = field(default_factory=dict)
 
-    model_type = "bert"
+    model_type = ""
+    whole = ()
+    probabilities = ()
+    positive = ("initializer_range",)
+    width, heads, activation = "hidden_size", "num_attention_heads", "hidden_act"       # what the family calls them
+    only = {"is_decoder": False, "add_cross_attention": False, "is_encoder_decoder": False}     # all that there is here
 
     def __post_init__(self):
-        for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
-                     "max_position_embeddings", "type_vocab_size", "num_labels"):
+        optional = {f.name for f in dataclasses.fields(self) if f.default is None and getattr(self, f.name) is None}
+        for name in (*self.whole, "num_labels"):
             value = getattr(self, name)
+            if name in optional:
+                continue
             if isinstance(value, bool) or not isinstance(value, int):
                 raise ValueError(f"{name} must be a whole number, got {value!r}")
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
+            if "layer" in name and value > MAX_LAYERS:
+                raise ValueError(f"{name} must be at most {MAX_LAYERS}, got {value}")
+        for name in self.probabilities:
             value = getattr(self, name)
-            if value is None and name == "classifier_dropout":
+            if name in optional:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
                 raise ValueError(f"{name} must be a probability below 1, got {value!r}")
-        for name in ("initializer_range", "layer_norm_eps"):
+        for name in self.positive:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
                 raise ValueError(f"{name} must be a positive number, got {value!r}")
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(f"hidden_size = {self.hidden_size} must be divisible by num_attention_heads = "
-                             f"{self.num_attention_heads}: every head gets the same width")
-        if self.hidden_act not in tuple(ACTIVATIONS):               # a tuple: a file may name what cannot be hashed
-            raise ValueError(f"hidden_act must be one of {', '.join(ACTIVATIONS)}; got {self.hidden_act!r}")
+        size, heads, activation = (getattr(self, name) for name in (self.width, self.heads, self.activation))
+        if size % heads:
+            raise ValueError(f"{self.width} = {size} must be divisible by {self.heads} = {heads}: every head gets the "
+                             "same width")
+        if activation not in tuple(ACTIVATIONS):                    # a tuple: a file may name what cannot be hashed
+            raise ValueError(f"{self.activation} must be one of {', '.join(ACTIVATIONS)}; got {activation!r}")
         if self.problem_type not in (None, "regression", "single_label_classification", "multi_label_classification"):
             raise ValueError("problem_type must be regression, single_label_classification or "
                              f"multi_label_classification; got {self.problem_type!r}")
@@ -72,15 +73,6 @@ class BertConfig:
                 raise ValueError(f"id2label must map numbers to names, got {self.id2label!r}")
             if len(self.id2label) != self.num_labels:
                 raise ValueError(f"num_labels = {self.num_labels}, but id2label names {len(self.id2label)} labels")
-
-    @classmethod
-    def preset(cls, size, **changes):
-        """One of Google's sizes: tiny, mini, small or base."""
-        if size not in SIZES:
-            raise ValueError(f"size must be one of {', '.join(SIZES)}; got {size!r}")
-        layers, width = SIZES[size]
-        return cls(**{"num_hidden_layers": layers, "hidden_size": width, "num_attention_heads": width // 64,
-                      "intermediate_size": 4 * width, **changes})
 
     def replace(self, **changes):
         """The same configuration with some values changed."""
@@ -94,11 +86,10 @@ class BertConfig:
         settings = dict(settings)
         if (kind := settings.pop("model_type", cls.model_type)) != cls.model_type:
             raise ValueError(f"model_type is {kind!r}, and {cls.__name__} is for {cls.model_type!r}")
-        for name, only in (("position_embedding_type", "absolute"), ("is_decoder", False),
-                           ("add_cross_attention", False), ("is_encoder_decoder", False)):
+        for name, only in cls.only.items():
             if settings.get(name, only) not in (only, None):
                 raise ValueError(f"{name} = {settings[name]!r} is not implemented, only {only!r}")
-        known = {f.name for f in dataclasses.fields(cls)} - {"extra"}
+        known = {f.name for f in dataclasses.fields(cls) if f.init} - {"extra"}
         settings["id2label"], settings["num_labels"] = _labels(settings)
         if changes.get("num_labels", settings["num_labels"]) != settings["num_labels"]:
             settings["id2label"] = None
@@ -108,7 +99,7 @@ class BertConfig:
 
     def to_dict(self):
         """The contents of a config.json."""
-        settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
         settings |= {"model_type": self.model_type, **settings.pop("extra")}
         names = settings.pop("id2label")
         count = settings.pop("num_labels")
@@ -118,6 +109,50 @@ class BertConfig:
             settings["id2label"] = {str(i): name for i, name in names.items()}
             settings["label2id"] = {name: i for i, name in names.items()}
         return settings
+
+
+@dataclass(frozen=True)
+class BertConfig(ModelConfig):
+    """The published BERT by default. Raises ValueError for what cannot be, naming the value and the limit."""
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    classifier_dropout: float | None = None         # None: hidden_dropout_prob
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int = 0
+
+    model_type = "bert"
+    whole = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+             "max_position_embeddings", "type_vocab_size")
+    probabilities = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+    positive = ("initializer_range", "layer_norm_eps")
+    only = ModelConfig.only | {"position_embedding_type": "absolute"}
+
+    @property
+    def embedding_size(self):
+        """The width of the word vectors: that of the model."""
+        return self.hidden_size
+
+    @property
+    def head_dropout_prob(self):
+        """The dropout before a classifier."""
+        return self.hidden_dropout_prob if self.classifier_dropout is None else self.classifier_dropout
+
+    @classmethod
+    def preset(cls, size, **changes):
+        """One of Google's sizes: tiny, mini, small or base."""
+        if size not in SIZES:
+            raise ValueError(f"size must be one of {', '.join(SIZES)}; got {size!r}")
+        layers, width = SIZES[size]
+        return cls(**{"num_hidden_layers": layers, "hidden_size": width, "num_attention_heads": width // 64,
+                      "intermediate_size": 4 * width, **changes})
 
 
 def _labels(settings):

@@ -15,7 +15,7 @@ import numpy as np
 from .. import ops
 from ..layers import Linear
 from ..packing import integers
-from .bert import BertModel, BertPretrainedModel, MaskedLMHead
+from .bert import BertTask
 from .pretrained import Output, total
 
 
@@ -25,9 +25,8 @@ def head(config, classes, rng, dtype):
 
 
 def head_dropout(config, x, rng):
-    """Dropout before a classifier: `classifier_dropout`, or that of the body if it is None."""
-    rate = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
-    return ops.dropout(x, rate=rate, rng=rng)
+    """Dropout before a classifier."""
+    return ops.dropout(x, rate=config.head_dropout_prob, rng=rng)
 
 
 def first_tokens(body, packed, rng):
@@ -35,13 +34,13 @@ def first_tokens(body, packed, rng):
     return body.pool(body.encode(packed, rows=packed.first_rows(), rng=rng))
 
 
-class BertForMaskedLM(BertPretrainedModel):
+class BertForMaskedLM(BertTask):
     """Which words were masked? As in pre-training, without the second task."""
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.body = BertModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
-        self.mlm = MaskedLMHead(config, rng=rng, dtype=dtype)
+        self.body = self.body_class(config, rng=rng, dtype=dtype, add_pooling_layer=False)
+        self.mlm = self.mlm_class(config, rng=rng, dtype=dtype)
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):
         """labels (B, T), -100 where there is none. `logits` are (B, T, V), with labels (M, V) for the labelled ones."""
@@ -56,12 +55,12 @@ class BertForMaskedLM(BertPretrainedModel):
         return Output(loss=total(losses), losses=losses, logits=logits)
 
 
-class BertForNextSentencePrediction(BertPretrainedModel):
+class BertForNextSentencePrediction(BertTask):
     """Does the second segment follow the first?"""
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.body = BertModel(config, rng=rng, dtype=dtype)
+        self.body = self.body_class(config, rng=rng, dtype=dtype)
         self.nsp = head(config, 2, rng, dtype)
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, next_sentence_label=None, *, rng=None,
@@ -76,7 +75,7 @@ class BertForNextSentencePrediction(BertPretrainedModel):
         return Output(loss=total(losses), losses=losses, logits=logits)
 
 
-class BertForSequenceClassification(BertPretrainedModel):
+class BertForSequenceClassification(BertTask):
     """One of C classes (or several, or a number) for a text or a pair of texts: sentiment, inference, similarity.
 
     `class_weights` (C,), None by default: how much an example of each class counts in the loss.
@@ -84,7 +83,7 @@ class BertForSequenceClassification(BertPretrainedModel):
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.body = BertModel(config, rng=rng, dtype=dtype)
+        self.body = self.body_class(config, rng=rng, dtype=dtype)
         self.classifier = head(config, config.num_labels, rng, dtype)
         self.class_weights = None
 
@@ -95,11 +94,15 @@ class BertForSequenceClassification(BertPretrainedModel):
         integers, else several. `logits` are (B, C).
         """
         packed = self.body.pack(input_ids, token_type_ids, attention_mask)
-        logits = self.classifier(head_dropout(self.config, first_tokens(self.body, packed, rng), rng))
+        logits = self.score(packed, rng)
         losses = {}
         if labels is not None:
             losses["classification"] = self._loss(packed, logits, np.asarray(labels), (counts or {}).get("labels"))
         return Output(loss=total(losses), losses=losses, logits=logits)
+
+    def score(self, packed, rng):
+        """Logits (B, C) of packed texts."""
+        return self.classifier(head_dropout(self.config, first_tokens(self.body, packed, rng), rng))
 
     def _loss(self, packed, logits, labels, count):
         kind = self.config.problem_type or (
@@ -116,12 +119,12 @@ class BertForSequenceClassification(BertPretrainedModel):
         return loss(logits, labels=labels.reshape(logits.shape), count=count)
 
 
-class BertForTokenClassification(BertPretrainedModel):
+class BertForTokenClassification(BertTask):
     """One of C classes for each token: parts of speech, names. `class_weights` as in sequence classification."""
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.body = BertModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
+        self.body = self.body_class(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.classifier = head(config, config.num_labels, rng, dtype)
         self.class_weights = None
 
@@ -136,12 +139,12 @@ class BertForTokenClassification(BertPretrainedModel):
         return Output(loss=total(losses), losses=losses, logits=packed.unpack(logits))
 
 
-class BertForQuestionAnswering(BertPretrainedModel):
+class BertForQuestionAnswering(BertTask):
     """Where does the answer start, and where does it end? Two vectors, each asked of every token (section 4.2)."""
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.body = BertModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
+        self.body = self.body_class(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.qa_outputs = head(config, 2, rng, dtype)
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, start_positions=None, end_positions=None,
@@ -176,12 +179,12 @@ def _on_text(packed, name, labels):
     return labels
 
 
-class BertForMultipleChoice(BertPretrainedModel):
+class BertForMultipleChoice(BertTask):
     """Which of C texts fits best? Each gets one score; a softmax over the scores decides."""
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
-        self.body = BertModel(config, rng=rng, dtype=dtype)
+        self.body = self.body_class(config, rng=rng, dtype=dtype)
         self.classifier = head(config, 1, rng, dtype)
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):

@@ -12,7 +12,7 @@ from .. import files, ops
 from ..hub import safetensors
 from ..hub.checkpoint import load_weights
 from ..hub.errors import CheckpointError, read_json
-from ..layers import Module
+from ..layers import Module, shapes_only
 
 log = logging.getLogger("numbert")
 
@@ -45,11 +45,14 @@ class PretrainedModel(Module):
     """A Module with a configuration, and with Hugging Face's name for every parameter.
 
     A subclass has `config_class`, the prefix `base` that the body has in files, and
-    `names`, an aligned table of (our part of a name, their part).
+    `names`, an aligned table of (our part of a name, their part); then, without the prefix, their names of the word
+    embeddings, of the decoder that may be tied to them, and of the bias of a tied one (None if there is none).
     """
     config_class = None
     base = ""
     names = ()
+    their_words = their_decoder = their_bias = None
+    buffers = ("position_ids",)             # how the names of arrays end that stand in files and are no weights
 
     def _their_name(self, name):
         for ours, theirs in self.names:
@@ -60,7 +63,7 @@ class PretrainedModel(Module):
         """{Hugging Face's name: array}: the parameters, or any `values` (arrays) in the order of `parameters()`."""
         parameters = self.named_parameters()
         values = [p.data for p in parameters.values()] if values is None else values
-        return {self._their_name(name): value for name, value in zip(parameters, values, strict=True)}
+        return self._to_file({self._their_name(name): value for name, value in zip(parameters, values, strict=True)})
 
     def load_state_dict(self, arrays, *, source="state_dict", strict=False):
         """Copy arrays, by Hugging Face's names, into the parameters. Returns a LoadReport.
@@ -70,7 +73,7 @@ class PretrainedModel(Module):
         listed as not used; with `strict` either raises. CheckpointError for a shape that does not fit, or for arrays
         that are not floating-point numbers.
         """
-        report = LoadReport(str(source))
+        report, arrays = LoadReport(str(source)), self._from_file(arrays, source)
         given = {self._plain(name): (name, array) for name, array in arrays.items()}
         if len(given) < len(arrays):
             twice = next(name for name in arrays if given[self._plain(name)][0] != name)
@@ -90,12 +93,12 @@ class PretrainedModel(Module):
             matched.append((parameter, array))
             report.loaded.append(theirs)
         for name, _ in given.values():
-            report.unused[name] = ("a buffer, not a weight" if name.endswith("position_ids")
+            report.unused[name] = ("a buffer, not a weight" if name.endswith(self.buffers)
                                    else f"{type(self).__name__} has no such part")
         if strict and (report.new or report.unused):
             raise CheckpointError(source, "does not fit exactly (strict=True)\n" + str(report))
         for parameter, array in matched:
-            np.copyto(parameter.data, array, casting="same_kind")
+            parameter.data = np.array(array, parameter.dtype, order="C")
         return report
 
     def _plain(self, name):
@@ -105,8 +108,30 @@ class PretrainedModel(Module):
                 name = name.removesuffix(old) + new
         return name.removeprefix(self.base)
 
+    def _to_file(self, arrays):
+        """Our arrays under Hugging Face's names, in Hugging Face's layout."""
+        return arrays
+
+    def _from_file(self, arrays, source):
+        """The inverse. Raises CheckpointError for a shape that cannot be."""
+        return arrays
+
     def _tie(self, given, report):
-        """Take out of `given` what only says again that two tensors are one."""
+        """Take out of `given` what only says again that two tensors are one.
+
+        A tied decoder may stand in a file again, or stand there alone; its bias has two names.
+        """
+        weight, bias = f"{self.their_decoder}.weight", f"{self.their_decoder}.bias"
+        if self.config.tie_word_embeddings and weight in given:
+            given.setdefault(self.their_words, given[weight])
+            name, array = given.pop(weight)
+            if not np.array_equal(array, given[self.their_words][1], equal_nan=True):
+                report.unused[name] = "differs from the word embeddings, to which the configuration ties it"
+        if self.their_bias:
+            kept, other = (self.their_bias, bias) if self.config.tie_word_embeddings else (bias, self.their_bias)
+            if other in given:
+                given.setdefault(kept, given[other])
+                del given[other]
 
     @classmethod
     def from_pretrained(cls, folder, *, dtype=np.float32, rng=None, strict=False, **changes):
@@ -120,12 +145,18 @@ class PretrainedModel(Module):
         path = Path(folder) / "config.json"
         try:
             config = cls.config_class.from_dict(read_json(path), **changes)
+            with shapes_only():
+                model = cls(config, rng=None, dtype=dtype)
         except CheckpointError:
             raise
         except (ValueError, TypeError) as error:
             raise CheckpointError(path, str(error)) from None
-        model = cls(config, rng=np.random.default_rng(0) if rng is None else rng, dtype=dtype)
         model.load_report = model.load_state_dict(load_weights(folder), source=folder, strict=strict)
+        if model.load_report.new:
+            drawn = cls(config, rng=np.random.default_rng(0) if rng is None else rng, dtype=dtype).named_parameters()
+            for name, parameter in model.named_parameters().items():
+                if model._their_name(name) in model.load_report.new:
+                    parameter.data = drawn[name].data
         notable = model.load_report.new or any("buffer" not in reason for reason in model.load_report.unused.values())
         log.log(logging.WARNING if notable else logging.INFO, "%s", model.load_report)
         return model
@@ -141,4 +172,8 @@ class PretrainedModel(Module):
         files.write_text(folder / "config.json", json.dumps(settings, indent=2, sort_keys=True) + "\n")
 
     def _exported(self):
-        return self.state_dict()
+        """With an untied decoder, older versions of transformers look for its bias under another name too."""
+        arrays = self.state_dict()
+        if self.their_bias and f"{self.their_decoder}.bias" in arrays:
+            arrays[self.their_bias] = arrays[f"{self.their_decoder}.bias"]
+        return arrays

@@ -25,6 +25,16 @@ def causal(query_positions, key_positions):
     return key_positions[None, :] <= query_positions[:, None]
 
 
+def prefix(n):
+    """The mask of a model that is given n tokens, to be read from both sides, and writes on from left to right.
+
+    Source: Raffel et al. 2020, section 3.2.1.
+    """
+    def mask(query_positions, key_positions):
+        return causal(query_positions, key_positions) | (key_positions < n)[None, :]
+    return mask
+
+
 def split_heads(rows, count, heads):
     """(count·T, H·K) -> a (count, H, T, K) view."""
     return rows.reshape(count, -1, heads, rows.shape[-1] // heads).transpose(0, 2, 1, 3)

@@ -21,21 +21,15 @@ IGNORED = -100                                                # the label of a p
 
 def ordinary_table(tokenizer):
     """(V,) bool: True for the ids that may be hidden and may be drawn as random tokens, so not the special ones."""
-    ordinary = _table(tokenizer.vocab, lambda token: True)    # an id that no token has stays False
+    ordinary = np.zeros(max(tokenizer.vocab.values()) + 1, bool)
+    ordinary[list(tokenizer.vocab.values())] = True           # an id that no token has stays False
     ordinary[list(tokenizer.all_special_ids)] = False
     return ordinary
 
 
 def continues_table(tokenizer):
-    """(V,) bool: True for the pieces that continue a word, which WordPiece writes with ## in front."""
-    return _table(tokenizer.vocab, lambda token: token.startswith("##") and token != "##")
-
-
-def _table(vocab, says):
-    table = np.zeros(max(vocab.values()) + 1, bool)
-    for token, token_id in vocab.items():
-        table[token_id] = says(token)
-    return table
+    """(V,) bool: True for the pieces that continue a word, as the tokenizer says."""
+    return np.array(tokenizer.continues, bool)
 
 
 def mask_tokens(input_ids, rng, *, ordinary, mask_id, rate=0.15, mask_share=0.8, random_share=0.1, continues=None):

@@ -8,10 +8,19 @@ tokenizer.json            all of it in one file; read when there is no vocab.txt
 A setting that `WordPieceTokenizer` could not follow is refused, rather than ignored: ids that are slightly wrong
 are the kind of mistake that nobody sees.
 """
-import json
 from pathlib import Path
 
 from numbert import files
+from numbert.text.tokenizer_files import (
+    add_tokens,
+    added_token_entries,
+    expect,
+    max_length,
+    names_by_role,
+    read_json,
+    tokens_in_order,
+    write_json,
+)
 
 ROLES = ("pad", "unk", "cls", "sep", "mask")
 
@@ -19,8 +28,8 @@ ROLES = ("pad", "unk", "cls", "sep", "mask")
 def read(folder):
     """The arguments of `WordPieceTokenizer` for the files in `folder`. Raises ValueError naming the file."""
     folder = Path(folder)
-    config = _read_json(folder / "tokenizer_config.json", missing={})
-    names = _names(_read_json(folder / "special_tokens_map.json", missing={})) | _names(config)
+    config = read_json(folder / "tokenizer_config.json", missing={})
+    names = _names(read_json(folder / "special_tokens_map.json", missing={})) | _names(config)
     if (folder / "vocab.txt").exists():
         arguments = _from_vocabulary(folder, config)
     elif (folder / "tokenizer.json").exists():
@@ -28,9 +37,7 @@ def read(folder):
     else:
         raise ValueError(f"{folder}: neither vocab.txt nor tokenizer.json is there")
     arguments["special_tokens"] = arguments.get("special_tokens", {}) | names
-    limit = config.get("model_max_length")
-    if limit is not None and limit < 1e9:  # transformers writes 1e30 for "no limit"
-        arguments["model_max_length"] = int(limit)
+    arguments["model_max_length"] = max_length(config)
     return arguments
 
 
@@ -58,8 +65,8 @@ def write(folder, tokenizer):
         config["model_max_length"] = tokenizer.model_max_length
     folder.mkdir(parents=True, exist_ok=True)
     files.write_text(folder / "vocab.txt", "".join(token + "\n" for token in tokenizer.tokens))
-    files.write_text(folder / "special_tokens_map.json", json.dumps(names, indent=2, ensure_ascii=False) + "\n")
-    files.write_text(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    write_json(folder / "special_tokens_map.json", names)
+    write_json(folder / "tokenizer_config.json", config)
 
 
 def _from_vocabulary(folder, config):
@@ -70,12 +77,7 @@ def _from_vocabulary(folder, config):
     tokens = [line.removesuffix("\r") for line in text.split("\n")]
     if config.get("do_basic_tokenize", True) is not True:
         raise ValueError(f"{folder / 'tokenizer_config.json'}: do_basic_tokenize = false is not supported")
-    listed = config.get("added_tokens_decoder", {})
-    entries = [token | {"id": int(index)} for index, token in listed.items()]
-    for token, index in _read_json(folder / "added_tokens.json", missing={}).items():
-        if str(index) not in listed:
-            entries.append({"id": index, "content": token})
-    added = _with_added_tokens(tokens, entries, path)
+    added = add_tokens(tokens, added_token_entries(folder, config), path)
     return {
         "vocabulary": tokens,
         "added_tokens": added,
@@ -88,23 +90,19 @@ def _from_vocabulary(folder, config):
 
 
 def _from_tokenizer_json(path):
-    parts = _read_json(path)
+    parts = read_json(path)
     model = parts.get("model") or {}
     kind = model.get("type") or ("WordPiece" if "max_input_chars_per_word" in model else "not named")
     if kind != "WordPiece":
         raise ValueError(f"{path}: the model is {kind}, and this tokenizer is WordPiece")
-    _expect(path, "continuing_subword_prefix", model.get("continuing_subword_prefix", "##"), "##")
+    expect(path, "continuing_subword_prefix", model.get("continuing_subword_prefix", "##"), "##")
     pre_tokenizer = parts.get("pre_tokenizer") or {"type": None}
-    _expect(path, "pre_tokenizer", pre_tokenizer.get("type"), "BertPreTokenizer")
+    expect(path, "pre_tokenizer", pre_tokenizer.get("type"), "BertPreTokenizer")
     normaliser = parts.get("normalizer") or {"type": None}
     if normaliser["type"] is not None:
-        _expect(path, "normalizer", normaliser["type"], "BertNormalizer")
-    vocab = model.get("vocab")
-    if not isinstance(vocab, dict) or sorted(vocab.values()) != list(range(len(vocab))):
-        raise ValueError(f"{path}: the ids of model.vocab are not 0, 1, 2, ... without gaps")
-    tokens = sorted(vocab, key=vocab.get)
-    entries = parts.get("added_tokens") or []
-    added = _with_added_tokens(tokens, entries, path)
+        expect(path, "normalizer", normaliser["type"], "BertNormalizer")
+    tokens = tokens_in_order(path, "model.vocab", model.get("vocab"))
+    added = add_tokens(tokens, parts.get("added_tokens") or [], path)
     names = {_role(token): token for token, special in added.items() if special and _role(token) in ROLES}
     names |= _names(model) | _names(parts.get("padding") or {}) | _framing_tokens(path, parts.get("post_processor"))
     return {
@@ -125,53 +123,17 @@ def _framing_tokens(path, processor):
         return {}
     if processor["type"] == "BertProcessing":
         return {"cls": processor["cls"][0], "sep": processor["sep"][0]}
-    _expect(path, "post_processor", processor["type"], "TemplateProcessing")
+    expect(path, "post_processor", processor["type"], "TemplateProcessing")
     found = [(kind, part["id"], part["type_id"]) for step in processor["pair"] for kind, part in step.items()]
     cls, sep = found[0][1], found[-1][1]
     single = [("SpecialToken", cls, 0), ("Sequence", "A", 0), ("SpecialToken", sep, 0)]
-    _expect(path, "post_processor.pair", found, single + [("Sequence", "B", 1), ("SpecialToken", sep, 1)])
+    expect(path, "post_processor.pair", found, single + [("Sequence", "B", 1), ("SpecialToken", sep, 1)])
     return {"cls": cls, "sep": sep}
 
 
-def _with_added_tokens(tokens, entries, path):
-    """Append the added tokens that `tokens` lacks, at their ids. Returns {token: is it special}."""
-    added = {}
-    for entry in sorted(entries, key=lambda entry: entry["id"]):
-        index, token = entry["id"], entry["content"]
-        if entry.get("single_word") and not entry.get("special"):
-            raise ValueError(f"{path}: added token {token!r} has single_word = true, which is not supported")
-        if index == len(tokens):
-            tokens.append(token)
-        if not index < len(tokens) or tokens[index] != token:
-            there = repr(tokens[index]) if index < len(tokens) else f"past the end, {len(tokens)}"
-            raise ValueError(f"{path}: added token {token!r} should have id {index}, which is {there}")
-        added[token] = bool(entry.get("special"))
-    return added
-
-
 def _names(config):
-    """The special tokens that a configuration names, by role; each is a str or an object with its content."""
-    values = {role: config.get(f"{role}_token") for role in ROLES}
-    return {role: value["content"] if isinstance(value, dict) else value for role, value in values.items() if value}
+    return names_by_role(config, ROLES)
 
 
 def _role(token):
     return token.strip("[]<>|").lower()
-
-
-def _expect(path, field, found, expected):
-    if found != expected:
-        raise ValueError(f"{path}: {field} must be {expected!r}, got {found!r}")
-
-
-def _read_json(path, missing=None):
-    """The JSON object in the file at `path`; `missing`, if given, when there is no such file."""
-    if missing is not None and not path.exists():
-        return missing
-    try:
-        value = json.loads(files.read_text(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{path}: must be a JSON object, got {type(value).__name__}")
-    return value

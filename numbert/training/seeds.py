@@ -51,12 +51,13 @@ def over_seeds(run, seeds, baseline):
 def table(rows):
     """{name: Seeds} as a text: mean ± standard deviation of each figure, the majority baseline, and who collapsed."""
     baseline = next(iter(rows.values())).baseline
-    width = max(len(name) for name in [*rows, "majority"])
-    lines = [" " * width + "".join(f"  {name:>15}" for name in baseline)]
+    lines = [["", *baseline, ""]]
     for row, seeds in rows.items():
         cells = [f"{seeds.mean(name):.3f}" + (f" ± {seeds.std(name):.3f}" if len(seeds.figures) > 1 else "")
                  for name in baseline]
-        note = f"  {seeds.collapsed()} of {len(seeds.figures)} collapsed to the majority" if seeds.collapsed() else ""
-        lines.append(f"{row:<{width}}" + "".join(f"  {cell:>15}" for cell in cells) + note)
-    lines.append(f"{'majority':<{width}}" + "".join(f"  {value:>15.3f}" for value in baseline.values()))
-    return "\n".join(lines)
+        note = f"{seeds.collapsed()} of {len(seeds.figures)} collapsed to the majority" if seeds.collapsed() else ""
+        lines.append([row, *cells, note])
+    lines.append(["majority", *(f"{value:.3f}" for value in baseline.values()), ""])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join([row.ljust(widths[0]), *map(str.rjust, cells, widths[1:-1]), note]).rstrip()
+                     for row, *cells, note in lines)

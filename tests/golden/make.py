@@ -3,8 +3,8 @@
     python tests/golden/make.py        writes heads.json and family.json beside it; needs torch and transformers
 
 Weights and batches come from an integer hash of a name, so that any version of NumPy makes them again exactly. Recorded
-in float64: for each case the loss, and for some parameters (in family.json for all) the norm of the gradient and its product with a hashed
-array, which depends on the place and the sign of every element.
+in float64: for each case the loss, and for some parameters (in family.json for all) the norm of the gradient and its
+product with a hashed array, which depends on the place and the sign of every element.
 """
 import json
 import re

@@ -1,0 +1,125 @@
+"""Writing: ask for the next token, choose one, append it, and again.
+
+What a token asks of the tokens before it are their keys and values, and under a causal mask nothing that comes later
+changes those. So they are kept (the "key/value cache"): each new token is computed alone, and a text of T tokens costs
+T tokens of work in the layers instead of T²/2.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..autograd import no_grad
+from ..ops import Span
+from ..packing import Packed, pack
+
+
+@dataclass(frozen=True)
+class Continuation(Packed):
+    """The next tokens of some of B texts. `at` counts b·T + t, where T is the room for each text in `store`."""
+    store: dict                             # of each attention the keys and values of all texts so far, (B·T, D)
+
+    def memory(self, attention, key, value):
+        """Keep what is new, and give all there is."""
+        keys, values = self.store[attention]
+        keys[self.at], values[self.at] = key, value
+        return keys, values
+
+    def spans(self, rows=None):
+        """As `Packed.spans`; those who answer are in the store."""
+        rows = np.arange(len(self.at)) if rows is None else rows
+        found = []
+        for start, end in zip(self.starts[:-1], self.starts[1:], strict=True):
+            first = self.at[start] - self.positions[start]
+            asking = slice(*np.searchsorted(rows, [start, end]))
+            found.append(Span(asking, slice(first, self.at[end - 1] + 1), at=self.positions[rows[asking]]))
+        return found
+
+
+class Reader:
+    """Reads B texts on and on, up to `room` tokens each, and gives the logits of what comes next."""
+
+    def __init__(self, model, B, room):
+        self.model, self.room, self.lengths = model, room, np.zeros(B, int)
+        word = model.body.embeddings.word.weight
+        self.store = {layer.attention: tuple(np.empty((B * room, word.shape[1]), word.dtype) for _ in range(2))
+                      for layer in model.body.layers}
+
+    def __call__(self, tokens):
+        """tokens: {b: the next ids of text b, at least one}. Gives the logits after the last one of each (·, V)."""
+        ids = np.concatenate([np.asarray(new) for new in tokens.values()])
+        positions = np.concatenate([self.lengths[b] + np.arange(len(new)) for b, new in tokens.items()])
+        if positions.max() >= self.room:
+            raise ValueError(f"there is room for {self.room} tokens in a text, got {positions.max() + 1}")
+        starts = np.concatenate([[0], np.cumsum([len(new) for new in tokens.values()])])
+        at = positions + self.room * np.repeat(list(tokens), np.diff(starts))
+        step = Continuation(ids, np.zeros_like(ids), positions, starts, at, (len(self.lengths), self.room), self.store)
+        with no_grad():
+            logits = self.model.score(self.model.body.encode(step, rows=starts[1:] - 1)).data
+        for b, new in tokens.items():
+            self.lengths[b] += len(new)
+        return logits
+
+
+def choose(logits, rng, *, temperature=1.0, top_k=None, top_p=None):
+    """A token for each row of logits (B, V), drawn from softmax(logits / temperature); without `rng` the best one.
+
+    top_k: only the k best. top_p: only the best whose probabilities, after that, reach p together, the last of them
+    included (Holtzman et al. 2020, section 3.1). Of equals, the lower id is the better.
+    """
+    if rng is None:
+        return logits.argmax(-1)
+    order = np.argsort(-logits, axis=-1, kind="stable")[:, :top_k]
+    ranked = np.take_along_axis(logits, order, -1).astype(np.float64)
+    probs = np.exp((ranked - ranked[:, :1]) / temperature)              # not yet divided by their sum
+    reached = np.cumsum(probs, axis=-1)
+    if top_p is not None:
+        probs[:, 1:][reached[:, :-1] >= top_p * reached[:, -1:]] = 0
+        reached = np.cumsum(probs, axis=-1)
+    drawn = rng.random((len(logits), 1)) * reached[:, -1:]
+    return np.take_along_axis(order, (reached[:, :-1] <= drawn).sum(-1, keepdims=True), -1)[:, 0]
+
+
+def generate(model, input_ids, max_new_tokens, *, attention_mask=None, rng=None, temperature=1.0, top_k=None,
+             top_p=None, eos_token_id=None):
+    """Write up to `max_new_tokens` after each text of input_ids (B, T); attention_mask (B, T) says what is text.
+
+    Without a generator `rng` always the best token ("greedy"); with one they are drawn: see `choose` for
+    temperature > 0, top_k >= 1 and 0 < top_p <= 1. A text is finished after a token eos_token_id.
+    Gives ids (B, up to T + max_new_tokens): the texts, each followed by what was written, padding behind them
+    (pad_token_id of the configuration, or eos_token_id, or 0). Raises ValueError for a text that is empty or has no
+    room to go on.
+    """
+    for name, value, good in (("temperature", temperature, temperature > 0),
+                              ("top_k", top_k, top_k is None or top_k >= 1),
+                              ("top_p", top_p, top_p is None or 0 < top_p <= 1),
+                              ("max_new_tokens", max_new_tokens, max_new_tokens >= 0)):
+        if not good:
+            raise ValueError(f"{name} cannot be {value}")
+    if rng is None and (temperature != 1 or top_k is not None or top_p is not None):
+        raise ValueError("temperature, top_k and top_p are for drawing tokens: pass rng=np.random.default_rng(0)")
+    c = model.config
+    packed = pack(input_ids, None, attention_mask, vocab_size=c.vocab_size, type_vocab_size=1,
+                  max_position_embeddings=c.max_position_embeddings)
+    lengths = np.diff(packed.starts)
+    if not lengths.all():
+        raise ValueError(f"text {int(np.flatnonzero(lengths == 0)[0])} is empty: there is nothing to go on from")
+    room = int(lengths.max(initial=0)) + max_new_tokens
+    if room > c.max_position_embeddings:
+        raise ValueError(f"{room - max_new_tokens} tokens and max_new_tokens = {max_new_tokens} are more than the "
+                         f"{c.max_position_embeddings} positions of the model")
+
+    fill = next((i for i in (c.pad_token_id, eos_token_id) if i is not None), 0)
+    texts = np.full((len(lengths), room), fill)
+    unread = dict(enumerate(np.split(packed.ids, packed.starts[1:-1]))) if len(lengths) else {}
+    for b, ids in unread.items():
+        texts[b, :len(ids)] = ids
+    read = Reader(model, len(lengths), room)
+    for _ in range(max_new_tokens):
+        if not unread:
+            break
+        chosen = choose(read(unread), rng, temperature=temperature, top_k=top_k, top_p=top_p)
+        for b, token in zip(unread, chosen, strict=True):
+            texts[b, lengths[b]] = token
+            lengths[b] += 1
+        unread = {b: [token] for b, token in zip(unread, chosen, strict=True) if token != eos_token_id}
+    return texts[:, :lengths.max(initial=0)]

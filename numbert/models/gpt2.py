@@ -1,0 +1,200 @@
+"""GPT-2 (Radford et al. 2019): the same Transformer layer, made to write instead of to read.
+
+    causal mask         a token sees what stands before it and nothing else, so that every token can be asked for the
+                        next one; BERT sees both sides, and learns only from the few words that it is denied
+    pre-layer-norm      each sublayer reads a normalised x, and x itself is only ever added to: x + sublayer(norm(x)).
+                        The last sum is normalised once more (section 2.3)
+    smaller last steps  the matrices that add to x begin 1 / √(2L) times as large, since 2L of them add up (section 2.3)
+
+There are no segments, and no norm after the embeddings. The word embeddings are also the matrix that scores the words.
+How texts are written is in `generation.py`.
+
+The files keep query, key and value in one matrix, and every matrix as its transpose, (D, 3D): `_to_file`, `_from_file`.
+"""
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import ops
+from ..hub.errors import CheckpointError
+from ..layers import Embedding, LayerNorm, Module, TransformerLayer
+from .bert import BertModel
+from .config import ModelConfig
+from .generation import generate
+from .pretrained import Output, PretrainedModel, total
+
+
+@dataclass(frozen=True)
+class GPT2Config(ModelConfig):
+    """The published small GPT-2 by default, under the names of its files; BERT's names for the same are below."""
+    vocab_size: int = 50257
+    n_positions: int = 1024
+    n_embd: int = 768
+    n_layer: int = 12
+    n_head: int = 12
+    n_inner: int | None = None                      # None: 4 n_embd
+    activation_function: str = "gelu_new"
+    resid_pdrop: float = 0.1
+    embd_pdrop: float = 0.1
+    attn_pdrop: float = 0.1
+    layer_norm_epsilon: float = 1e-5
+    bos_token_id: int | None = 50256
+    eos_token_id: int | None = 50256
+    pad_token_id: int | None = None
+
+    model_type = "gpt2"
+    whole = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner")
+    probabilities = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
+    positive = ("initializer_range", "layer_norm_epsilon")
+    width, heads, activation = "n_embd", "n_head", "activation_function"
+    only = ModelConfig.only | {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False}
+
+    hidden_size                  = property(lambda self: self.n_embd)
+    num_hidden_layers            = property(lambda self: self.n_layer)
+    num_attention_heads          = property(lambda self: self.n_head)
+    intermediate_size            = property(lambda self: self.n_inner or 4 * self.n_embd)
+    hidden_act                   = property(lambda self: self.activation_function)
+    hidden_dropout_prob          = property(lambda self: self.resid_pdrop)
+    attention_probs_dropout_prob = property(lambda self: self.attn_pdrop)
+    max_position_embeddings      = property(lambda self: self.n_positions)
+    type_vocab_size              = property(lambda self: 1)
+    layer_norm_eps               = property(lambda self: self.layer_norm_epsilon)
+
+
+class GPT2Embeddings(Module):
+    """What a token is and where it stands: two vectors, added."""
+
+    def __init__(self, config, *, rng, dtype):
+        tables = dict(rng=rng, std=config.initializer_range, dtype=dtype)
+        self.word = Embedding(config.vocab_size, config.n_embd, **tables)
+        self.position = Embedding(config.n_positions, config.n_embd, **tables)
+        self.dropout = config.embd_pdrop
+
+    def __call__(self, packed, rng=None):
+        return ops.dropout(ops.add(self.word(packed.ids), self.position(packed.positions)), rate=self.dropout, rng=rng)
+
+
+class GPT2Layer(TransformerLayer):
+    """BERT's layer with each norm before its sublayer instead of after it."""
+
+    def __call__(self, x, packed, *, rows=None, mask=None, rng=None):
+        """x (N, D) -> (N, D), or with `rows` only those rows of it: all are attended to, only they are computed."""
+        h = self.attention_norm(x)
+        if rows is None:
+            asking = h
+        else:
+            x, asking = ops.take(x, ids=rows), ops.take(h, ids=rows)
+        a = self.attention(asking, h, packed.spans(rows), mask=mask, rng=rng, memory=packed.memory)
+        x = ops.add(x, ops.dropout(a, rate=self.dropout, rng=rng))
+        f = self.feed_forward(self.feed_forward_norm(x))
+        return ops.add(x, ops.dropout(f, rate=self.feed_forward_dropout, rng=rng))
+
+
+TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
+FUSED = ("attn.c_attn.weight", "attn.c_attn.bias")
+PARTS = ("[query]", "[key]", "[value]")             # our names for the parts of what is one tensor in a file
+
+
+class GPT2PretrainedModel(PretrainedModel):
+    """Configuration, Hugging Face's names and layout."""
+    config_class = GPT2Config
+    base = "transformer."
+    names = (("body.",                  "transformer."),
+             ("embeddings.word.",       "wte."),
+             ("embeddings.position.",   "wpe."),
+             ("layers.",                "h."),
+             ("attention_norm.",        "ln_1."),
+             ("attention.query.weight", "attn.c_attn.weight[query]"),
+             ("attention.query.bias",   "attn.c_attn.bias[query]"),
+             ("attention.key.weight",   "attn.c_attn.weight[key]"),
+             ("attention.key.bias",     "attn.c_attn.bias[key]"),
+             ("attention.value.weight", "attn.c_attn.weight[value]"),
+             ("attention.value.bias",   "attn.c_attn.bias[value]"),
+             ("attention.output.",      "attn.c_proj."),
+             ("feed_forward_norm.",     "ln_2."),
+             ("feed_forward.expand.",   "mlp.c_fc."),
+             ("feed_forward.contract.", "mlp.c_proj."),
+             ("final_norm.",            "ln_f."),
+             (".gain",                  ".weight"))
+    their_words, their_decoder, their_bias = "wte.weight", "lm_head", None
+    buffers = (".attn.bias", ".attn.masked_bias")   # older files hold the causal mask
+
+    def _to_file(self, arrays):
+        """Query, key and value in one, and each matrix as its transpose: new arrays."""
+        parts = {}
+        for name, array in arrays.items():
+            parts.setdefault(name.partition("[")[0], []).append(array)
+        whole = {name: np.concatenate(p) if name.endswith(FUSED) else p[0] for name, p in parts.items()}
+        return {name: np.ascontiguousarray(x.T) if name.endswith(TRANSPOSED) else x for name, x in whole.items()}
+
+    def _from_file(self, arrays, source):
+        """The inverse, as views."""
+        found = {}
+        for name, array in arrays.items():
+            x = array.T if name.endswith(TRANSPOSED) else array
+            if name.endswith(FUSED):
+                if not x.ndim or len(x) % len(PARTS):
+                    raise CheckpointError(source, f"has shape {array.shape}: not three of one size", name)
+                found |= {name + part: y for part, y in zip(PARTS, np.split(x, len(PARTS)), strict=True)}
+            else:
+                found[name] = x
+        return found
+
+
+class GPT2Model(GPT2PretrainedModel, BertModel):
+    """The body: a vector of width D for every token, of itself and what stands before it."""
+    embeddings_class, layer_class = GPT2Embeddings, GPT2Layer
+    mask = staticmethod(ops.causal)
+
+    def __init__(self, config, *, rng, dtype=np.float32):
+        super().__init__(config, rng=rng, dtype=dtype, add_pooling_layer=False)
+        self.final_norm = LayerNorm(config.n_embd, eps=config.layer_norm_epsilon, dtype=dtype)
+        for layer in self.layers if rng else ():
+            for last in (layer.attention.output, layer.feed_forward.contract):
+                last.weight.data *= 1 / math.sqrt(2 * config.n_layer)
+
+    def encode(self, packed, *, rows=None, rng=None):
+        """(N, D) for all tokens; with `rows` (ascending) only for those."""
+        return self.final_norm(super().encode(packed, rows=rows, rng=rng))
+
+    def __call__(self, input_ids, attention_mask=None, *, rng=None):
+        """input_ids, attention_mask: integers (B, T). Gives `last_hidden_state` (B, T, D), zeros on padding."""
+        packed = self.pack(input_ids, None, attention_mask)
+        return Output(last_hidden_state=packed.unpack(self.encode(packed, rng=rng)))
+
+
+class GPT2LMHeadModel(GPT2PretrainedModel):
+    """GPT-2 with the scores of all V words for the token that comes next."""
+
+    def __init__(self, config, *, rng, dtype=np.float32):
+        self.config = config
+        self.body = GPT2Model(config, rng=rng, dtype=dtype)
+        self.lm_head = None if config.tie_word_embeddings else Embedding(
+            config.vocab_size, config.n_embd, rng=rng, std=config.initializer_range, dtype=dtype)
+
+    def __call__(self, input_ids, attention_mask=None, labels=None, *, rng=None, counts=None):
+        """labels (B, T): usually input_ids again, with -100 on padding. They are shifted here: a token is asked for the
+        label of the token after it. The label of a text's first token is not looked at.
+
+        `logits` are (B, T, V), or with labels (M, V), for the M tokens before a labelled one in reading order. `counts`
+        {"labels": M} divides the loss by a number of your own (M does not count first tokens: to have them counted
+        right by others, too, give them -100).
+        """
+        packed = self.body.pack(input_ids, None, attention_mask)
+        if labels is None:
+            return Output(loss=None, losses={}, logits=packed.unpack(self.score(self.body.encode(packed, rng=rng))))
+        labels = packed.labels("labels", labels)
+        following = np.append(labels[1:], ops.IGNORE)[:len(labels)]
+        following[packed.starts[1:] - 1] = ops.IGNORE               # a text's last token has none after it
+        rows = np.flatnonzero(following != ops.IGNORE)
+        logits = self.score(self.body.encode(packed, rows=rows, rng=rng))
+        losses = {"lm": ops.cross_entropy(logits, labels=following[rows], count=(counts or {}).get("labels"))}
+        return Output(loss=total(losses), losses=losses, logits=logits)
+
+    def score(self, x):
+        """x (M, D) -> logits (M, V)."""
+        table = self.body.embeddings.word if self.lm_head is None else self.lm_head
+        return ops.linear(x, table.weight, None)
+
+    generate = generate

@@ -1,0 +1,131 @@
+"""RoBERTa (Liu et al. 2019): BERT, trained better. The network is the same; what changes is how it learns.
+
+    no next-sentence task      it did not help (section 4.2): no segments, and pre-training is masked words alone
+    full sentences, new masks  texts run on until they fill T tokens, and are masked anew each time (sections 4.1, 4.2)
+    bytes instead of words     a vocabulary of byte sequences, in which everything can be written (section 4.4)
+    longer, on more            larger batches and ten times the text (sections 4.3 and 5)
+
+Only details of the model differ. Positions are counted from behind the padding id, a habit of the library in which it
+was written. The head for masked words always bends with GELU. The head for classes has the pooler as a part of its own,
+with dropout before it, since there was no next-sentence task to train one.
+"""
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import ops
+from ..layers import Linear, Module
+from .bert import BertModel, BertPretrainedModel, BertTask, MaskedLMHead
+from .config import BertConfig
+from .heads import (
+    BertForMaskedLM,
+    BertForMultipleChoice,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    head,
+    head_dropout,
+)
+
+
+@dataclass(frozen=True)
+class RobertaConfig(BertConfig):
+    """Hugging Face's defaults. (The published models have layer_norm_eps 1e-5, 514 positions and one type of token.)"""
+    vocab_size: int = 50265
+    pad_token_id: int = 1
+
+    model_type = "roberta"
+
+    def __post_init__(self):
+        super().__post_init__()
+        pad, places = self.pad_token_id, self.max_position_embeddings
+        if isinstance(pad, bool) or not isinstance(pad, int) or not 0 <= pad < places - 1:
+            raise ValueError(f"pad_token_id must be in 0..{places - 2}, because positions are counted from behind it "
+                             f"and max_position_embeddings is {places}; got {pad!r}")
+
+
+class RobertaPretrainedModel(BertPretrainedModel):
+    """Configuration and Hugging Face's names, for all RoBERTas."""
+    config_class = RobertaConfig
+    base = "roberta."
+    names = (("body.",              "roberta."),
+             ("mlm.transform.",     "lm_head.dense."),
+             ("mlm.norm.",          "lm_head.layer_norm."),
+             ("mlm.decoder.",       "lm_head.decoder."),
+             ("mlm.bias",           "lm_head.bias"),
+             ("classifier.output.", "classifier.out_proj."),
+             *BertPretrainedModel.names[1:])
+    their_decoder, their_bias = "lm_head.decoder", "lm_head.bias"
+
+
+class RobertaModel(RobertaPretrainedModel, BertModel):
+    """BERT's body with other positions."""
+
+    def pack(self, input_ids, token_type_ids=None, attention_mask=None):
+        """As BERT's; the positions are pad_token_id + 1, + 2, ..., and pad_token_id for padding that is not masked."""
+        packed = super().pack(input_ids, token_type_ids, attention_mask)
+        real = np.asarray(input_ids) != self.config.pad_token_id
+        positions = (self.config.pad_token_id + np.cumsum(real, axis=1) * real).reshape(-1)[packed.at]
+        if (positions >= self.config.max_position_embeddings).any():
+            limit = self.config.max_position_embeddings - self.config.pad_token_id - 1
+            raise ValueError(f"input_ids are (B, T) = {packed.shape}, but at most {limit} tokens have a position "
+                             f"(max_position_embeddings = {self.config.max_position_embeddings}, counted from behind "
+                             f"pad_token_id = {self.config.pad_token_id}): shorten the text")
+        return dataclasses.replace(packed, positions=positions)
+
+
+class RobertaLMHead(MaskedLMHead):
+    """BERT's head for masked words, with GELU whatever the body's activation is."""
+
+    def __init__(self, config, *, rng, dtype):
+        super().__init__(config, rng=rng, dtype=dtype)
+        self.activation = ops.gelu
+
+
+class RobertaClassificationHead(Module):
+    """The first token of each text (B, D) -> logits (B, C), by way of a layer of its own."""
+
+    def __init__(self, config, *, rng, dtype):
+        self.config = config
+        self.dense = Linear(config.hidden_size, config.hidden_size, rng=rng, std=config.initializer_range, dtype=dtype)
+        self.output = head(config, config.num_labels, rng, dtype)
+
+    def __call__(self, first, rng):
+        x = ops.tanh(self.dense(head_dropout(self.config, first, rng)))
+        return self.output(head_dropout(self.config, x, rng))
+
+
+class RobertaTask(RobertaPretrainedModel, BertTask):
+    """RoBERTa's body with a head on it."""
+    body_class, mlm_class = RobertaModel, RobertaLMHead
+
+
+class RobertaForMaskedLM(RobertaTask, BertForMaskedLM):
+    """RoBERTa with the head that it is pre-trained with."""
+
+
+class RobertaForSequenceClassification(RobertaTask, BertForSequenceClassification):
+    """As BERT's, with another head."""
+
+    def __init__(self, config, *, rng, dtype=np.float32):
+        self.config = config
+        self.body = RobertaModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
+        self.classifier = RobertaClassificationHead(config, rng=rng, dtype=dtype)
+        self.class_weights = None
+
+    def score(self, packed, rng):
+        """Logits (B, C) of packed texts."""
+        return self.classifier(self.body.encode(packed, rows=packed.first_rows(), rng=rng), rng)
+
+
+class RobertaForTokenClassification(RobertaTask, BertForTokenClassification):
+    """As BERT's."""
+
+
+class RobertaForQuestionAnswering(RobertaTask, BertForQuestionAnswering):
+    """As BERT's."""
+
+
+class RobertaForMultipleChoice(RobertaTask, BertForMultipleChoice):
+    """As BERT's."""

@@ -1,0 +1,92 @@
+"""A class for a text or for a pair of texts: sentiment, inference, paraphrase, stance, acceptability.
+
+The text becomes [CLS] text [SEP], the pair [CLS] text [SEP] pair [SEP]; a linear layer on the first token's vector
+gives a score for each class (Devlin et al. 2019, figure 4a and b). With one score and no softmax it is a number
+instead: how similar are two sentences, from 0 to 5?
+"""
+from collections import Counter
+
+import numpy as np
+
+from ..autograd import no_grad
+
+
+def encode(rows, tokenizer, max_length):
+    """[(Encoding, label), ...] of rows (text, pair, label): pair None for a single text; what follows is not looked at.
+
+    label: a class id, a float for regression, or C numbers 0 and 1 where several classes may hold. Of texts too long
+    for `max_length` tokens the longer one is cut.
+    """
+    return [(tokenizer(text, pair, max_length=max_length), label) for text, pair, label, *_ in rows]
+
+
+def collate(tokenizer):
+    """A function that makes a batch of such examples: input_ids, token_type_ids, attention_mask and labels."""
+    def batch_of(examples):
+        return tokenizer.pad([encoding for encoding, _ in examples]) | {"labels": np.array([y for _, y in examples])}
+    return batch_of
+
+
+def predict(model, tokenizer, examples, workers, batch_size=64):
+    """Logits (N, C) for `encode`d examples, in their order. Their labels are not looked at."""
+    def logits(start):
+        with no_grad():
+            return model(**tokenizer.pad([x for x, _ in examples[start:start + batch_size]])).logits.data
+    return np.concatenate(workers.map(logits, range(0, len(examples), batch_size)))
+
+
+def decide(config, logits):
+    """What logits (N, C) say: class ids (N,); numbers (N,) for regression; for several classes 0 and 1, (N, C)."""
+    if config.problem_type == "multi_label_classification":
+        return (logits > 0).astype(np.int64)
+    if config.problem_type == "regression" or config.num_labels == 1:
+        return logits[:, 0].astype(np.float64)
+    return logits.argmax(-1)
+
+
+def evaluation(examples, tokenizer, measure, workers):
+    """evaluate(model) -> measure(labels, decisions), a dict of figures, for `training.finetuning`."""
+    labels = np.array([label for _, label in examples])
+
+    def evaluate(model):
+        return measure(labels, decide(model.config, predict(model, tokenizer, examples, workers)))
+    return evaluate
+
+
+def majority(training_labels, labels, measure):
+    """The figures of the answer that looks at nothing: the most frequent class of the training labels (of equals the
+    lowest), or for floats their mean, for every one of `labels`."""
+    if isinstance(training_labels[0], float):
+        answer = sum(training_labels) / len(training_labels)
+    else:
+        counts = Counter(training_labels)
+        answer = min(counts, key=lambda label: (-counts[label], label))
+    return measure(np.array(labels), np.array([answer] * len(labels)))
+
+
+def balanced_weights(training_labels, classes):
+    """Class weights (C,) that let every class count as much as any other, 1 on average over the examples:
+    N / (classes that occur · n_c), and 0 for a class that does not occur."""
+    counts = np.bincount([label for label in training_labels if label >= 0], minlength=classes)
+    return np.where(counts, counts.sum() / (np.maximum(counts, 1) * (counts > 0).sum()), 0.0)
+
+
+def classify(model, tokenizer, text, pair=None):
+    """{label: probability}, the likeliest first, for one text or pair; for regression the number.
+
+    Labels have the names in the model's configuration, or are 0, 1, ... With several classes at once each probability
+    is on its own, and they do not add up to 1.
+    """
+    config = model.config
+    with no_grad():
+        encoding = tokenizer(text, pair, max_length=config.max_position_embeddings)
+        logits = model(**tokenizer.pad([encoding])).logits.data[0].astype(np.float64)
+    if config.problem_type == "regression" or config.num_labels == 1:
+        return float(logits[0])
+    if config.problem_type == "multi_label_classification":
+        shares = 0.5 * (1 + np.tanh(0.5 * logits))
+    else:
+        shares = np.exp(logits - logits.max())
+        shares /= shares.sum()
+    names = config.id2label or {i: i for i in range(len(logits))}
+    return {names[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable").tolist()}

@@ -1,0 +1,261 @@
+"""A tag for each word: parts of speech, names of people and places (Devlin et al. 2019, section 5.3 and figure 4d).
+
+A word may be several pieces. Its tag is learnt at the first of them and read off there; the others have no label, -100:
+
+    words     Helen   unpacked            .
+    pieces    helen   un    ##pack  ##ed  .
+    labels    PROPN   VERB  -100    -100  PUNCT
+
+A sentence that is longer than `max_length` is cut between words into windows, each read on its own; so every word is
+learnt from and gets a tag, and `windows_of` says how many sentences were cut. (A single word of more pieces than a
+window holds keeps the first ones.)
+
+    python -m numbert.tasks.tagging --train F --dev F --model RUN_FOLDER
+"""
+import argparse
+import re
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..autograd import no_grad
+from ..models.heads import BertForTokenClassification
+from ..ops import IGNORE
+from ..text.wordpiece import WordPieceTokenizer
+from ..training.finetuning import Shuffled
+from ..training.loop import NonFiniteError
+from ..training.parallel import Workers
+from ..training.seeds import table
+from . import conll, metrics
+from .experiment import Task, add_options, run, save_runs
+
+
+class Window(NamedTuple):
+    """A stretch of a sentence: `ids` of its pieces with [CLS] and [SEP], and `firsts`, the column of the first piece
+    of each of its words. `labels`, one for each word, -100 where a word has none."""
+    ids: list
+    firsts: list
+    labels: list
+
+
+def windows_of(sentences, tokenizer, max_length):
+    """(windows, cut): for each sentence, a list of words and their class ids, a list of Windows; how many of the
+    sentences have more than one.
+
+    sentences: [(words, labels), ...]. A word that the tokenizer finds nothing in is one [UNK].
+    """
+    room = max_length - 2
+    if room < 1:
+        raise ValueError(f"max_length must be at least 3 ([CLS], a piece, [SEP]), got {max_length}")
+    found = []
+    for words, labels in sentences:
+        windows, ids, firsts, start = [], [], [], 0
+        for number, pieces in enumerate(tokenizer.encode_batch(words, add_special_tokens=False)):
+            pieces = pieces[:room] or [tokenizer.unk_token_id]
+            if len(ids) + len(pieces) > room:
+                windows.append(_window(tokenizer, ids, firsts, labels[start:number]))
+                ids, firsts, start = [], [], number
+            firsts.append(1 + len(ids))
+            ids += pieces
+        windows.append(_window(tokenizer, ids, firsts, labels[start:]))
+        found.append(windows)
+    return found, sum(len(windows) > 1 for windows in found)
+
+
+def _window(tokenizer, ids, firsts, labels):
+    return Window([tokenizer.cls_token_id, *ids, tokenizer.sep_token_id], firsts, list(labels))
+
+
+def collate(tokenizer):
+    """A function that makes a batch of Windows: input_ids, token_type_ids, attention_mask and labels (B, T)."""
+    def batch_of(windows):
+        batch = tokenizer.pad([window.ids for window in windows])
+        batch["labels"] = np.full(batch["input_ids"].shape, IGNORE)
+        for row, window in zip(batch["labels"], windows, strict=True):
+            row[window.firsts] = window.labels
+        return batch
+    return batch_of
+
+
+def predict(model, tokenizer, windows, workers, batch_size=64):
+    """Class ids for each word of each sentence: a list of lists, for `windows` as `windows_of` gives them."""
+    flat = [window for sentence in windows for window in sentence]
+
+    def tags(start):
+        part = flat[start:start + batch_size]
+        with no_grad():
+            best = model(**tokenizer.pad([window.ids for window in part])).logits.data.argmax(-1)
+        return [row[window.firsts].tolist() for row, window in zip(best, part, strict=True)]
+
+    tagged = iter([row for rows in workers.map(tags, range(0, len(flat), batch_size)) for row in rows])
+    return [[tag for _ in sentence for tag in next(tagged)] for sentence in windows]
+
+
+# ---- tags and figures ------------------------------------------------------------------------------------------------
+
+
+def tag_names(sentences):
+    """The tags in [(words, tags), ...], sorted; the number of a tag in this list is its class id."""
+    return sorted({tag for _, tags in sentences for tag in tags if tag is not None})
+
+
+def with_ids(sentences, names):
+    """The same sentences with class ids for tags, -100 for None and for a tag that is not in `names`."""
+    ids = {tag: i for i, tag in enumerate(names)}
+    return [(words, [ids.get(tag, IGNORE) for tag in tags]) for words, tags in sentences]
+
+
+def measure(tags, predictions):
+    """{"accuracy": of words that have a tag}, and before it {"f1": of entities} where the tags are B-, I-, O and such.
+
+    tags, predictions: lists of sentences, each a list of tags.
+    """
+    pairs = [(a, b) for row, guess in zip(tags, predictions, strict=True) for a, b in zip(row, guess, strict=True)
+             if a is not None]
+    figures = {"accuracy": metrics.accuracy(*zip(*pairs, strict=True))}
+    if are_entities(tags):
+        return {"f1": metrics.entity_scores(tags, predictions).f1} | figures
+    return figures
+
+
+def are_entities(tags):
+    """Whether all of these tags are O or a letter of B, I, E, S with a dash and a type, and not all are O."""
+    different = {tag for row in tags for tag in row}
+    return different > {"O"} and all(tag and re.fullmatch("O|[BIES]-.+", tag) for tag in different)
+
+
+def baselines(training, sentences):
+    """Two answers that need no model, learnt from training sentences: {"majority": the most frequent tag of all,
+    "by word": of each word, wherever it stands (the former for a new word)}, each a list of tags per sentence."""
+    of_word = defaultdict(Counter)
+    for words, tags in training:
+        for word, tag in zip(words, tags, strict=True):
+            if tag is not None:
+                of_word[word][tag] += 1
+    majority = sum(of_word.values(), Counter()).most_common(1)[0][0]
+    best = {word: counts.most_common(1)[0][0] for word, counts in of_word.items()}
+    return {"majority": [[majority] * len(words) for words, _ in sentences],
+            "by word": [[best.get(word, majority) for word in words] for words, _ in sentences]}
+
+
+def task_of(training, development, tokenizer, options, workers, test=None):
+    """The `experiment.Task` of tagging sentences [(words, tags), ...], and lines about what one should know of them."""
+    names = tag_names(training)
+    if not names:
+        raise ValueError("no word of the training sentences has a tag")
+    notes = []
+
+    def windows(sentences, what):
+        found, cut = windows_of(with_ids(sentences, names), tokenizer, options.max_length)
+        unknown = Counter(tag for _, tags in sentences for tag in tags if tag is not None and tag not in names)
+        if cut:
+            notes.append(f"{what}: {cut} of {len(found)} sentences are longer than {options.max_length} pieces and are "
+                         "read in several windows")
+        if unknown:
+            notes.append(f"{what}: {unknown.total()} words have a tag that training never shows, and count as wrong: "
+                         + ", ".join(sorted(unknown)))
+        return found
+
+    def evaluation(sentences, what):
+        found = windows(sentences, what)
+
+        def evaluate(model):
+            return measure([tags for _, tags in sentences], named(predict(model, tokenizer, found, workers), names))
+        return evaluate
+
+    flat = [window for found in windows(training, "training") for window in found]
+    reported = development if test is None else test
+    baseline = measure([tags for _, tags in reported], baselines(training, reported)["majority"])
+    task = Task(BertForTokenClassification, {"num_labels": len(names), "id2label": dict(enumerate(names))},
+                Shuffled(flat, options.batch_size, collate(tokenizer)), evaluation(development, "development"),
+                baseline, test=test and evaluation(test, "test"))
+    return task, notes
+
+
+def named(predictions, names):
+    """Class ids by sentence -> tags by sentence."""
+    return [[names[i] for i in row] for row in predictions]
+
+
+def tag(model, tokenizer, sentences, workers, max_length=None):
+    """Tags, by the names in the model's configuration, for [[word, ...], ...]: a list of lists of the same lengths."""
+    windows, _ = windows_of([(words, [IGNORE] * len(words)) for words in sentences], tokenizer,
+                            max_length or model.config.max_position_embeddings)
+    return named(predict(model, tokenizer, windows, workers), model.config.id2label)
+
+
+# ---- the command line ------------------------------------------------------------------------------------------------
+
+
+def read(path, column=None):
+    """A conll.TaggedFile: CoNLL-U if the file is called *.conllu (column: UPOS, XPOS), else columns (its number)."""
+    if Path(path).suffix == ".conllu":
+        file = conll.read_conllu(path, column or "UPOS")
+    elif column is not None and not re.fullmatch(r"-?\d+", column):
+        raise ValueError(f"{path}: a column of this file is a number (-1: the last), got {column!r}")
+    else:
+        file = conll.read_conll(path, None if column is None else int(column))
+    if not file.sentences:
+        raise ValueError(f"{path}: no sentence in it")
+    return file
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog="python -m numbert.tasks.tagging", description="Fine-tune a model to tag words, evaluate it, and write "
+        "its tags in the format of the file. A file *.conllu is CoNLL-U, any other has two columns (or see --column).")
+    add = parser.add_argument
+    add("--train", required=True, metavar="FILE", help="sentences to learn from")
+    add("--dev", required=True, metavar="FILE", help="sentences by which the best epoch is chosen")
+    add("--test", metavar="FILE", help="sentences to report on (default: those of --dev)")
+    add("--model", required=True, metavar="RUN_FOLDER", help="a pre-trained model with its tokenizer")
+    add("--from-scratch", action="store_true", help="take only sizes and tokenizer from it, not its weights")
+    add("--column", help="the column of the tag: UPOS or XPOS in CoNLL-U (default: UPOS), elsewhere its number from 0")
+    add("--out", default="runs/tagging", help="the run folder (default: %(default)s)")
+    add_options(parser)
+    return parser
+
+
+def main(argv=None):
+    options = arguments().parse_args(argv)
+    try:
+        with Workers(options.workers) as workers:
+            tag_files(options, workers)
+    except (ValueError, OSError, NonFiniteError) as error:
+        sys.exit(f"tagging: {error}")
+
+
+def tag_files(options, workers):
+    tokenizer = WordPieceTokenizer.from_pretrained(options.model)
+    files = {name: read(path, options.column) for name, path in
+             (("train", options.train), ("dev", options.dev), ("test", options.test)) if path}
+    training, development, test = (
+        [sentence[:2] for sentence in files[name].sentences] if name in files else None
+        for name in ("train", "dev", "test"))
+    task, notes = task_of(training, development, tokenizer, options, workers, test)
+    print(", ".join(f"{name}: {len(file.sentences)} sentences, {sum(len(s.words) for s in file.sentences)} words"
+                    for name, file in files.items()) + f"; {task.settings['num_labels']} tags")
+    print("\n".join(notes), end="\n" if notes else "")
+    runs = run(task, options.model, options, workers, from_scratch=options.from_scratch)
+
+    reported = test or development
+    by_word = measure([tags for _, tags in reported], baselines(training, reported)["by word"])
+    print(f"\n{table({'fine-tuned': runs.seeds})}")
+    print("each word's most frequent tag: " + "  ".join(f"{name} {value:.3f}" for name, value in by_word.items()))
+    if not test:
+        print("The best epoch was chosen on these same sentences, so the figures are a little too good; --test FILE.")
+    save_runs(options.out, runs, tokenizer)
+    for name in ("dev", "test"):
+        if name in files:
+            path = Path(getattr(options, name))
+            target = Path(options.out) / f"{path.stem}.predicted{path.suffix}"
+            words = [sentence.words for sentence in files[name].sentences]
+            files[name].write(target, tag(runs.model, tokenizer, words, workers, options.max_length))
+            print(f"tags of the best model: {target}")
+
+
+if __name__ == "__main__":
+    main()

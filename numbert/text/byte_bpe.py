@@ -1,0 +1,219 @@
+"""Byte-level BPE, the tokenizer of GPT-2 and RoBERTa (Radford et al. 2019, section 2.2): nothing is ever unknown.
+
+    "low lowest"  ->  words "low" " lowest"  ->  l o w   Ġ l o w e s t  ->  low   Ġlow est
+
+A text is cut into words, a space being part of the word behind it, and a word is taken as its UTF-8 bytes, each written
+as a character that can be seen: the space is Ġ (byte_bpe_words.py). There are 256 bytes and all are tokens, so any text
+can be written, and read back as it was. Then neighbours are joined, in the order in which training joined them
+(byte_bpe_training.py). What the files of published tokenizers look like stands in byte_bpe_files.py.
+
+Ids, offsets and word ids are those of `ByteLevelBPETokenizer` in Hugging Face's `tokenizers`.
+
+Bytes that are no UTF-8 are written as Python writes them in a str: tokenizer(data.decode("utf-8", "surrogateescape")).
+"""
+import heapq
+import warnings
+from collections import Counter
+from itertools import chain, pairwise
+
+from numbert.text import byte_bpe_files
+from numbert.text.byte_bpe_files import ROBERTA
+from numbert.text.byte_bpe_training import learn_merges
+from numbert.text.byte_bpe_words import printable_bytes, split_words
+from numbert.text.tokenizer import SPACES, Cache, Tokenizer, check_text, special_token_id
+
+CHARACTERS = printable_bytes()
+BYTES = {char: byte for byte, char in enumerate(CHARACTERS)}
+SPACE = CHARACTERS[ord(" ")]
+
+
+class ByteLevelBPETokenizer(Tokenizer):
+    """Texts to token ids and back.
+
+    vocabulary: the tokens in the order of their ids. merges: pairs of tokens, in the order in which they are joined.
+    special_tokens: their names, by role, such as `ROBERTA` and `GPT2` of byte_bpe_files.py. With a cls and a sep among
+    them a text is framed as in RoBERTa, <s> text </s> and <s> text </s></s> text_pair </s>, all token type ids 0;
+    without, not at all. Merges are followed as they are: if a file has one that spells a special token, so may a text.
+
+    added_tokens: {token: is it special} for further tokens that no text is cut inside of. strip_left, strip_right:
+    those that take the white space before or after them with them; as <mask> of RoBERTa does, which stands for a word
+    with the space before it.
+
+    add_prefix_space: treat the first word of a text as if a space stood before it, as before all others.
+    trim_offsets: let the offsets of " word" be those of "word"; None means as in RoBERTa, True, or GPT-2, False.
+    trim_first_space: also for the first token of a text; None means unless add_prefix_space put the space there.
+    """
+
+    def __init__(self, vocabulary, merges, *, special_tokens=ROBERTA, added_tokens=None, strip_left=("<mask>",),
+                 strip_right=(), add_prefix_space=False, trim_offsets=None, trim_first_space=None,
+                 model_max_length=None):
+        super().__init__(vocabulary, special_tokens, added_tokens, model_max_length)
+        self.merges = [tuple(pair) for pair in merges]
+        self.strip_left, self.strip_right = frozenset(strip_left), frozenset(strip_right)
+        framed = {"cls", "sep"} <= self.special_tokens.keys()
+        if framed:
+            self.frame, self.pair_type_id = ((("cls",), ("sep",)), (("sep",), ("sep",))), 0
+        self.add_prefix_space = bool(add_prefix_space)
+        self.trim_offsets = framed if trim_offsets is None else bool(trim_offsets)
+        self.trim_first_space = not self.add_prefix_space if trim_first_space is None else bool(trim_first_space)
+        self._byte_ids = [self.vocab.get(char) for char in CHARACTERS]
+        self._joined = {}  # pair of ids -> its rank among the merges, and the id of what it becomes
+        for rank, pair in enumerate(self.merges):
+            for token in (*pair, "".join(pair)):
+                if token not in self.vocab:
+                    raise ValueError(f"merge {rank} joins {' and '.join(pair)}, but {token} is not in the vocabulary")
+            left, right, joined = (self.vocab[token] for token in (*pair, "".join(pair)))
+            self._joined[left, right] = rank, joined
+        self._word_ids = Cache(self.cut_word)
+
+    # Learning, loading, saving
+
+    @classmethod
+    def train(cls, texts, vocab_size=8000, min_frequency=2, special_tokens=ROBERTA, add_prefix_space=False, **options):
+        """A tokenizer whose vocabulary of `vocab_size` entries is learnt from `texts`, an iterable of str.
+
+        The special tokens come first, for RoBERTa <s> <pad> </s> <unk> <mask>, then the 256 bytes, then longer pieces
+        in the order in which they were joined. Pairs seen fewer than `min_frequency` times are not joined. The same
+        texts give the same vocabulary, that of `tokenizers`. options: see the class. Warns when the texts are too small
+        for that many entries.
+        """
+        first = [*dict.fromkeys([*special_tokens.values(), *(options.get("added_tokens") or ())])]
+        first += sorted(char for char in CHARACTERS if char not in first)
+        if vocab_size < len(first):
+            raise ValueError(f"vocab_size must be at least {len(first)}, the special tokens and 256 bytes, "
+                             f"got {vocab_size}")
+        if isinstance(texts, str):
+            raise TypeError("texts must be an iterable of str, got one str")
+        counts = Counter()
+        for text in texts:
+            counts.update(split_words(_prefixed(check_text(text), add_prefix_space)))
+        counts = {"".join(CHARACTERS[byte] for byte in _encode(word)): count for word, count in counts.items()}
+        tokens, merges = learn_merges(counts, first, vocab_size, min_frequency)
+        if len(tokens) < vocab_size:
+            warnings.warn(f"the texts give only {len(tokens)} entries, not vocab_size = {vocab_size}: "
+                          f"no other pair is worth joining (min_frequency = {min_frequency})", stacklevel=2)
+        return cls(tokens, merges, special_tokens=special_tokens, add_prefix_space=add_prefix_space, **options)
+
+    @classmethod
+    def from_pretrained(cls, folder):
+        """The tokenizer saved in `folder`: vocab.json and merges.txt with their configuration, or else tokenizer.json.
+
+        Raises ValueError, naming the file, for anything that this class would not apply as its authors meant it.
+        """
+        return cls(**byte_bpe_files.read(folder))
+
+    def save_pretrained(self, folder):
+        """Write vocab.json, merges.txt and two files of configuration, as transformers reads them."""
+        byte_bpe_files.write(folder, self)
+
+    # Texts to ids
+
+    def cut_word(self, word):
+        """The ids of one word: the pair of neighbours that is first among the merges is joined, until there is none.
+
+        A heap has the pairs, the leftmost first among equals, so a word of n bytes takes time in proportion to n log n.
+        """
+        symbols = [self._byte_ids[byte] for byte in _encode(word)]
+        if None in symbols:
+            byte = _encode(word)[symbols.index(None)]
+            raise ValueError(f"the vocabulary has no token for the byte {byte:#04x} of {word[:50]!r}")
+        joined, size = self._joined, len(symbols)
+        before, after = list(range(-1, size - 1)), list(range(1, size + 1))
+        heap = [(*joined[pair], place) for place, pair in enumerate(pairwise(symbols)) if pair in joined]
+        heapq.heapify(heap)
+        while heap:
+            rank, symbol, left = heapq.heappop(heap)
+            right = after[left]
+            if right == size or joined.get((symbols[left], symbols[right])) != (rank, symbol):
+                continue  # one of the two has been joined with another neighbour since
+            symbols[left], symbols[right] = symbol, None
+            after[left] = end = after[right]
+            if end < size:
+                before[end] = left
+                if (pair := (symbol, symbols[end])) in joined:
+                    heapq.heappush(heap, (*joined[pair], left))
+            if (start := before[left]) >= 0 and (pair := (symbols[start], symbol)) in joined:
+                heapq.heappush(heap, (*joined[pair], start))
+        return [symbol for symbol in symbols if symbol is not None]
+
+    def cut(self, text):
+        prefixed = _prefixed(text, self.add_prefix_space)
+        place = len(text) - len(prefixed)  # in `text`; the space that was put in is at -1, and counts as character 0
+        for word in split_words(prefixed):
+            # For each byte of the word the character of the text that it is from (the short way for ASCII saves 20%).
+            sources = range(place, place + len(word)) if word.isascii() else \
+                [place + index for index, char in enumerate(word) for _ in _encode(char)]
+            parts, first = [], 0
+            for index in self._word_ids[word]:
+                end = first + len(self.tokens[index])  # a character of a token is a byte of the text
+                parts.append((index, max(sources[first], 0), max(sources[end - 1], 0) + 1))
+                first = end
+            yield parts
+            place += len(word)
+
+    def cut_to_ids(self, text):
+        words = split_words(_prefixed(text, self.add_prefix_space))
+        return chain.from_iterable(map(self._word_ids.__getitem__, words))
+
+    def _pieces(self, text, special_tokens_in_text):
+        pieces = super()._pieces(text, special_tokens_in_text)
+        return [self._trim(piece, text) for piece in pieces] if self.trim_offsets else pieces
+
+    def _trim(self, piece, text):
+        """The piece without the white space that it begins and ends with, as RoBERTa's offsets leave it out."""
+        stripped = piece.token in self.strip_left or piece.token in self.strip_right
+        surface = text[piece.start:piece.end] if stripped else piece.token
+        leading = len(surface) - len(surface.lstrip(SPACE + SPACES))
+        trailing = len(surface) - len(surface.rstrip(SPACE + SPACES))
+        if not leading and not trailing:
+            return piece
+        if piece.start == 0 and leading == 1 and not self.trim_first_space:
+            leading = 0
+        start = min(piece.start + leading, piece.end)
+        return piece._replace(start=start, end=max(piece.end - trailing, start))
+
+    # Ids to texts
+
+    def decode(self, ids, skip_special_tokens=True, errors="replace"):
+        """The text of `ids`. What is no UTF-8, such as half a character, becomes U+FFFD; errors: see bytes.decode."""
+        return self.decode_bytes(ids, skip_special_tokens).decode("utf-8", errors)
+
+    def decode_bytes(self, ids, skip_special_tokens=True):
+        """The bytes of `ids`: exactly those that were encoded."""
+        special = set(self.all_special_ids)
+        whole = special | {self.vocab[token] for token in self.added_tokens}  # no bytes, but text as it stands
+        data = bytearray()
+        for index in ids:
+            token = self.convert_ids_to_tokens(index)
+            if index in whole or not BYTES.keys() >= set(token):
+                data += b"" if skip_special_tokens and index in special else token.encode("utf-8")
+            else:
+                data += bytes(BYTES[char] for char in token)
+        return bytes(data)
+
+    # The vocabulary
+
+    bos_token_id = special_token_id("bos")
+    eos_token_id = special_token_id("eos")
+
+    @property
+    def continues(self):
+        """For each id whether it continues a word: a list of bool, True for ordinary tokens that do not begin with Ġ.
+
+        A comma is part of the word before it, as in RoBERTa's own code (fairseq).
+        """
+        whole = {*self.added_tokens, *self.special_tokens.values()}
+        return [token not in whole and not token.startswith(SPACE) for token in self.tokens]
+
+
+def _prefixed(text, add_prefix_space):
+    return " " + text if add_prefix_space and not text.startswith(" ") else text
+
+
+def _encode(text):
+    """The bytes of `text`; surrogates that Python put in place of bytes that were no UTF-8 are these bytes again."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the text has half of a surrogate pair, {text[error.start]!a}, which stands for nothing: "
+                         "write such texts with errors='surrogateescape' or without it") from None

@@ -1,0 +1,216 @@
+"""What every tokenizer here does in the same way: special tokens, pairs of texts, truncation, batches, ids and tokens.
+
+A kind of tokenizer (wordpiece.py, byte_bpe.py) says how plain text is cut (`cut`), how fast ids are had when nothing
+else is wanted (`cut_to_ids`), and which special tokens stand around a text (`frame`).
+"""
+import re
+
+from numbert.text.encoding import Encoding, Piece, check_truncation, pad, truncated_lengths
+
+
+def special_token_id(role):
+    return property(lambda self: self.id_of_role(role), doc=f"The id of the {role} token. ValueError without one.")
+
+
+class Tokenizer:
+    """Tokens, their ids, and what is common to all ways of cutting a text into them.
+
+    vocabulary: the tokens in the order of their ids. special_tokens: their names, by role; a role whose token is not in
+    the vocabulary is an error only where it is needed. added_tokens: {token: is it special} for further tokens that no
+    text is cut inside of. model_max_length: how many tokens the model takes, for information only; a call cuts at its
+    own `max_length`.
+    """
+
+    frame = ((), ()), ((), ())  # roles of the special tokens before and after the first text, and the second
+    pair_type_id = 1            # of the second text; the first has 0
+    strip_left = strip_right = frozenset()  # added tokens that take the white space before or after them with them
+
+    def __init__(self, vocabulary, special_tokens, added_tokens=None, model_max_length=None):
+        self.tokens = list(vocabulary)
+        self.vocab = {token: index for index, token in enumerate(self.tokens)}
+        self.special_tokens = dict(special_tokens)
+        self.added_tokens = dict(added_tokens or {})
+        self.model_max_length = model_max_length
+        ordinary = [token for token, special in self.added_tokens.items() if not special]
+        self._find_added = _any_of(ordinary)
+        self._find_special = _any_of(ordinary + [self.tokens[index] for index in self.all_special_ids])
+
+    # Texts to ids
+
+    def __call__(self, text, text_pair=None, *, max_length=None, truncation="longest_first", add_special_tokens=True,
+                 special_tokens_in_text=False):
+        """An `Encoding` of a text or of two, with the special tokens of the model around them.
+
+        At most `max_length` tokens remain; truncation ("longest_first", "only_first", "only_second" or False) says
+        which text gives way, see `truncated_lengths`. special_tokens_in_text: a literal "[MASK]" in a text means the
+        special token; without it, that is plain text like any other, so that no text can smuggle one in.
+        """
+        truncation = check_truncation(truncation)
+        texts = [text] if text_pair is None else [text, text_pair]
+        parts = [self._pieces(text, special_tokens_in_text) for text in texts]
+        frames = [[self._special_pieces(roles) if add_special_tokens else [] for roles in sides]
+                  for sides in self.frame[:len(texts)]]
+        if max_length is not None:
+            room = _room(max_length, sum(len(side) for sides in frames for side in sides))
+            lengths = truncated_lengths(len(parts[0]), sum(map(len, parts[1:])), room, truncation)
+            parts = [part[:length] for part, length in zip(parts, lengths, strict=False)]
+        rows = []
+        for which, (part, (before, after)) in enumerate(zip(parts, frames, strict=True)):
+            type_id = which * self.pair_type_id
+            rows += [(piece, type_id, None) for piece in before]
+            rows += [(piece, type_id, which) for piece in part]
+            rows += [(piece, type_id, None) for piece in after]
+        return Encoding.of(rows)
+
+    def encode_batch(self, texts, add_special_tokens=True, max_length=None, special_tokens_in_text=False):
+        """The ids alone of many texts, a list of lists: the `input_ids` of calling each, several times faster."""
+        if isinstance(texts, str):
+            raise TypeError("texts must be an iterable of str, got one str; write encode_batch([text])")
+        before, after = ([self.id_of_role(role) for role in roles if add_special_tokens] for roles in self.frame[0])
+        room = None if max_length is None else _room(max_length, len(before + after))
+        return [[*before, *self._ids(text, special_tokens_in_text)[:room], *after] for text in texts]
+
+    def tokenize(self, text, special_tokens_in_text=False):
+        """The pieces of a text, as a list of str."""
+        return [self.tokens[index] for index in self._ids(text, special_tokens_in_text)]
+
+    def pad(self, examples, max_length=None):
+        """B Encodings, or lists of ids, as a dict of int64 arrays input_ids, token_type_ids, attention_mask, (B, T)."""
+        return pad(examples, self.pad_token_id, max_length)
+
+    def cut(self, text):
+        """The words of plain text, each a list of its pieces (id, start, end), which stand for text[start:end]."""
+        raise NotImplementedError
+
+    def cut_to_ids(self, text):
+        """The ids of `cut`, an iterable."""
+        raise NotImplementedError
+
+    def _pieces(self, text, special_tokens_in_text):
+        pieces, word = [], 0
+        for start, end, token in self._stretches(text, special_tokens_in_text):
+            if token is None:
+                words = self.cut(text[start:end])
+            else:
+                words = [[(self.vocab[token], 0, end - start)]]
+            for parts in words:
+                pieces += [Piece(index, self.tokens[index], start + first, start + last, word)
+                           for index, first, last in parts]
+                word += 1
+        return pieces
+
+    def _ids(self, text, special_tokens_in_text):
+        ids = []
+        for start, end, token in self._stretches(text, special_tokens_in_text):
+            if token is None:
+                ids.extend(self.cut_to_ids(text[start:end]))
+            else:
+                ids.append(self.vocab[token])
+        return ids
+
+    def _stretches(self, text, special_tokens_in_text):
+        """Cut `text` where a token stands in it literally: (start, end, that token or None for the text between)."""
+        check_text(text)
+        pattern = self._find_special if special_tokens_in_text else self._find_added
+        place = 0
+        for match in pattern.finditer(text) if pattern else ():
+            token, (start, end) = match.group(), match.span()
+            if token in self.strip_left:
+                start = place + len(text[place:start].rstrip(SPACES))
+            if token in self.strip_right:
+                end = _SPACES.match(text, end).end()
+            if place < start:
+                yield place, start, None
+            yield start, end, token
+            place = end
+        if place < len(text):
+            yield place, len(text), None
+
+    def _special_pieces(self, roles):
+        return [Piece(self.id_of_role(role), self.special_tokens[role], 0, 0, None) for role in roles]
+
+    # Ids to tokens
+
+    def convert_ids_to_tokens(self, ids):
+        """The token of an id, or the list of those of several ids. ValueError for an id outside the vocabulary."""
+        if hasattr(ids, "__iter__"):
+            return [self.convert_ids_to_tokens(index) for index in ids]
+        if not 0 <= ids < len(self.tokens):
+            raise ValueError(f"id {ids} is not in the vocabulary of {len(self.tokens)} tokens")
+        return self.tokens[ids]
+
+    def convert_tokens_to_ids(self, tokens):
+        """The id of a token, or the list of those of several; the id of the unk token for one not in the vocabulary."""
+        if not isinstance(tokens, str):
+            return [self.convert_tokens_to_ids(token) for token in tokens]
+        return self.vocab[tokens] if tokens in self.vocab else self.unk_token_id
+
+    # The vocabulary
+
+    def __len__(self):
+        return len(self.tokens)
+
+    pad_token_id = special_token_id("pad")
+    unk_token_id = special_token_id("unk")
+    cls_token_id = special_token_id("cls")
+    sep_token_id = special_token_id("sep")
+    mask_token_id = special_token_id("mask")
+
+    def id_of_role(self, role):
+        token = self.special_tokens.get(role)
+        if token not in self.vocab:
+            name = "" if token is None else f"{token}, the "
+            raise ValueError(f"the vocabulary of {len(self)} tokens has no {name}{role} token, needed here")
+        return self.vocab[token]
+
+    @property
+    def all_special_ids(self):
+        """The ids of the special tokens that the vocabulary has, in the order of their roles, then the added ones."""
+        added = [token for token, special in self.added_tokens.items() if special]
+        names = dict.fromkeys([*self.special_tokens.values(), *added])
+        return [self.vocab[name] for name in names if name in self.vocab]
+
+
+class Cache(dict):
+    """A short text -> its ids, worked out by `compute` when it is first met. Most words of a text are repeats.
+
+    Starts afresh when it is full. Threads may share it: at worst, two of them work out the same entry.
+    """
+
+    entries, length = 100_000, 50  # at most so many texts, of at most so many characters: about 25 MB
+
+    def __init__(self, compute):
+        super().__init__()
+        self.compute = compute
+
+    def __missing__(self, text):
+        ids = self.compute(text)
+        if len(text) <= self.length:
+            if len(self) >= self.entries:
+                self.clear()
+            self[text] = ids
+        return ids
+
+
+# Unicode's white space. Python's own notion of it adds U+001C..U+001F.
+SPACES = "".join(char for char in map(chr, range(0x3001)) if char.isspace() and char not in "\x1c\x1d\x1e\x1f")
+_SPACES = re.compile(f"[{SPACES}]*")
+
+
+def check_text(text):
+    """`text`. Raises TypeError if it is not a str."""
+    if not isinstance(text, str):
+        raise TypeError(f"a text must be a str, got {type(text).__name__}")
+    return text
+
+
+def _any_of(tokens):
+    """A pattern that finds any of `tokens`, the longest where several begin; None if there are none."""
+    alternatives = "|".join(map(re.escape, sorted(tokens, key=len, reverse=True)))
+    return re.compile(alternatives) if tokens else None
+
+
+def _room(max_length, special):
+    if max_length < special:
+        raise ValueError(f"max_length must leave room for {special} special tokens, got {max_length}")
+    return max_length - special
