@@ -48,7 +48,7 @@ __all__ = ["AlbertConfig", "AlbertForMaskedLM", "AlbertForMultipleChoice", "Albe
            "AlbertForQuestionAnswering", "AlbertForSequenceClassification", "AlbertForTokenClassification",
            "AlbertModel", "BertConfig", "BertForMaskedLM", "BertForMultipleChoice", "BertForNextSentencePrediction",
            "BertForPreTraining", "BertForQuestionAnswering", "BertForSequenceClassification",
-           "BertForTokenClassification", "BertModel", "ByteLevelBPETokenizer", "CheckpointError", "GPT2Config", "GPT2LMHeadModel", "GPT2Model",
-           "Parameter", "RobertaConfig", "RobertaForMaskedLM", "RobertaForMultipleChoice",
-           "RobertaForQuestionAnswering", "RobertaForSequenceClassification", "RobertaForTokenClassification",
-           "RobertaModel", "Tensor", "WordPieceTokenizer", "gradients", "no_grad"]
+           "BertForTokenClassification", "BertModel", "ByteLevelBPETokenizer", "CheckpointError", "GPT2Config",
+           "GPT2LMHeadModel", "GPT2Model", "Parameter", "RobertaConfig", "RobertaForMaskedLM",
+           "RobertaForMultipleChoice", "RobertaForQuestionAnswering", "RobertaForSequenceClassification",
+           "RobertaForTokenClassification", "RobertaModel", "Tensor", "WordPieceTokenizer", "gradients", "no_grad"]
