@@ -450,3 +450,16 @@ def test_losses_of_parts_add_up(op, labels):
     count = 4 if op is ops.cross_entropy else 8
     parts = [op(x[s], labels=labels[s], count=count) for s in (slice(0, 1), slice(1, 4))]
     close(sum(parts), op(x, labels=labels), rtol=1e-14)
+
+
+def test_cross_entropy_in_several_blocks_is_that_of_its_rows():
+    rng = np.random.default_rng(0)
+    logits, labels = 5 * rng.standard_normal((11, 1 << 15)), rng.integers(1 << 15, size=11)
+    labels[3] = -100
+    assert len(ops.blocks.blocks(logits, ops.losses.BLOCK)) == 3
+    loss, saved = ops.cross_entropy.forward(logits, labels=labels)
+    whole = [ops.cross_entropy.forward(logits[i:i + 1], labels=labels[i:i + 1], count=10) for i in range(11)]
+    np.testing.assert_allclose(loss, sum(part for part, _ in whole), rtol=1e-12)
+    gradient, = ops.cross_entropy.backward(np.float64(0.7), saved)
+    each = [ops.cross_entropy.backward(np.float64(0.7), saved)[0] for _, saved in whole]
+    np.testing.assert_allclose(gradient, np.concatenate(each), rtol=1e-12, atol=1e-15)

@@ -6,7 +6,9 @@ count of the whole batch, and the parts' losses add up to the batch's.
 import numpy as np
 
 from ..autograd import op
+from .blocks import blocks
 
+BLOCK = 1 << 17                     # logits: a few rows of a large vocabulary
 IGNORE = -100                       # the label of a row that has none, as in PyTorch
 
 
@@ -29,21 +31,23 @@ def cross_entropy(logits, *, labels, count=None, weights=None):
     count = float(max(1, len(rows) if count is None else count))    # a NumPy number would make float64 of float32
     weight = 1.0 if weights is None else np.asarray(weights, logits.dtype)[labels]
     x = logits if len(rows) == len(logits) else logits[rows]
-    probs = x - x.max(-1, keepdims=True)
-    chosen = probs[np.arange(len(rows)), labels]
-    np.exp(probs, out=probs)
-    total = probs.sum(-1, keepdims=True)
+    largest, total = np.empty((2, len(rows), 1), x.dtype)
+    for s in blocks(x, BLOCK):
+        x[s].max(-1, keepdims=True, out=largest[s])
+        np.exp(x[s] - largest[s]).sum(-1, keepdims=True, out=total[s])
+    chosen = x[np.arange(len(rows)), labels] - largest[:, 0]
     loss = (weight * (np.log(total[:, 0]) - chosen)).sum() / count
-    probs /= total
-    return loss.astype(logits.dtype), (probs, rows, labels, weight, count, logits.shape)
+    return loss.astype(logits.dtype), (x, largest, total, rows, labels, weight, count, logits.shape)
 
 
 @cross_entropy.vjp
 def cross_entropy_backward(dy, saved):
-    probs, rows, labels, weight, count, shape = saved
-    scale = weight * (dy / count)                   # a number, or one for each row
-    dlogits = probs * scale[..., None]
-    dlogits[np.arange(len(rows)), labels] -= scale
+    x, largest, total, rows, labels, weight, count, shape = saved
+    scale = (weight * (dy / count))[..., None]          # a number, or one for each row
+    dlogits, factor = np.empty_like(x), scale / total
+    for s in blocks(x, BLOCK):                             # softmax(x) · scale
+        np.multiply(np.exp(x[s] - largest[s]), factor[s], out=dlogits[s])
+    dlogits[np.arange(len(rows)), labels] -= scale[..., 0]
     if len(rows) == shape[0]:
         return (dlogits,)
     everywhere = np.zeros(shape, dlogits.dtype)
