@@ -60,9 +60,10 @@ def inference(options, workers):
         answer, share = next(iter(classify(runs["pre-trained"].model, tokenizer, story, statement).items()))
         print(f"  {story}\n    {statement}  {answer} {share:.0%}{'' if answer == label else f'  (WRONG: {label})'}")
     print("""
-Look at the epochs above: where the loss falls and the accuracy on other examples stays, the model learns by heart.
-A statement about a story asks for the story's whole course, and that is much for two layers. Try next: --examples 5000,
---pretraining-steps 20000 --out runs/infer-long, and your own articles and comments, as pairs, for stance.""")
+Look at the epochs above: where the loss falls and the accuracy on other examples stays, the model learns by heart. A
+statement about a story asks for the story's whole course: this is the task at which two layers that have read for a
+minute do not beat the same layers from scratch. Try next: --examples 5000, --pretraining-steps 20000, and your own
+articles and comments, as pairs, for stance.""")
 
 
 def measure(labels, predictions):
