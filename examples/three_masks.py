@@ -25,6 +25,7 @@ def arguments():
     parser.add_argument("--text", default="where is tom ? he is in the kitchen", help="(default: %(default)s)")
     parser.add_argument("--prefix", type=int, default=4, help="tokens read from both sides (default: %(default)s)")
     parser.add_argument("--layers", type=int, default=2, help="(default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="changes nothing here: it takes a second anyway")
     parser.add_argument("--out", default="runs/three_masks", help="where the pictures go (default: %(default)s)")
     return parser.parse_args()
 
