@@ -10,8 +10,8 @@ index.
 import os
 from pathlib import Path
 
-from numbert.hub import safetensors, torch_pickle
-from numbert.hub.errors import CheckpointError, expect_type, quoted, read_json
+from . import safetensors, torch_pickle
+from .errors import CheckpointError, expect_type, quoted, read_json
 
 # What is looked for, the best first: safetensors maps straight into memory.
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")

@@ -25,9 +25,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numbert.hub.errors import CheckpointError, map_file, quoted
-from numbert.hub.safetensors import DTYPES, MAX_DIMENSIONS, decode
-from numbert.hub.unpickle import Call, Global, Persistent, unpickle
+from .errors import CheckpointError, map_file, quoted
+from .safetensors import DTYPES, MAX_DIMENSIONS, decode
+from .unpickle import Call, Global, Persistent, unpickle
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001

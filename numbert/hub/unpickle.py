@@ -23,7 +23,7 @@ every instruction and also cuts the bytes into instructions here.
 import pickletools
 from typing import Any, NamedTuple
 
-from numbert.hub.errors import CheckpointError, quoted
+from .errors import CheckpointError, quoted
 
 MAX_STEPS = 250_000  # a tensor takes about 35; bounds time and memory, for one byte can make an object of 64
 

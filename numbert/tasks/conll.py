@@ -7,7 +7,7 @@ import codecs
 import re
 from typing import NamedTuple
 
-from numbert.files import read_text, write_text
+from ..files import read_text, write_text
 
 CONLLU_COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 

@@ -11,7 +11,7 @@ Both are measured on the same hidden tokens of the held-out text as the model, i
 """
 import numpy as np
 
-from numbert.tasks.masking import IGNORED, mask_tokens
+from .masking import IGNORED, mask_tokens
 
 
 def unigram_floor(counts, labels):

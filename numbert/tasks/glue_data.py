@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from numbert.files import read_text, write_text
-from numbert.tasks import metrics
+from ..files import read_text, write_text
+from . import metrics
 
 
 @dataclass(frozen=True)

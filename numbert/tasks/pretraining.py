@@ -9,9 +9,9 @@ import itertools
 
 import numpy as np
 
-from numbert.tasks.masking import continues_table, mask_tokens, ordinary_table
-from numbert.tasks.sentence_pairs import OBJECTIVES, TokenizedText, draw_examples
-from numbert.text.corpus import split_sentences
+from ..text.corpus import split_sentences
+from .masking import continues_table, mask_tokens, ordinary_table
+from .sentence_pairs import OBJECTIVES, TokenizedText, draw_examples
 
 
 class PretrainingData:

@@ -13,17 +13,17 @@ import json
 import sys
 from pathlib import Path
 
-from numbert.files import write_text
-from numbert.tasks import experiment, squad_metrics
-from numbert.tasks.squad_answers import best_threshold, no_answer_probabilities, predictions, with_threshold
-from numbert.tasks.squad_data import read
-from numbert.tasks.squad_reader import Reader, qa_task, read_passages
-from numbert.tasks.squad_windows import describe, make_passages
-from numbert.text.wordpiece import WordPieceTokenizer
-from numbert.training.loop import NonFiniteError
-from numbert.training.parallel import Workers
-from numbert.training.run_folder import RunFolder
-from numbert.training.seeds import table
+from ..files import write_text
+from ..text.wordpiece import WordPieceTokenizer
+from ..training.loop import NonFiniteError
+from ..training.parallel import Workers
+from ..training.run_folder import RunFolder
+from ..training.seeds import table
+from . import experiment, squad_metrics
+from .squad_answers import best_threshold, no_answer_probabilities, predictions, with_threshold
+from .squad_data import read
+from .squad_reader import Reader, qa_task, read_passages
+from .squad_windows import describe, make_passages
 
 
 def write_predictions(folder, passages, readings):

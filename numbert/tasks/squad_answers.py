@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numbert.tasks.squad_metrics import evaluate
-from numbert.tasks.squad_windows import context_around
+from .squad_metrics import evaluate
+from .squad_windows import context_around
 
 
 class Span(NamedTuple):

@@ -7,7 +7,7 @@ right by a stated rule where that is possible, and otherwise taken away and repo
 import json
 from typing import NamedTuple
 
-from numbert.files import read_text
+from ..files import read_text
 
 NEARBY = 32  # characters between where the file says that an answer starts and where it does
 

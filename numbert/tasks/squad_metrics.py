@@ -12,8 +12,8 @@ import string
 import sys
 from collections import Counter
 
-from numbert.files import read_text, write_text
-from numbert.tasks.squad_data import read
+from ..files import read_text, write_text
+from .squad_data import read
 
 # ---- SQuAD: words ----
 

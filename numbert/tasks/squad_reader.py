@@ -6,15 +6,15 @@
 
 (Devlin et al. 2019, sections 4.2 and 4.3.)
 """
-from numbert.autograd import no_grad
-from numbert.models.heads import BertForQuestionAnswering
-from numbert.tasks.experiment import Task
-from numbert.tasks.squad_answers import Reading, best_threshold, predictions, read_answers, with_threshold
-from numbert.tasks.squad_data import Example
-from numbert.tasks.squad_metrics import evaluate, evaluate_cmrc
-from numbert.tasks.squad_windows import batch_of, make_passages, windows_of
-from numbert.text.wordpiece import WordPieceTokenizer
-from numbert.training.finetuning import Shuffled
+from ..autograd import no_grad
+from ..models.heads import BertForQuestionAnswering
+from ..text.wordpiece import WordPieceTokenizer
+from ..training.finetuning import Shuffled
+from .experiment import Task
+from .squad_answers import Reading, best_threshold, predictions, read_answers, with_threshold
+from .squad_data import Example
+from .squad_metrics import evaluate, evaluate_cmrc
+from .squad_windows import batch_of, make_passages, windows_of
 
 
 class Reader:

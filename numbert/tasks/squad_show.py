@@ -2,7 +2,7 @@
 import sys
 import textwrap
 
-from numbert.tasks.squad_windows import answer_tokens, scored_by
+from .squad_windows import answer_tokens, scored_by
 
 
 def draw_windows(passage, span=None, width=72):

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numbert.ops import IGNORE
-from numbert.tasks.squad_data import Answer, Example
+from ..ops import IGNORE
+from .squad_data import Answer, Example
 
 NO_ANSWER = (0, 0)                  # the label of a window without the answer: both vectors point at [CLS]
 UNKNOWN = (IGNORE, IGNORE)          # the label where nobody knows the answer; never to be trained on

@@ -16,11 +16,11 @@ import warnings
 from collections import Counter
 from itertools import chain, pairwise
 
-from numbert.text import byte_bpe_files
-from numbert.text.byte_bpe_files import ROBERTA
-from numbert.text.byte_bpe_training import learn_merges
-from numbert.text.byte_bpe_words import printable_bytes, split_words
-from numbert.text.tokenizer import SPACES, Cache, Tokenizer, check_text, special_token_id
+from . import byte_bpe_files
+from .byte_bpe_files import ROBERTA
+from .byte_bpe_training import learn_merges
+from .byte_bpe_words import printable_bytes, split_words
+from .tokenizer import SPACES, Cache, Tokenizer, check_text, special_token_id
 
 CHARACTERS = printable_bytes()
 BYTES = {char: byte for byte, char in enumerate(CHARACTERS)}

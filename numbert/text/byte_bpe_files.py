@@ -14,9 +14,9 @@ fairseq; version 5 of transformers assumes the contrary.
 import json
 from pathlib import Path
 
-from numbert import files
-from numbert.text.byte_bpe_words import printable_bytes
-from numbert.text.tokenizer_files import (
+from .. import files
+from .byte_bpe_words import printable_bytes
+from .tokenizer_files import (
     add_tokens,
     added_token_entries,
     expect,

@@ -14,7 +14,7 @@ and numbers in scripts that were added since.
 import re
 import unicodedata
 
-from numbert.text.tokenizer import SPACES
+from .tokenizer import SPACES
 
 WORD = re.compile("'(?:s|t|re|ve|m|ll|d)"     # the English endings of they're, it's, we'll, ...
                   "| ?[A-Za-z]+"

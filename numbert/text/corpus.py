@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numbert.files import read_text
+from ..files import read_text
 
 # ---- files -----------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ else is wanted (`cut_to_ids`), and which special tokens stand around a text (`fr
 """
 import re
 
-from numbert.text.encoding import Encoding, Piece, check_truncation, pad, truncated_lengths
+from .encoding import Encoding, Piece, check_truncation, pad, truncated_lengths
 
 
 def special_token_id(role):

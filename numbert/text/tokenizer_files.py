@@ -2,7 +2,7 @@
 tokens. Each complaint is a ValueError of one line that names the file."""
 import json
 
-from numbert import files
+from .. import files
 
 ROLES = ("bos", "eos", "pad", "unk", "cls", "sep", "mask")
 

@@ -18,10 +18,10 @@ import argparse
 
 import numpy as np
 
-from numbert.text.toyworld_entropy import bert_masking_entropy, enumerated, masked_posterior, masked_word_entropy
-from numbert.text.toyworld_lexicon import LANGUAGES
-from numbert.text.toyworld_story import VARIANTS, Story, Variant, documents, stories
-from numbert.text.toyworld_tasks import (
+from .toyworld_entropy import bert_masking_entropy, enumerated, masked_posterior, masked_word_entropy
+from .toyworld_lexicon import LANGUAGES
+from .toyworld_story import VARIANTS, Story, Variant, documents, stories
+from .toyworld_tasks import (
     NLI_LABELS,
     SENTIMENT_LABELS,
     nli_examples,

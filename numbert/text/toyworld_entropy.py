@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numbert.text.toyworld_story import find_variant, render, tell
+from .toyworld_story import find_variant, render, tell
 
 
 class Language(NamedTuple):

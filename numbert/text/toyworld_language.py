@@ -7,7 +7,7 @@ of an event fill. Rendering draws nothing: whatever could be said in two ways wa
 from dataclasses import dataclass
 from functools import cache
 
-from numbert.text.toyworld_lexicon import (
+from .toyworld_lexicon import (
     CIRCUMSTANCES,
     COLOURS,
     DEGREES,

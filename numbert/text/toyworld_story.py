@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
 
-from numbert.text.toyworld_language import GRAMMAR, join, language_number, sentence
-from numbert.text.toyworld_lexicon import (
+from .toyworld_language import GRAMMAR, join, language_number, sentence
+from .toyworld_lexicon import (
     AFFIRMATIONS,
     BAD_FEELINGS,
     CIRCUMSTANCES,
@@ -22,7 +22,7 @@ from numbert.text.toyworld_lexicon import (
     THINGS,
     TIMES,
 )
-from numbert.text.toyworld_world import (
+from .toyworld_world import (
     FACT_KINDS,
     Event,
     Fact,

@@ -4,10 +4,10 @@ All of them draw on plots, before any language, so that one seed gives the same 
 None can be had from single words: a hypothesis uses only words that its premise used, whatever its label, and is
 denied as often as not; "not at all sad" is good news; the answer to a question is the last of several places.
 """
-from numbert.text.toyworld_language import QUESTIONS, language_number, question, sentence, statement
-from numbert.text.toyworld_lexicon import THINGS, TIMES
-from numbert.text.toyworld_story import plots, render, stories
-from numbert.text.toyworld_world import FACT_KINDS, UNCLEAR, after, facts, truth, valence
+from .toyworld_language import QUESTIONS, language_number, question, sentence, statement
+from .toyworld_lexicon import THINGS, TIMES
+from .toyworld_story import plots, render, stories
+from .toyworld_world import FACT_KINDS, UNCLEAR, after, facts, truth, valence
 
 MEANING = {"entailment": True, "neutral": None, "contradiction": False}
 NLI_LABELS = tuple(MEANING)

@@ -7,7 +7,7 @@ and that is entailment, contradiction, or neutral.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from numbert.text.toyworld_lexicon import DENIALS, GOOD_FEELINGS, PLACES, STATES, THINGS
+from .toyworld_lexicon import DENIALS, GOOD_FEELINGS, PLACES, STATES, THINGS
 
 UNCLEAR = "unclear"     # not told, but something has happened that makes readers guess
 

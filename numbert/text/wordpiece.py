@@ -16,10 +16,10 @@ import warnings
 from collections import Counter
 from itertools import chain
 
-from numbert.text import wordpiece_files
-from numbert.text.normalise import Normaliser
-from numbert.text.tokenizer import Cache, Tokenizer, check_text
-from numbert.text.wordpiece_training import PREFIX, SCORES, learn_vocabulary
+from . import wordpiece_files
+from .normalise import Normaliser
+from .tokenizer import Cache, Tokenizer, check_text
+from .wordpiece_training import PREFIX, SCORES, learn_vocabulary
 
 SPECIAL_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 

@@ -10,8 +10,8 @@ are the kind of mistake that nobody sees.
 """
 from pathlib import Path
 
-from numbert import files
-from numbert.text.tokenizer_files import (
+from .. import files
+from .tokenizer_files import (
     add_tokens,
     added_token_entries,
     expect,
