@@ -21,7 +21,7 @@ from numbert.training.parallel import Workers
 
 
 def main(argv=None):
-    options = toy.parse(toy.arguments(__doc__, name="classify"), argv)
+    options = toy.parse(toy.arguments(__doc__, name="classify", epochs=16, lr=4e-4), argv)
     try:
         with Workers(options.workers) as workers:
             sentiment(options, workers)
