@@ -31,6 +31,9 @@ from numbert.training.run_folder import Progress, RunFolder
 
 RECORDED = ("text", "size", "vocab_size", "objective", "max_length", "batch_size", "lr", "mask_rate", "whole_words",
             "dropout", "seed", "workers", "steps")          # what a run depends on, and a resumed run must not change
+LIMITS = {"steps": (1, 1e12), "minutes": (1e-3, 1e6), "save_every": (1, 1e12), "seed": (0, 1e18), "workers": (1, 1e4),
+          "vocab_size": (6, 1e9), "max_length": (5, 512), "batch_size": (1, 1e6), "lr": (1e-12, 10),
+          "mask_rate": (1e-3, 1), "dropout": (0, 0.99)}
 QUICK = {"steps": 30, "vocab_size": 1000, "batch_size": 8, "max_length": 32}
 
 
@@ -70,11 +73,9 @@ def main(argv=None):
     parser = arguments()
     options, given = vars(parser.parse_args(argv)), only_given(arguments(), argv)
     try:
-        for name in ("steps", "minutes", "save_every"):
-            if options[name] is not None and not options[name] > 0:
-                raise ValueError(f"--{name.replace('_', '-')} must be more than 0, got {options[name]}")
-        if options["seed"] < 0:
-            raise ValueError(f"--seed must not be negative, got {options['seed']}")
+        for name, (low, high) in LIMITS.items():
+            if options[name] is not None and not low <= options[name] <= high:
+                raise ValueError(f"--{name.replace('_', '-')} must be in {low:g}..{high:g}, got {options[name]}")
         folder = RunFolder(options["out"])
         if options["resume"]:
             options |= recorded_options(folder, given)

@@ -322,3 +322,9 @@ def test_loss_and_gradients_are_those_of_transformers(name, kind, changes, batch
     assert found.keys() == golden.keys() and len(golden) >= 9
     for probed, values in golden.items():
         np.testing.assert_allclose(found[probed], values, rtol=1e-9, atol=1e-11, err_msg=probed)
+
+
+def test_next_sentence_labels_have_two_names():
+    model = nb.BertForNextSentencePrediction(tiny_bert.config(), rng=np.random.default_rng(0), dtype=np.float64)
+    ids, labels = np.array([[5, 6, 7], [7, 6, 5]]), np.array([0, 1])
+    assert float(model(ids, labels=labels).loss) == float(model(ids, next_sentence_label=labels).loss)

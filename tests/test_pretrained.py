@@ -340,3 +340,9 @@ def test_a_configuration_that_claims_too_much_takes_no_memory(name, size, tmp_pa
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10 * 2**20
+
+
+def test_a_file_of_which_nothing_fits_is_refused(tmp_path):
+    folder = folder_with(tmp_path / "other", {"something.else": np.zeros(3, np.float32)})
+    with pytest.raises(nb.CheckpointError, match="none of its tensors"):
+        nb.BertModel.from_pretrained(folder)

@@ -71,6 +71,8 @@ class ModelConfig:
         if self.id2label is not None:
             if not isinstance(self.id2label, dict) or not all(isinstance(n, str | int) for n in self.id2label.values()):
                 raise ValueError(f"id2label must map numbers to names, got {self.id2label!r}")
+            if set(self.id2label) != set(range(len(self.id2label))):
+                raise ValueError(f"id2label must name the labels 0, 1, 2, ..., got {sorted(self.id2label, key=str)}")
             if len(self.id2label) != self.num_labels:
                 raise ValueError(f"num_labels = {self.num_labels}, but id2label names {len(self.id2label)} labels")
 

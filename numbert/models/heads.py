@@ -63,15 +63,20 @@ class BertForNextSentencePrediction(BertTask):
         self.body = self.body_class(config, rng=rng, dtype=dtype)
         self.nsp = head(config, 2, rng, dtype)
 
-    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, next_sentence_label=None, *, rng=None,
-                 counts=None):
-        """next_sentence_label (B,): 0 where the second segment follows, 1 where not. `logits` are (B, 2)."""
+    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, next_sentence_label=None,
+                 rng=None, counts=None):
+        """labels (B,): 0 where the second segment follows, 1 where not. `logits` are (B, 2).
+
+        `next_sentence_label` is the same, under the name that the batches of pre-training use.
+        """
         packed = self.body.pack(input_ids, token_type_ids, attention_mask)
         logits = self.nsp(first_tokens(self.body, packed, rng))
+        name, given = (("labels", labels) if next_sentence_label is None else
+                       ("next_sentence_label", next_sentence_label))
         losses = {}
-        if next_sentence_label is not None:
-            label = packed.sequence_labels("next_sentence_label", next_sentence_label)
-            losses["nsp"] = ops.cross_entropy(logits, labels=label, count=(counts or {}).get("next_sentence_label"))
+        if given is not None:
+            losses["nsp"] = ops.cross_entropy(logits, labels=packed.sequence_labels(name, given),
+                                              count=(counts or {}).get(name))
         return Output(loss=total(losses), losses=losses, logits=logits)
 
 

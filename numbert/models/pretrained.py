@@ -152,6 +152,8 @@ class PretrainedModel(Module):
         except (ValueError, TypeError) as error:
             raise CheckpointError(path, str(error)) from None
         model.load_report = model.load_state_dict(load_weights(folder), source=folder, strict=strict)
+        if not model.load_report.loaded:
+            raise CheckpointError(folder, f"none of its tensors belongs to a {cls.__name__}")
         if model.load_report.new:
             drawn = cls(config, rng=np.random.default_rng(0) if rng is None else rng, dtype=dtype).named_parameters()
             for name, parameter in model.named_parameters().items():

@@ -71,4 +71,6 @@ def expect(path, field, found, expected):
 def max_length(config):
     """model_max_length of a configuration; None where transformers writes 1e30, which means no limit."""
     limit = config.get("model_max_length")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
+        raise ValueError(f"tokenizer_config.json: model_max_length must be a number, got {limit!r}")
     return int(limit) if limit is not None and limit < 1e9 else None

@@ -12,7 +12,10 @@ class RunFolder:
 
     def __init__(self, path):
         self.path = Path(path)
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(f"{self.path} cannot be a run folder: {error.strerror}") from None
         with replacing(self.path / ".writable") as probe:
             probe.write(b"")
         os.unlink(self.path / ".writable")
