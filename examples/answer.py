@@ -13,10 +13,9 @@ import sys
 from numbert import WordPieceTokenizer
 from numbert.tasks import squad_show, toy
 from numbert.tasks.squad_answers import best_threshold
-from numbert.tasks.squad_data import Answer, Example
 from numbert.tasks.squad_reader import Reader, qa_task, read_passages, scores
-from numbert.tasks.squad_windows import describe, make_passages
-from numbert.text.toyworld import qa_examples
+from numbert.tasks.squad_windows import describe
+from numbert.tasks.toy_tasks import passages
 from numbert.training.parallel import Workers
 
 
@@ -35,21 +34,15 @@ def main(argv=None):
 
 # %% The task: stories, and questions about how they end
 # "Where is the apple now?" Several places are named in the story, and the last one that the apple came to is right. A
-# third of the questions cannot be answered from the story. The fields are SQuAD 2.0's; here they become Examples.
-
-
-def questions(part):
-    return [Example(f"{number}", one["question"], one["context"],
-                    tuple(Answer(gold["text"], gold["answer_start"]) for gold in one["answers"]), one["is_impossible"])
-            for number, one in enumerate(part)]
+# third of the questions cannot be answered from the story.
 
 
 def answer(options, workers):
-    folder = toy.pretrained(options, workers)
+    folder = toy.body(options, workers)
     tokenizer = WordPieceTokenizer.from_pretrained(folder)
-    splits = toy.splits(qa_examples, options, key=lambda one: (one["question"], one["context"]))
+    splits = toy.splits("answer", options)
     training, development, test = (
-        make_passages(questions(part), tokenizer, max_length=options.max_length) for part in splits)
+        passages(part, tokenizer, options.max_length) for part in splits)
     print("\nThe training questions: " + "\n  ".join(describe(training)))
 
     # %% The comparison: pre-trained and from scratch, and the baseline that always says "no answer"
@@ -62,10 +55,10 @@ def answer(options, workers):
     # behind the question, and the best span of all windows is the answer. What does that cost on stories that could be
     # read whole? More windows are more chances to see an answer where there is none: look at NoAns_f1.
     threshold = best_threshold(development, read_passages(model, tokenizer, development, workers))
-    pieces = make_passages(questions(splits[2]), tokenizer, max_length=options.window)
+    pieces = passages(splits[2], tokenizer, options.window)
     print("\nThe test questions, read in pieces: " + "\n  ".join(describe(pieces)))
-    for name, passages in (("whole", test), ("in pieces", pieces)):
-        found = scores(passages, read_passages(model, tokenizer, passages, workers, threshold=threshold))
+    for name, read in (("whole", test), ("in pieces", pieces)):
+        found = scores(read, read_passages(model, tokenizer, read, workers, threshold=threshold))
         print(f"  {name:<10}" + "".join(f"  {figure} {value:.1f}" for figure, value in found.items()))
 
     # %% A look at single answers
@@ -74,9 +67,9 @@ def answer(options, workers):
     in_pieces = Reader(model, tokenizer, threshold=threshold, max_length=options.window)
     answerable = [number for number, passage in enumerate(test) if passage.answer]
     impossible = [number for number, passage in enumerate(test) if not passage.answer]
-    for number, reader, passages in ((answerable[0], whole, test), (answerable[0], in_pieces, pieces),
+    for number, reader, read in ((answerable[0], whole, test), (answerable[0], in_pieces, pieces),
                                      (answerable[1], whole, test), (impossible[0], whole, test)):
-        show(passages[number], reader)
+        show(read[number], reader)
     print(f"""
 Look at the candidates of a wrong answer: are they places, where a place is asked for? Then the model knows what sort of
 thing is meant, and fails to follow the story. Try next: --examples 5000 (is it the data that is lacking?), --window 60

@@ -10,13 +10,10 @@ answers that. Source: Devlin et al. 2019, section 4.1 and figure 4b.
 """
 import sys
 
-from numbert import BertForSequenceClassification, WordPieceTokenizer
+from numbert import WordPieceTokenizer
 from numbert.tasks import toy
-from numbert.tasks.classification import classify, collate, encode, evaluation, majority
-from numbert.tasks.experiment import Task
-from numbert.tasks.metrics import accuracy
-from numbert.text.toyworld import SENTIMENT_LABELS, sentiment_examples
-from numbert.training.finetuning import Shuffled
+from numbert.tasks.classification import classify
+from numbert.tasks.toy_tasks import toy_task
 from numbert.training.parallel import Workers
 
 
@@ -34,20 +31,10 @@ def main(argv=None):
 
 
 def sentiment(options, workers):
-    folder = toy.pretrained(options, workers)
+    folder = toy.body(options, workers)
     tokenizer = WordPieceTokenizer.from_pretrained(folder)
-    splits = toy.splits(sentiment_examples, options, key=lambda example: example[0])
-    training, development, test = (
-        encode([(text, None, SENTIMENT_LABELS.index(label)) for text, label in part], tokenizer, options.max_length)
-        for part in splits)
-    labels = [[label for _, label in part] for part in (training, test)]
-    task = Task(
-        BertForSequenceClassification,
-        {"num_labels": 2, "id2label": dict(enumerate(SENTIMENT_LABELS))},
-        Shuffled(training, options.batch_size, collate(tokenizer)),
-        evaluate=evaluation(development, tokenizer, measure, workers),
-        test=evaluation(test, tokenizer, measure, workers),
-        baseline=majority(*labels, measure))
+    splits = toy.splits("classify", options)
+    task = toy_task("classify", splits, tokenizer, options, workers)
 
     # %% The comparison: pre-trained and from scratch, the same examples, the same settings
     runs = toy.compare(task, folder, tokenizer, options, workers)
@@ -60,10 +47,6 @@ def sentiment(options, workers):
     print("""
 Look at curves.svg: how many passes over the examples does each of the two need, and where does each end? Try next:
 --examples 100 and --examples 5000 (when does pre-training cease to matter?), --freeze-body (is the body enough?).""")
-
-
-def measure(labels, predictions):
-    return {"accuracy": accuracy(labels, predictions)}
 
 
 if __name__ == "__main__":

@@ -10,13 +10,10 @@ Source: Devlin et al. 2019, section 4.1 and figure 4a.
 """
 import sys
 
-from numbert import BertForSequenceClassification, WordPieceTokenizer
+from numbert import WordPieceTokenizer
 from numbert.tasks import toy
-from numbert.tasks.classification import classify, collate, encode, evaluation, majority
-from numbert.tasks.experiment import Task
-from numbert.tasks.metrics import accuracy
-from numbert.text.toyworld import NLI_LABELS, nli_examples
-from numbert.training.finetuning import Shuffled
+from numbert.tasks.classification import classify
+from numbert.tasks.toy_tasks import toy_task
 from numbert.training.parallel import Workers
 
 
@@ -35,21 +32,10 @@ def main(argv=None):
 
 
 def inference(options, workers):
-    folder = toy.pretrained(options, workers)
+    folder = toy.body(options, workers)
     tokenizer = WordPieceTokenizer.from_pretrained(folder)
-    splits = toy.splits(nli_examples, options, key=lambda example: example[:2])
-    training, development, test = (
-        encode([(story, statement, NLI_LABELS.index(label)) for story, statement, label in part], tokenizer,
-               options.max_length)
-        for part in splits)
-    labels = [[label for _, label in part] for part in (training, test)]
-    task = Task(
-        BertForSequenceClassification,
-        {"num_labels": 3, "id2label": dict(enumerate(NLI_LABELS))},
-        Shuffled(training, options.batch_size, collate(tokenizer)),
-        evaluate=evaluation(development, tokenizer, measure, workers),
-        test=evaluation(test, tokenizer, measure, workers),
-        baseline=majority(*labels, measure))
+    splits = toy.splits("infer", options)
+    task = toy_task("infer", splits, tokenizer, options, workers)
 
     # %% The comparison: pre-trained and from scratch, the same examples, the same settings
     runs = toy.compare(task, folder, tokenizer, options, workers)
@@ -64,10 +50,6 @@ Look at the epochs above: where the loss falls and the accuracy on other example
 statement about a story asks for the story's whole course: this is the task at which two layers that have read for a
 minute do not beat the same layers from scratch. Try next: --examples 5000, --pretraining-steps 20000, and your own
 articles and comments, as pairs, for stance.""")
-
-
-def measure(labels, predictions):
-    return {"accuracy": accuracy(labels, predictions)}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import sys
 from numbert import WordPieceTokenizer
 from numbert.tasks import toy
 from numbert.tasks.tagging import baselines, measure, tag, task_of
-from numbert.text.toyworld import pos_examples
 from numbert.training.parallel import Workers
 
 
@@ -30,9 +29,9 @@ def main(argv=None):
 
 
 def parts_of_speech(options, workers):
-    folder = toy.pretrained(options, workers)
+    folder = toy.body(options, workers)
     tokenizer = WordPieceTokenizer.from_pretrained(folder)
-    training, development, test = toy.splits(pos_examples, options, key=lambda example: " ".join(example[0]))
+    training, development, test = toy.splits("tag", options)
     task, notes = task_of(training, development, tokenizer, options, workers, test)
     print("\n".join(notes), end="\n" if notes else "")
 

@@ -1,9 +1,10 @@
 """Several seeds: mean, standard deviation, who collapsed, and the table that says it."""
 import math
+import re
 
 import pytest
 
-from numbert.training.seeds import Seeds, over_seeds, table
+from numbert.training.seeds import Seeds, in_words, over_seeds, table
 
 
 def seeds(*values, baseline=0.5, name="accuracy"):
@@ -29,11 +30,11 @@ def test_collapsed(values, baseline, count):
 
 
 def test_over_seeds_runs_each():
-    ran = over_seeds(lambda seed: {"f1": seed / 4, "accuracy": 1.0}, 3, {"f1": 0.25, "accuracy": 0.9})
+    ran = over_seeds(lambda seed: {"f1": seed / 4, "accuracy": 1.0}, range(3), {"f1": 0.25, "accuracy": 0.9})
     assert [figures["f1"] for figures in ran.figures] == [0.0, 0.25, 0.5]
     assert ran.mean() == 0.25 and ran.mean("accuracy") == 1.0 and ran.collapsed() == 2
     with pytest.raises(ValueError, match="at least 1, got 0"):
-        over_seeds(None, 0, {})
+        over_seeds(None, [], {})
 
 
 def test_table():
@@ -42,3 +43,17 @@ def test_table():
     assert lines == [["accuracy"], ["one", "0.800", "±", "0.100"],
                      ["other", "0.500", "±", "0.000", *"2 of 2 collapsed to the majority".split()],
                      ["single", "0.600"], ["majority", "0.500"]]
+
+
+def of(*values):
+    return Seeds([{"accuracy": value} for value in values], {"accuracy": 0.5})
+
+
+@pytest.mark.parametrize("ours,scratch,said", [
+    ((0.8, 0.9), (0.5, 0.5), r"\+0\.350 accuracy, \+4\.9 times .*: more than luck"),
+    ((0.5, 0.5), (0.8, 0.9), r"-0\.350 accuracy, -4\.9 times .*: a loss that is more than luck"),
+    ((0.6, 0.8), (0.5, 0.7), r"\+0\.100 accuracy, \+0\.5 times .*: too little to tell from luck"),
+    ((0.9,), (0.5,), r"\+0\.400 accuracy here; .* one seed cannot tell"),
+    ((0.9, 0.9), (0.5, 0.5), r"\+0\.400 accuracy; no two seeds differ")])
+def test_in_words(ours, scratch, said):
+    assert re.fullmatch(said, in_words(of(*ours), of(*scratch)))

@@ -59,8 +59,9 @@ def add_options(parser, *, epochs=3, lr=1e-4, batch_size=32, max_length=128, see
     add("--workers", type=int, default=cores(), help="threads (default: all cores, %(default)s here)")
 
 
-def run(task, folder, options, workers, *, from_scratch=False, say=print):
-    """Fine-tune with every seed of 0..options.seeds-1 from the model in `folder`, or with its sizes from scratch.
+def run(task, folder, options, workers, *, from_scratch=False, seeds=None, say=print):
+    """Fine-tune from the model in `folder`, or with its sizes from scratch, with each of `seeds` (default:
+    0..options.seeds-1).
 
     say(text): is told about every epoch; None for silence. Returns Runs.
     """
@@ -80,7 +81,7 @@ def run(task, folder, options, workers, *, from_scratch=False, say=print):
             best = result, model
         return task.test(model) if task.test else result.figures
 
-    seeds = over_seeds(one, options.seeds, task.baseline)
+    seeds = over_seeds(one, range(options.seeds) if seeds is None else seeds, task.baseline)
     return Runs(seeds, best[1], records)
 
 

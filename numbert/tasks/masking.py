@@ -11,12 +11,23 @@ and the model must guess all of them.  If every chosen token became [MASK], the 
 token is right as it stands, and would have nothing to say about text without [MASK], which is all the text that it
 meets later.
 
+What is chosen together, the `unit`, decides how hard the guess is: of a word whose other pieces are there to see, or
+of a fixed phrase, the rest is easily known.
+
+    token   each by itself                                          BERT
+    word    all pieces of a word                                    BERT's later "whole word masking"
+    ngram   runs of n words, n = 1, 2, 3, p(n) ~ 1/n                ALBERT (Lan et al. 2020, section 3.1)
+    span    runs of n words, n = 1..10, p(n) ~ 0.8^n, mean 3.8      SpanBERT (Joshi et al. 2020, section 3.1): the
+                                                                    80/10/10 is then drawn once for the whole run
+
 Two tables over the vocabulary say what the ids are: `ordinary` (everything but [CLS], [SEP], ...) and `continues`
 (pieces such as ##ing, that continue a word).
 """
 import numpy as np
 
 IGNORED = -100                                                # the label of a position that is not to be guessed
+UNITS = ("token", "word", "ngram", "span")
+WEIGHTS = {"ngram": 1 / np.arange(1, 4), "span": 0.8 ** np.arange(1, 11)}            # of runs of 1, 2, ... words
 
 
 def ordinary_table(tokenizer):
@@ -32,50 +43,79 @@ def continues_table(tokenizer):
     return np.array(tokenizer.continues, bool)
 
 
-def mask_tokens(input_ids, rng, *, ordinary, mask_id, rate=0.15, mask_share=0.8, random_share=0.1, continues=None):
+def mask_tokens(input_ids, rng, *, ordinary, mask_id, unit="token", continues=None, rate=0.15, mask_share=0.8,
+                random_share=0.1):
     """Hide some tokens of each sequence. Returns (masked ids, labels), both (B, T).
 
     input_ids     (B, T) integers, with special tokens and padding in them
     ordinary      (V,) bool: the ids that may be chosen, and from which random tokens are drawn
-    continues     (V,) bool, for whole-word masking: the pieces of a word are then chosen all together or not at all;
-                  what becomes of each piece is still drawn piece by piece, as in Google's code
+    unit          what is chosen together: "token", "word", "ngram" or "span"
+    continues     (V,) bool, for all units but "token": the ids that continue the word of the token before them
+    rate          share of the ordinary tokens that is chosen
+    mask_share, random_share    of those, the shares that become `mask_id` and a random token; the rest stays. That is
+                  drawn token by token, also within words and n-grams, as in Google's code; for "span" once a run
 
     The masked ids have the dtype of `input_ids`, which is not changed; labels (int64) are the original id where a
     token was chosen and -100 elsewhere.  Of n > 0 ordinary tokens exactly max(1, round(rate * n)) are chosen, as in
     Google's create_pretraining_data.py (which counts [CLS] and [SEP] too): compared with a coin for every token, no
     sequence goes without a blank and the number of blanks in a batch hardly varies.  Whole words are taken in random
     order while they fit, so the number may fall a little short, and a word larger than the whole number is taken only
-    where all words are.
+    where all words are.  Runs are taken in random order, each from its first word on, so the last one may be cut short.
 
     Raises ValueError if shapes, ids or shares do not fit.
     """
     input_ids, ordinary = np.asarray(input_ids), np.asarray(ordinary, bool)
-    _check(input_ids, ordinary, mask_id, rate, mask_share, random_share, continues)
-    chosen = _choose(ordinary[input_ids], None if continues is None else continues[input_ids], rate, rng)
+    _check(input_ids, ordinary, mask_id, unit, continues, rate, mask_share, random_share)
+    candidate = ordinary[input_ids]
+    starts = candidate.copy()                                 # where a word begins; each token is one, for "token"
+    if unit != "token":
+        starts[:, 1:] &= ~(np.asarray(continues, bool)[input_ids][:, 1:] & candidate[:, :-1])
+    runs = starts if unit not in WEIGHTS else _cut_into_runs(starts, candidate, WEIGHTS[unit], rng)
+    word, run = _latest(starts), _latest(runs)
+    chosen = _choose(candidate, word, run, rate, rng)
 
     labels = np.where(chosen, input_ids, IGNORED).astype(np.int64)
     masked = input_ids.copy()
     originals = masked[chosen]                                                       # (M,)
     fate = rng.random(len(originals))
+    if unit == "span":                                        # all of a run share the fate of its first one chosen
+        row, _ = np.nonzero(chosen)
+        _, first, which = np.unique(row * run.shape[1] + run[chosen], return_index=True, return_inverse=True)
+        fate = fate[first[which]]
     drawn = rng.choice(np.flatnonzero(ordinary), size=len(originals))
     masked[chosen] = np.where(fate < mask_share, mask_id, np.where(fate < mask_share + random_share, drawn, originals))
     return masked, labels
 
 
-def _choose(candidate, continues, rate, rng):
-    """(B, T) bool: the chosen tokens. The unit of choice is the word; without `continues` each token is a word."""
+def _cut_into_runs(starts, candidate, weights, rng):
+    """(B, T) bool: which of the words' `starts` begin a run of n words, n drawn anew for each run by `weights`.
+
+    What is no candidate, such as [SEP], ends a run.
+    """
+    lengths = 1 + rng.choice(len(weights), size=starts.shape, p=weights / weights.sum())
+    runs, left = np.zeros_like(starts), np.zeros(len(starts), int)
+    for t in range(starts.shape[1]):                          # left (B,): how many words the run still has room for
+        left[~candidate[:, t]] = 0
+        runs[:, t] = starts[:, t] & (left == 0)
+        left = np.where(runs[:, t], lengths[:, t], left) - starts[:, t]
+    return runs
+
+
+def _latest(starts):
+    """(B, T): for each place the latest one, up to it, where `starts` is True; 0 if there is none."""
+    return np.maximum.accumulate(np.where(starts, np.arange(starts.shape[1]), 0), axis=1)
+
+
+def _choose(candidate, word, run, rate, rng):
+    """(B, T) bool: the chosen tokens. `word` and `run` (B, T) say where the word and the run of each token begin."""
     B, T = candidate.shape
-    first = candidate.copy()                                  # where a word starts
-    if continues is not None:
-        first[:, 1:] &= ~(continues[:, 1:] & candidate[:, :-1])
-    word = np.maximum.accumulate(np.where(first, np.arange(T), 0), axis=1)           # (B, T): where its word starts
     size = np.zeros((B, T), np.int64)                         # at a word's start its number of tokens, elsewhere 0
     np.add.at(size, (np.arange(B)[:, None], word), candidate)
-
-    smallest = np.where(first, size, T).min(axis=1, initial=T)
+    smallest = np.where(size > 0, size, T).min(axis=1, initial=T)
     budget = np.maximum(np.rint(rate * candidate.sum(axis=1)), smallest)             # (B,)
 
-    order = np.argsort(rng.random((B, T)), axis=1)            # words in random order
+    order = np.take_along_axis(rng.random((B, T)), run, axis=1)
+    order = np.argsort(order, axis=1, kind="stable")          # runs in random order, in each its words one by one
     size = np.take_along_axis(size, order, axis=1)
     taken = np.zeros((B, T), bool)
     while True:                                               # a few rounds; with words of one token a single one
@@ -89,7 +129,7 @@ def _choose(candidate, continues, rate, rng):
     return np.take_along_axis(chosen, word, axis=1) & candidate
 
 
-def _check(input_ids, ordinary, mask_id, rate, mask_share, random_share, continues):
+def _check(input_ids, ordinary, mask_id, unit, continues, rate, mask_share, random_share):
     if input_ids.ndim != 2 or not np.issubdtype(input_ids.dtype, np.integer):
         raise ValueError(f"input_ids must be integers (B, T), got {input_ids.dtype} {input_ids.shape}")
     if input_ids.size and not 0 <= input_ids.min() <= input_ids.max() < len(ordinary):
@@ -99,8 +139,10 @@ def _check(input_ids, ordinary, mask_id, rate, mask_share, random_share, continu
         raise ValueError(f"mask_id {mask_id} must be an id of the vocabulary (V = {len(ordinary)}) and not ordinary")
     if not ordinary.any():
         raise ValueError("the vocabulary has no ordinary token")
-    if continues is not None and np.shape(continues) != ordinary.shape:
-        raise ValueError(f"continues must be (V,) = {ordinary.shape}, got {np.shape(continues)}")
+    if unit not in UNITS:
+        raise ValueError(f"unit must be one of {', '.join(UNITS)}, got {unit!r}")
+    if unit != "token" and np.shape(continues) != ordinary.shape:
+        raise ValueError(f"continues must be (V,) = {ordinary.shape} for the unit {unit!r}, got {np.shape(continues)}")
     if not 0 < rate <= 1:
         raise ValueError(f"rate must be in (0, 1], got {rate}")
     if mask_share < 0 or random_share < 0 or mask_share + random_share > 1 + 1e-9:

@@ -10,24 +10,30 @@ import itertools
 import numpy as np
 
 from ..text.corpus import split_sentences
-from .masking import continues_table, mask_tokens, ordinary_table
-from .sentence_pairs import OBJECTIVES, TokenizedText, draw_examples
+from .masking import IGNORED, UNITS, continues_table, mask_tokens, ordinary_table
+from .sentence_pairs import OBJECTIVES, PAIRS, RUNNING, TokenizedText, draw_examples
 
 
 class PretrainingData:
-    """Batches for masked language modelling, alone or with a task about pairs of segments.
+    """Batches for one way of pre-training.
 
     documents    lists of paragraphs (`numbert.text.corpus`); paragraphs are cut into sentences here
-    tokenizer    encodes sentences and knows its special tokens
-    objective    "mlm"        [CLS] A [SEP]
-                 "mlm+nsp"    [CLS] A [SEP] B [SEP], B continues A (0) or comes from another document (1)
-                 "mlm+sop"    [CLS] A [SEP] B [SEP], two neighbours in order (0) or swapped (1)
+    tokenizer    encodes sentences and knows its special tokens; [CLS] and [SEP] are its own, as <s> and </s>
+    objective    "mlm"             [CLS] A [SEP]             some tokens are hidden and must be guessed
+                 "mlm+nsp"         [CLS] A [SEP] B [SEP]     and B continues A (0) or comes from another document (1)
+                 "mlm+sop"         [CLS] A [SEP] B [SEP]     and A and B are neighbours in order (0) or swapped (1)
+                 "full-sentences"  [CLS] A A A [SEP]         as "mlm", A filled up with sentences to the full length,
+                                                             with one more [SEP] where a document ends
+                 "causal"          A A A                     the next token must be guessed; documents are separated by
+                                                             the end-of-text token (</s>, or else [SEP])
     max_length   T of the longest example, special tokens included
-    whole_words  choose the pieces of a word together
+    mask_rate, mask_unit, mask_share, random_share      what is hidden, and how: see `mask_tokens`
+    pair_label   the name that the model has for the labels of pairs; ALBERT's is "sentence_order_label"
 
     A batch is a dict of int64 arrays: input_ids, token_type_ids, attention_mask and labels (B, T), labels -100 where
-    nothing is to be guessed, T the longest example of the batch; and next_sentence_label (B,) unless the objective is
-    "mlm".
+    nothing is to be guessed, T the longest example of the batch; and next_sentence_label (B,) where there are pairs.
+    With "causal" there are no token_type_ids, and the labels are the input_ids themselves (GPT2LMHeadModel shifts
+    them), but -100 for the first token of a row, which no other one is asked for.
 
     Every epoch has `batches_per_epoch` full batches. A pass over the text gives a few examples more or fewer each time
     it is drawn: those over the last full batch are dropped, and where some are missing a few are used twice (with
@@ -38,7 +44,7 @@ class PretrainingData:
     """
 
     def __init__(self, documents, tokenizer, *, objective="mlm+nsp", max_length=128, batch_size=32, mask_rate=0.15,
-                 whole_words=False, seed=0):
+                 mask_unit="token", mask_share=0.8, random_share=0.1, seed=0, pair_label="next_sentence_label"):
         if objective not in OBJECTIVES:
             raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
         if max_length < 5:
@@ -47,23 +53,30 @@ class PretrainingData:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if not 0 < mask_rate <= 1:
             raise ValueError(f"mask_rate must be in (0, 1], got {mask_rate}")
+        if mask_unit not in UNITS:
+            raise ValueError(f"mask_unit must be one of {', '.join(UNITS)}, got {mask_unit!r}")
         if seed < 0:
             raise ValueError(f"seed must not be negative, got {seed}")
         self.objective, self.max_length, self.batch_size, self.seed = objective, max_length, batch_size, seed
-        self.mask_rate = mask_rate
-        self.cls_id, self.sep_id, self.pad_id = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id
-        self.mask_id = tokenizer.mask_token_id
+        self.pair_label = pair_label
         self.ordinary = ordinary_table(tokenizer)
-        self.continues = continues_table(tokenizer) if whole_words else None
+        if objective == "causal":
+            self.pad_id = separator = end_of_text_id(tokenizer)
+        else:
+            self.pad_id, self.cls_id, self.sep_id = tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id
+            separator = self.sep_id if objective in RUNNING else None
+            self.masking = dict(ordinary=self.ordinary, mask_id=tokenizer.mask_token_id, unit=mask_unit,
+                                continues=None if mask_unit == "token" else continues_table(tokenizer),
+                                rate=mask_rate, mask_share=mask_share, random_share=random_share)
 
-        self.text = TokenizedText(_encoded(documents, tokenizer))
+        self.text = TokenizedText(_encoded(documents, tokenizer), separator)
         count = len(self.text.documents) - 1
         if objective == "mlm+nsp" and count < 2:
             raise ValueError(f"mlm+nsp takes random segments from another document: at least 2 are needed, got {count}")
         self.examples_per_pass = len(self._draw(self._rng(0)))
         if not self.examples_per_pass:
             raise ValueError(f"{count} documents with {len(self.text.tokens)} tokens make no example of {objective}"
-                             + ("" if objective == "mlm" else ": each needs two sentences of one document"))
+                             + (": each needs two sentences of one document" if objective in PAIRS else ""))
 
     @property
     def batches_per_epoch(self):
@@ -107,7 +120,9 @@ class PretrainingData:
 
     def _batch(self, examples, rng):
         """The dict of arrays for rows of the table of examples."""
-        pairs = self.objective != "mlm"
+        if self.objective == "causal":
+            return self._causal_batch(examples)
+        pairs = self.objective in PAIRS
         lengths = examples[:, 1] - examples[:, 0] + examples[:, 3] - examples[:, 2] + (3 if pairs else 2)
         shape = len(examples), int(lengths.max())
         input_ids = np.full(shape, self.pad_id, np.int64)
@@ -121,19 +136,40 @@ class PretrainingData:
                 input_ids[row, middle + 1:length - 1] = self.text.tokens[b:b_stop]
                 input_ids[row, length - 1] = self.sep_id
                 token_type_ids[row, middle + 1:length] = 1
-        masked, labels = mask_tokens(input_ids, rng, ordinary=self.ordinary, mask_id=self.mask_id,
-                                     rate=self.mask_rate, continues=self.continues)
-        attention_mask = (np.arange(shape[1]) < lengths[:, None]).astype(np.int64)
-        batch = dict(input_ids=masked, token_type_ids=token_type_ids, attention_mask=attention_mask, labels=labels)
+        masked, labels = mask_tokens(input_ids, rng, **self.masking)
+        batch = dict(input_ids=masked, token_type_ids=token_type_ids, attention_mask=_real(lengths), labels=labels)
         if pairs:
-            batch["next_sentence_label"] = examples[:, 4].copy()
+            batch[self.pair_label] = examples[:, 4].copy()
         return batch
+
+    def _causal_batch(self, examples):
+        lengths = examples[:, 1] - examples[:, 0]
+        attention_mask = _real(lengths)
+        input_ids = np.full(attention_mask.shape, self.pad_id, np.int64)
+        for row, (start, stop) in enumerate(examples[:, :2]):
+            input_ids[row, :stop - start] = self.text.tokens[start:stop]
+        labels = np.where(attention_mask, input_ids, IGNORED)
+        labels[:, 0] = IGNORED
+        return dict(input_ids=input_ids, attention_mask=attention_mask, labels=labels)
+
+
+def end_of_text_id(tokenizer):
+    """The id that ends a document: eos, or sep of a tokenizer that knows of no eos, as WordPiece."""
+    return tokenizer.eos_token_id if hasattr(tokenizer, "eos_token_id") else tokenizer.sep_token_id
+
+
+def _real(lengths):
+    """(B, T) int64: 1 for the tokens of texts of these lengths, 0 for padding."""
+    return (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
 
 
 def _encoded(documents, tokenizer):
-    """Each document as a list of sentences, each a list of ids."""
+    """Each document as a list of sentences, each a list of ids.
+
+    They are encoded with a space before them, as between them in the text: byte-level BPE makes it a part of the word.
+    """
     for document in documents:
         if isinstance(document, str):
             raise TypeError(f"each document must be a list of paragraphs, got a string: {document[:40]!r}")
-        sentences = [sentence for paragraph in document for sentence in split_sentences(paragraph)]
+        sentences = [" " + sentence for paragraph in document for sentence in split_sentences(paragraph)]
         yield tokenizer.encode_batch(sentences, add_special_tokens=False) if sentences else []

@@ -1,14 +1,17 @@
-"""Cut documents into the examples of pre-training: one segment, or two that belong together or do not.
+"""Cut documents into the examples of pre-training: one segment, two that belong together or do not, or running text.
 
-The recipe is that of Google's create_pretraining_data.py (Devlin et al. 2019, appendix A.2).  Sentences are collected
+For BERT the recipe is that of Google's create_pretraining_data.py (Devlin et al. 2019, appendix A.2).  Sentences are collected
 until they fill the sequence; A is a random number of them from the front; B is the rest, or, half of the time,
 sentences from another document, and then the rest is put back to be used again.  Sentence order prediction (Lan et al.
 2020, section 3.1) keeps the two true neighbours and swaps them half of the time.
 
+RoBERTa and GPT read on from document to document, with a separator between: RoBERTa as many full sentences as fit (Liu
+et al. 2019, section 4.2, FULL-SENTENCES), GPT rows of equal length, wherever they begin (`full_sentences`, `causal`).
+
 All tokens stand in one flat array, and the sentences of a segment follow one another in it, so an example is five
 integers: where A starts and stops, where B starts and stops, and the label.  An epoch of examples is a small table.
 
-Three small differences from Google's code, each for a reason:
+Three small differences of the pairs from Google's code, each for a reason:
 - A short target length is drawn for each example, not once for a document: documents can be long.
 - A chunk always has at least two sentences.  Google's chunk of one long sentence, or of the last sentence of a
   document, always gets a random B, which unbalances the labels and lets the model read the label from A.  A sentence
@@ -19,7 +22,9 @@ import bisect
 
 import numpy as np
 
-OBJECTIVES = ("mlm", "mlm+nsp", "mlm+sop")
+PAIRS = ("mlm+nsp", "mlm+sop")            # objectives with two segments,
+RUNNING = ("full-sentences", "causal")    # and those that read on beyond the end of a document
+OBJECTIVES = ("mlm", *PAIRS, *RUNNING)
 IN_ORDER, NOT_IN_ORDER = 0, 1             # labels, as in Hugging Face: 0 = B continues A, 1 = random (or swapped)
 SHORT_SHARE = 0.1                         # examples that are shorter on purpose, so that short inputs are known too
 
@@ -32,14 +37,17 @@ class TokenizedText:
     documents    (D + 1,) int64: document d is the sentences documents[d] to documents[d + 1] - 1
 
     Built from documents given as lists of sentences given as lists of ids. Sentences without tokens and documents
-    without sentences are left out.
+    without sentences are left out. With a `separator`, an id, the first sentence of each document begins with it.
     """
 
-    def __init__(self, documents):
+    def __init__(self, documents, separator=None):
+        self.separator = separator
         pieces, lengths, counts = [], [], []
         for document in documents:
             sentences = [np.asarray(sentence, np.int32) for sentence in document if len(sentence)]
             if sentences:
+                if separator is not None:
+                    sentences[0] = np.concatenate([[separator], sentences[0]], dtype=np.int32)
                 pieces.append(np.concatenate(sentences))
                 lengths.extend(map(len, sentences))
                 counts.append(len(sentences))
@@ -51,10 +59,13 @@ class TokenizedText:
 def draw_examples(text, rng, *, objective, max_length):
     """One pass over `text`: an (n, 5) int64 table of examples in the order of the text.
 
-    A row is (A start, A stop, B start, B stop, label), places in `text.tokens`. With "mlm" B is empty and the label 0.
-    [CLS] A [SEP] or [CLS] A [SEP] B [SEP] is never longer than `max_length`.
+    A row is (A start, A stop, B start, B stop, label), places in `text.tokens`. Without pairs B is empty and the label
+    0. [CLS] A [SEP] or [CLS] A [SEP] B [SEP] is never longer than `max_length`, nor is the bare A of "causal".
     """
-    pairs = objective != "mlm"
+    if objective in RUNNING:
+        rows = causal(text, max_length) if objective == "causal" else full_sentences(text, max_length - 2)
+        return np.array([(start, stop, stop, stop, IN_ORDER) for start, stop in rows], np.int64).reshape(-1, 5)
+    pairs = objective in PAIRS
     room = max_length - (3 if pairs else 2)
     sentences, bounds = text.sentences.tolist(), text.documents.tolist()             # lists: faster to read one by one
     examples = []
@@ -113,3 +124,29 @@ def kept_lengths(a, b, room):
         return room - b, b
     a = min(a, room - room // 2)
     return a, room - a
+
+
+def full_sentences(text, room):
+    """[(start, stop), ...]: as many whole sentences as fit into `room` tokens, also of several documents.
+
+    A separator stands between documents, and so not first in a row. A sentence longer than a row goes on in the next.
+    """
+    bounds, rows, start = text.sentences.tolist(), [], 0
+    while start < len(text.tokens):
+        start += int(text.tokens[start] == text.separator)
+        stop = bounds[bisect.bisect_right(bounds, start + room) - 1]
+        if stop <= start:
+            stop = start + room
+        rows.append((start, stop))
+        start = stop
+    return rows
+
+
+def causal(text, length):
+    """[(start, stop), ...]: rows of `length` tokens, the last one as short as it comes.
+
+    Each row begins with the last token of the row before it, so that every token but the very first, a separator, is
+    the next token of another one exactly once.
+    """
+    end = len(text.tokens)
+    return [(start, min(start + length, end)) for start in range(0, end - 1, length - 1)]

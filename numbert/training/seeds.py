@@ -42,10 +42,27 @@ class Seeds:
 
 
 def over_seeds(run, seeds, baseline):
-    """`Seeds` of run(seed) -> figures for every seed of 0..seeds-1."""
-    if seeds < 1:
-        raise ValueError(f"seeds must be at least 1, got {seeds}")
-    return Seeds([run(seed) for seed in range(seeds)], baseline)
+    """`Seeds` of run(seed) -> figures for every one of `seeds`."""
+    if not len(seeds):
+        raise ValueError("seeds must be at least 1, got 0")
+    return Seeds([run(seed) for seed in seeds], baseline)
+
+
+def in_words(ours, other):
+    """What the spread over the seeds lets one say about two `Seeds`: "+0.120 accuracy, +3.1 times ...: more than luck".
+
+    Only a difference of more than two standard deviations of a difference between two runs is called more than luck.
+    """
+    difference, spread = ours.margin(other)
+    text = f"{difference:+.3f} {ours.deciding}"
+    if len(ours.figures) < 2:
+        return text + " here; how much of that is luck, one seed cannot tell"
+    if spread == 0:
+        return text + "; no two seeds differ"
+    times = difference / spread
+    said = ("more than luck" if times > 2 else "a loss that is more than luck" if times < -2 else
+            "too little to tell from luck")
+    return text + f", {times:+.1f} times the standard deviation of a difference between two runs: {said}"
 
 
 def table(rows):
