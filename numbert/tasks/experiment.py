@@ -7,6 +7,8 @@
         runs = run(task, "runs/pretrain", options, workers)
     print(table({"fine-tuned": runs.seeds}))
 """
+import contextlib
+import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -63,10 +65,11 @@ def run(task, folder, options, workers, *, from_scratch=False, seeds=None, say=p
     """Fine-tune from the model in `folder`, or with its sizes from scratch, with each of `seeds` (default:
     0..options.seeds-1).
 
-    say(text): is told about every epoch; None for silence. Returns Runs.
+    say(text): is told about every epoch; None for silence, also about what was loaded. Returns Runs.
     """
     rates = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), options.dropout)
-    start = starting_point(task.model_class, folder, from_scratch=from_scratch, **rates, **task.settings)
+    with contextlib.nullcontext() if say else _without_reports():
+        start = starting_point(task.model_class, folder, from_scratch=from_scratch, **rates, **task.settings)
     best, records = None, []
 
     def one(seed):
@@ -83,6 +86,17 @@ def run(task, folder, options, workers, *, from_scratch=False, seeds=None, say=p
 
     seeds = over_seeds(one, range(options.seeds) if seeds is None else seeds, task.baseline)
     return Runs(seeds, best[1], records)
+
+
+@contextlib.contextmanager
+def _without_reports():
+    log = logging.getLogger("numbert")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def save_runs(folder, runs, tokenizer):

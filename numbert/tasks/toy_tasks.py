@@ -59,10 +59,10 @@ def toy_task(name, splits, tokenizer, options, workers):
     options: max_length and batch_size. The first figure is the accuracy, of answers F1.
     """
     if name == "classify":
-        return _classes(SENTIMENT_LABELS, [[(text, None, label) for text, label in part] for part in splits], tokenizer,
+        return class_task(SENTIMENT_LABELS, [[(text, None, label) for text, label in part] for part in splits], tokenizer,
                         options, workers)
     if name == "infer":
-        return _classes(NLI_LABELS, splits, tokenizer, options, workers)
+        return class_task(NLI_LABELS, splits, tokenizer, options, workers)
     training, development, test = splits
     if name == "tag":
         return tagging.task_of(training, development, tokenizer, options, workers, test)[0]
@@ -70,7 +70,8 @@ def toy_task(name, splits, tokenizer, options, workers):
     return qa_task(tokenizer, training, development, workers, test=test, batch_size=options.batch_size)
 
 
-def _classes(names, splits, tokenizer, options, workers):
+def class_task(names, splits, tokenizer, options, workers):
+    """The same for any texts with classes: `splits` of (text, pair or None, one of `names`)."""
     training, development, test = (
         encode([(text, pair, names.index(label)) for text, pair, label in part], tokenizer, options.max_length)
         for part in splits)

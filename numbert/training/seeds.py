@@ -35,6 +35,10 @@ class Seeds:
     def _values(self, name):
         return [figures[name or self.deciding] for figures in self.figures]
 
+    def only(self, name):
+        """The same runs with one figure, which then decides."""
+        return Seeds([{name: value} for value in self._values(name)], {name: self.baseline[name]})
+
     def margin(self, other):
         """(How much higher the mean is than that of `other` Seeds, the standard deviation of a difference of two runs).
         """
