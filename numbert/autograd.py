@@ -34,10 +34,10 @@ _watcher = ContextVar("watcher", default=None)
 
 class Node:
     """How a tensor was made. It keeps what `saved` keeps, and not the tensor's value."""
-    __slots__ = ("op", "parents", "saved", "depth")
+    __slots__ = ("op", "parents", "saved", "then", "depth")
 
-    def __init__(self, op=None, parents=(), saved=None):
-        self.op, self.parents, self.saved = op, parents, saved
+    def __init__(self, op=None, parents=(), saved=None, then=None):
+        self.op, self.parents, self.saved, self.then = op, parents, saved, then
         self.depth = 1 + max((parent.depth for parent in parents if parent), default=0)
 
 
@@ -120,12 +120,12 @@ class op:
 
     def __call__(self, *inputs, **options):
         output, saved = self.forward(*[x.data if isinstance(x, Tensor) else x for x in inputs], **options)
-        if watch := _watcher.get():
-            watch(self, inputs, options, output)
+        watch = _watcher.get()
+        then = watch(self, inputs, options, output) if watch else None
         if not any(isinstance(x, Tensor) for x in inputs):
             return output
         parents = [x.node if isinstance(x, Tensor) else None for x in inputs]
-        return Tensor(output, Node(self, parents, saved) if any(parents) and _recording.get() else None)
+        return Tensor(output, Node(self, parents, saved, then) if any(parents) and _recording.get() else None)
 
 
 def recording():
@@ -145,7 +145,11 @@ def no_grad():
 
 @contextlib.contextmanager
 def watching(callback):
-    """Within this block, `callback(op, inputs, options, output)` is called after every op's forward pass."""
+    """Within this block, `callback(op, inputs, options, output)` is called after every op's forward pass.
+
+    If it returns a function, that is called after the op's backward pass, whenever that is, as then(dy, gradients):
+    what the backward pass got and what it gave, to be looked at, neither changed nor kept.
+    """
     token = _watcher.set(callback)
     try:
         yield
@@ -233,7 +237,10 @@ def _walk(output, wanted, upstream):
             dy = dy.dense() if isinstance(dy, Rows) else dy
             if node in kept:
                 total[node] = dy.copy()
-            for parent, gradient in zip(node.parents, node.op.backward(dy, node.saved), strict=True):
+            given = node.op.backward(dy, node.saved)
+            if node.then:
+                node.then(dy, given)
+            for parent, gradient in zip(node.parents, given, strict=True):
                 if parent and gradient is not None:
                     total[parent] = accumulate(total.get(parent), gradient)
             node.saved = _RELEASED

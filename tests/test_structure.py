@@ -15,10 +15,11 @@ FLOORS = [
     {"ops", "mutants"},
     {"packing"},
     {"layers"},
-    {"text", "hub"},
+    {"hub"},
+    {"text"},
     {"models"},
     {"training", "gradcheck_cases"},
-    {"tasks", "gradcheck"},
+    {"tasks", "gradcheck", "trace"},
     {""},                                           # numbert/__init__.py
 ]
 

@@ -1,0 +1,14 @@
+"""The encoder, step by step: one line for each op of a real run, and what its gradient does on the way back.
+
+    python -m numbert.trace "The cat sat on the mat."                 the forward pass, line by line
+    python -m numbert.trace "The cat sat on the mat." --backward      some words hidden, and the gradient of the loss
+    python -m numbert.trace "He drank." "It was tea." --html tea.html two segments; a page with a picture of every head
+
+Nothing is computed here that the model does not compute: `autograd.watching` looks on while it runs. In code:
+
+    found = trace(model, batch, backward=True)
+    found.steps[7].module, found.steps[7].output, found.steps[7].norm
+"""
+from .steps import Attention, Step, Trace, trace
+
+__all__ = ["Attention", "Step", "Trace", "trace"]
