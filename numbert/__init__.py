@@ -21,7 +21,14 @@ from .models.albert import (
 )
 from .models.bert import BertForPreTraining, BertModel
 from .models.config import BertConfig
-from .models.gpt2 import GPT2Config, GPT2LMHeadModel, GPT2Model
+from .models.gpt2 import (
+    GPT2Config,
+    GPT2ForQuestionAnswering,
+    GPT2ForSequenceClassification,
+    GPT2ForTokenClassification,
+    GPT2LMHeadModel,
+    GPT2Model,
+)
 from .models.heads import (
     BertForMaskedLM,
     BertForMultipleChoice,
@@ -40,6 +47,7 @@ from .models.roberta import (
     RobertaModel,
 )
 from .text.byte_bpe import ByteLevelBPETokenizer
+from .text.sentence_piece import SentencePieceTokenizer
 from .text.wordpiece import WordPieceTokenizer
 
 __version__ = "0.1.0"
@@ -49,6 +57,8 @@ __all__ = ["AlbertConfig", "AlbertForMaskedLM", "AlbertForMultipleChoice", "Albe
            "AlbertModel", "BertConfig", "BertForMaskedLM", "BertForMultipleChoice", "BertForNextSentencePrediction",
            "BertForPreTraining", "BertForQuestionAnswering", "BertForSequenceClassification",
            "BertForTokenClassification", "BertModel", "ByteLevelBPETokenizer", "CheckpointError", "GPT2Config",
+           "GPT2ForQuestionAnswering", "GPT2ForSequenceClassification", "GPT2ForTokenClassification",
            "GPT2LMHeadModel", "GPT2Model", "Parameter", "RobertaConfig", "RobertaForMaskedLM",
            "RobertaForMultipleChoice", "RobertaForQuestionAnswering", "RobertaForSequenceClassification",
-           "RobertaForTokenClassification", "RobertaModel", "Tensor", "WordPieceTokenizer", "gradients", "no_grad"]
+           "RobertaForTokenClassification", "RobertaModel", "SentencePieceTokenizer", "Tensor",
+           "WordPieceTokenizer", "gradients", "no_grad"]

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odd_settings import write_with_an_odd_value
 
+from numbert.hub.errors import CheckpointError
 from numbert.text.byte_bpe import ByteLevelBPETokenizer
 from numbert.text.byte_bpe_files import GPT2, ROBERTA
 from numbert.text.byte_bpe_training import learn_merges
@@ -450,34 +452,70 @@ def test_tokenizer_json_as_tokenizers_reads_it(tmp_path, changes):
 
 @pytest.mark.parametrize("contents, message", [
     ({}, "neither vocab.json nor tokenizer.json"),
-    ({"vocab": ["a"]}, "merges.txt: not there, but vocab.json is"),
+    ({"vocab": ["a"]}, "merges.txt: there is no such file"),
     ({"vocab": {"a": 1}, "merges": ""}, "vocab.json: the ids of the vocabulary are not 0, 1, 2, ..."),
     ({"vocab": BYTES, "merges": "#version: 0.2\na b\na b c\n"}, "merges.txt: line 3 must be two tokens .*got 'a b c'"),
     ({"vocab": BYTES, "merges": "a b\n\n"}, "merges.txt: line 2 must be two tokens .*got ''"),
+    ({"vocab": BYTES, "merges": "a b"}, "merge 0 makes 'ab' of 'a' and 'b', but the vocabulary does not have all"),
     ({"vocab": BYTES, "merges": "", "tokenizer_config": {"tokenizer_class": "DebertaTokenizer"}}, "got 'DebertaTok"),
-    ({"vocab": BYTES, "merges": "", "tokenizer_config": {"add_bos_token": True}}, "add_bos_token = true"),
-    ({"tokenizer": {}}, "tokenizer.json: the model is not named"),
-    ({"tokenizer": tokenizer_json(model={"type": "WordPiece"})}, "the model is WordPiece"),
-    ({"tokenizer": tokenizer_json(model={"type": "Unigram"})}, "the model is Unigram"),
-    ({"tokenizer": tokenizer_json(model={"dropout": 0.1})}, "model.dropout = 0.1 is not supported"),
-    ({"tokenizer": tokenizer_json(model={"ignore_merges": True})}, "model.ignore_merges = True"),
-    ({"tokenizer": tokenizer_json(model={"byte_fallback": True})}, "model.byte_fallback = True"),
-    ({"tokenizer": tokenizer_json(model={"end_of_word_suffix": "</w>"})}, "model.end_of_word_suffix = '</w>'"),
+    ({"vocab": BYTES, "merges": "", "tokenizer_config": {"add_bos_token": True}}, "add_bos_token must be False"),
+    ({"tokenizer": {}}, "tokenizer.json: model.type must be 'BPE', got None"),
+    ({"tokenizer": tokenizer_json(model={"type": "WordPiece"})}, "model.type must be 'BPE', got 'WordPiece'"),
+    ({"tokenizer": tokenizer_json(model={"type": "Unigram"})}, "model.type must be 'BPE', got 'Unigram'"),
+    ({"tokenizer": tokenizer_json(model={"dropout": 0.1})}, "model.dropout is not supported, got 0.1"),
+    ({"tokenizer": tokenizer_json(model={"ignore_merges": True})}, "model.ignore_merges is not supported, got True"),
+    ({"tokenizer": tokenizer_json(model={"byte_fallback": True})}, "model.byte_fallback is not supported"),
+    ({"tokenizer": tokenizer_json(model={"end_of_word_suffix": "</w>"})}, "model.end_of_word_suffix is not .*'</w>'"),
     ({"tokenizer": tokenizer_json(model={"merges": [["a", "b", "c"]]})}, r"model.merges\[0\] must be two tokens"),
-    ({"tokenizer": tokenizer_json(TOKENS[:50], model={"unk_token": "<unk>"})}, "unk_token = '<unk>'"),
-    ({"tokenizer": tokenizer_json(normalizer={"type": "NFC"})}, "normalizer must be None, got 'NFC'"),
-    ({"tokenizer": tokenizer_json(pre_tokenizer=None)}, "pre_tokenizer must be 'ByteLevel', got None"),
+    ({"tokenizer": tokenizer_json(TOKENS[:50], model={"unk_token": "<unk>"})}, "model.unk_token must .* '<unk>'"),
+    ({"tokenizer": tokenizer_json(normalizer={"type": "NFC"})}, "normalizer must be None, got {'type': 'NFC'}"),
+    ({"tokenizer": tokenizer_json(pre_tokenizer=None)}, "pre_tokenizer.type must be 'ByteLevel', got None"),
     ({"tokenizer": tokenizer_json(pre_tokenizer={"type": "Whitespace"})}, "got 'Whitespace'"),
     ({"tokenizer": tokenizer_json(pre_tokenizer=BYTE_LEVEL | {"use_regex": False})}, "use_regex must be True"),
-    ({"tokenizer": tokenizer_json(decoder=None)}, "decoder must be 'ByteLevel', got None"),
-    ({"tokenizer": tokenizer_json(post_processor={"type": "BertProcessing"})}, "post_processor 'BertProcessing'"),
+    ({"tokenizer": tokenizer_json(decoder=None)}, "decoder.type must be 'ByteLevel', got None"),
+    ({"tokenizer": tokenizer_json(post_processor={"type": "BertProcessing"})}, "post_processor.type .*'Bert"),
     ({"tokenizer": tokenizer_json(post_processor=TEMPLATE | {"single": [special("<s>"), A]})}, "post_processor.single"),
     ({"tokenizer": tokenizer_json(post_processor=TEMPLATE | {"pair": [A, B]})}, "post_processor.pair"),
 ])
 def test_refused_by_name(tmp_path, contents, message):
-    with pytest.raises(ValueError, match=message) as caught:
+    with pytest.raises(CheckpointError, match=message) as caught:
         ByteLevelBPETokenizer.from_pretrained(folder_with(tmp_path, **contents))
     assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_whatever_a_setting_is_it_loads_or_is_refused_as_a_bad_file(tmp_path, whole):
+    contents = {"tokenizer.json": tokenizer_json(post_processor={"type": "Sequence", "processors": [
+        BYTE_LEVEL, TEMPLATE]}, padding={"pad_token": "<pad>"}, model={"merges": [["l", "o"]], "vocab": {
+            token: index for index, token in enumerate([*TOKENS[:5], *"loĠ", "lo"])}})} if whole else {
+        "added_tokens.json": {"[E1]": len(TOKENS)}, "special_tokens_map.json": {"mask_token": {"content": "<mask>"}},
+        "tokenizer_config.json": {
+            "tokenizer_class": "RobertaTokenizer", "add_prefix_space": True, "trim_offsets": True, "sep_token": "</s>",
+            "trim_first_space": None, "model_max_length": 1e30, "add_bos_token": False, "added_tokens_decoder": {
+                str(len(TOKENS) + 1): {"content": "[E2]", "lstrip": True, "rstrip": False, "special": True}}}}
+    if not whole:
+        folder_with(tmp_path, TOKENS, "l o\n")
+
+    @given(st.data())
+    @settings(max_examples=200, deadline=None)
+    def check(data):
+        write_with_an_odd_value(tmp_path, contents, data)
+        try:
+            tokenizer = ByteLevelBPETokenizer.from_pretrained(tmp_path)
+        except CheckpointError as error:
+            assert str(tmp_path) in str(error) and "\n" not in str(error)
+            return
+        if {"l", "o", "Ġ"} <= tokenizer.vocab.keys():
+            ids, = tokenizer.encode_batch(["lo"], add_special_tokens=False)
+            assert ids and all(0 <= index < len(tokenizer) for index in ids)
+
+    check()
+
+
+def test_bart_is_roberta_by_another_name(tmp_path):
+    folder_with(tmp_path, TOKENS, "l o\n", tokenizer_config={"tokenizer_class": "BartTokenizerFast"})
+    assert ByteLevelBPETokenizer.from_pretrained(tmp_path)("lo", "lo").tokens == [
+        "<s>", "lo", "</s>", "</s>", "lo", "</s>"]
 
 
 def test_a_merge_that_does_not_fit_on_a_line_loses_nothing(tmp_path):

@@ -8,13 +8,18 @@ from hypothesis import strategies as st
 
 from numbert.autograd import watching
 from numbert.models import cost
+from numbert.models.albert import AlbertConfig, AlbertForMaskedLM, AlbertForPreTraining, AlbertModel
 from numbert.models.bert import BertForPreTraining, BertModel
 from numbert.models.config import BertConfig
+from numbert.models.gpt2 import GPT2Config, GPT2LMHeadModel
 from numbert.models.heads import BertForQuestionAnswering
 from numbert.ops import IGNORE
 
 CONFIG = BertConfig(vocab_size=37, hidden_size=12, num_hidden_layers=3, num_attention_heads=3, intermediate_size=20,
                     max_position_embeddings=16)
+ALBERT = AlbertConfig(vocab_size=37, embedding_size=8, hidden_size=12, num_hidden_layers=3, num_attention_heads=3,
+                      intermediate_size=20, inner_group_num=2, max_position_embeddings=16)
+GPT = GPT2Config(vocab_size=37, n_positions=16, n_embd=12, n_layer=3, n_head=3, n_inner=20)
 
 
 class Counted(np.ndarray):
@@ -90,6 +95,43 @@ def test_every_token_computed(lengths):
     forward, _ = counted(lambda: model(**text(lengths)))
     assert (cost.encoder(CONFIG, lengths) + cost.masked_lm_head(CONFIG, rows)
             + cost.classifier(CONFIG, len(lengths), 2, pooled=True)) == forward
+
+
+@pytest.mark.parametrize("changes", [{}, {"inner_group_num": 1, "num_hidden_groups": 3}, {"embedding_size": 12}])
+@pytest.mark.parametrize("lengths, masked", [([16], [3]), ([3, 16, 7], [1, 4, 2])])
+def test_albert(lengths, masked, changes):
+    """A shared layer is computed as often as one of its own; the words have width E, at the door and in the decoder."""
+    config = ALBERT.replace(**changes)
+    labels = np.full((len(lengths), 16), IGNORE)
+    for b, count in enumerate(masked):
+        labels[b, 1:1 + count] = 5
+    model = AlbertForPreTraining(config, rng=np.random.default_rng(0))
+    forward, both = counted(lambda: model(**text(lengths), labels=labels, rng=np.random.default_rng(1)))
+    predicted = cost.pretraining(config, lengths, masked)
+    assert predicted == forward and times(predicted, cost.TRAINING) == both
+
+    model = AlbertForMaskedLM(config, rng=np.random.default_rng(0))
+    forward, _ = counted(lambda: model(**text(lengths)))
+    assert cost.encoder(config, lengths) + cost.masked_lm_head(config, sum(lengths)) == forward
+
+    model = AlbertModel(config, rng=np.random.default_rng(0))
+    forward, _ = counted(lambda: model(**text(lengths)))
+    assert cost.encoder(config, lengths) + cost.classifier(config, len(lengths), 0, pooled=True) == forward
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("lengths", [[16], [3, 16, 7], [1, 2]])
+def test_gpt(lengths, tied):
+    """With labels, all tokens but the last of each text; without, all. What the mask hides is computed all the same."""
+    model = GPT2LMHeadModel(GPT.replace(tie_word_embeddings=tied), rng=np.random.default_rng(0))
+    batch = text(lengths)
+    labels = np.where(batch["attention_mask"], batch["input_ids"], IGNORE)
+    forward, both = counted(lambda: model(**batch, labels=labels, rng=np.random.default_rng(1)))
+    predicted = cost.language_modelling(GPT, lengths)
+    assert predicted == forward and times(predicted, cost.TRAINING) == both
+
+    forward, _ = counted(lambda: model(**batch))
+    assert cost.encoder(GPT, lengths) + cost.causal_lm_head(GPT, sum(lengths)) == forward
 
 
 def test_only_attention_is_quadratic():

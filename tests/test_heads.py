@@ -185,6 +185,8 @@ BAD = [
      r"labels for multi_label_classification must be \(4, 3\), got \(3, 4\)"),
     (nb.BertForSequenceClassification, "labels", lambda b: np.full((4, 3), -100.0),
      r"labels for multi_label_classification must be in 0..1, got -100.0"),
+    (nb.BertForSequenceClassification, "labels", lambda b: with_value(np.zeros((4, 3)), (1, 2), np.nan),
+     r"labels must be finite numbers .*got nan at \(1, 2\)"),
     (nb.BertForTokenClassification, "labels", lambda b: with_value(b["labels"], (3, 7), 1),
      r"labels\[3, 7\] = 1 stands on"),
     (nb.BertForTokenClassification, "labels", lambda b: with_value(b["labels"], (0, 0), 3), "must be 0..2, .*got 3"),
@@ -328,3 +330,10 @@ def test_next_sentence_labels_have_two_names():
     model = nb.BertForNextSentencePrediction(tiny_bert.config(), rng=np.random.default_rng(0), dtype=np.float64)
     ids, labels = np.array([[5, 6, 7], [7, 6, 5]]), np.array([0, 1])
     assert float(model(ids, labels=labels).loss) == float(model(ids, next_sentence_label=labels).loss)
+
+
+def test_a_number_that_is_missing_is_no_label_for_regression():
+    """NaN would make the loss NaN, and every parameter after the next step."""
+    model = build(nb.BertForSequenceClassification, num_labels=1)
+    with pytest.raises(ValueError, match=r"labels must be finite numbers \(float64\), got nan at \(2, 0\)"):
+        model(np.ones((3, 4), int), labels=np.array([0.5, 2.0, np.nan]))

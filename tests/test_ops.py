@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbert import ops
-from numbert.autograd import Rows
+from numbert.autograd import Rows, no_grad
 from numbert.gradcheck_cases import op_cases
 from numbert.ops import IGNORE, Span
 from numbert.ops.activations import normal_cdf, normal_pdf
@@ -186,6 +186,14 @@ def test_activations(x):
 def test_gelu_by_hand():
     """Φ(1) = 0.841344746..., from any table of the normal distribution."""
     close(ops.gelu(np.array([-1.0, 0, 1])), [-0.15865525393145707, 0, 0.8413447460685429], rtol=1e-15)
+
+
+def test_gelu_saves_its_slope_and_nothing_where_nobody_will_ask():
+    x = np.array([-1.0, 0, 1])
+    slope = ops.gelu.forward(x)[1]
+    close(slope, [-0.08331547058768624, 0.5, 1.0833154705876863])      # Φ(x) + x φ(x)
+    with no_grad():
+        assert ops.gelu.forward(x)[1] is None
 
 
 def test_relu_has_no_slope_at_0():
@@ -433,6 +441,18 @@ def test_losses_of_numbers(N, C, scale, count, seed):
     for y in (share, share > 0.5):
         close(ops.binary_cross_entropy(x, labels=y, count=count),
               reference.binary_cross_entropy(x, y, count), rtol=1e-11)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("op", [ops.mean_squared_error, ops.binary_cross_entropy])
+def test_a_label_that_is_no_number(op, wrong):
+    labels = np.ones((2, 3))
+    labels[1, 2] = wrong
+    with pytest.raises(ValueError, match=rf"labels must be finite numbers \(float32\), got {wrong} at \(1, 2\)"):
+        op(np.ones((2, 3), np.float32), labels=labels)
+    with pytest.raises(ValueError, match="got 1e[+]300 at"):            # infinite as float32
+        op(np.ones(1, np.float32), labels=np.array([1e300]))
+    assert np.isfinite(op(np.ones(1, np.float64), labels=np.array([1e30])).data)
 
 
 def test_binary_cross_entropy_of_extreme_logits():

@@ -1,3 +1,4 @@
+import copy
 import json
 import logging
 import os
@@ -346,3 +347,16 @@ def test_a_file_of_which_nothing_fits_is_refused(tmp_path):
     folder = folder_with(tmp_path / "other", {"something.else": np.zeros(3, np.float32)})
     with pytest.raises(nb.CheckpointError, match="none of its tensors"):
         nb.BertModel.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("dtype", [int, np.float16, bool, ">f8", complex])
+@pytest.mark.parametrize("kind", [*CLASSES, nb.RobertaModel, nb.AlbertModel, nb.GPT2Model])
+def test_only_two_dtypes(kind, dtype, tmp_path):
+    with pytest.raises(TypeError, match="dtype must be float32 or float64, got"):
+        kind(kind.config_class(), rng=None, dtype=dtype)
+    with pytest.raises(TypeError, match="dtype must be float32 or float64, got"):
+        kind.from_pretrained(tmp_path, dtype=dtype)
+
+
+def test_a_model_can_be_copied():
+    assert same_bits(copy.deepcopy(build()), build())

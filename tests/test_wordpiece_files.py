@@ -1,7 +1,11 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odd_settings import write_with_an_odd_value
 
+from numbert.hub.errors import CheckpointError
 from numbert.text.wordpiece import WordPieceTokenizer
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b", "é", "e", "東", "東京", "A"]
@@ -126,6 +130,10 @@ def test_special_tokens_by_other_names(tmp_path):
     assert WordPieceTokenizer.from_pretrained(tmp_path).mask_token_id == 1
 
 
+SAME_TYPE = tokenizer_json()["post_processor"]
+SAME_TYPE["pair"] = [*SAME_TYPE["single"], {"Sequence": {"id": "B", "type_id": 0}}, SAME_TYPE["single"][2]]
+
+
 def model(**changes):
     parts = tokenizer_json()
     return parts | {"model": parts["model"] | changes}
@@ -135,33 +143,52 @@ def model(**changes):
     ({}, "neither vocab.txt nor tokenizer.json"),
     ({"vocab": ""}, "vocab.txt: the file is empty"),
     ({"vocab": "a", "tokenizer_config": "{"}, "tokenizer_config.json: not JSON"),
-    ({"vocab": "a", "tokenizer_config": "[]"}, "tokenizer_config.json: must be a JSON object, got list"),
+    ({"vocab": "a", "tokenizer_config": "[]"}, "tokenizer_config.json: the JSON text must be .*got list"),
     ({"vocab": "a", "tokenizer_config": {"do_basic_tokenize": False}}, "do_basic_tokenize"),
     ({"vocab": "a", "added_tokens": {"b": 3}}, "added token 'b' should have id 3, which is past the end, 1"),
     ({"vocab": "a", "added_tokens": {"b": 0}}, "added token 'b' should have id 0, which is 'a'"),
-    ({"tokenizer": model(type="BPE")}, "tokenizer.json: the model is BPE"),
-    ({"tokenizer": model(type="Unigram")}, "the model is Unigram"),
-    ({"tokenizer": {}}, "the model is not named"),
+    ({"tokenizer": model(type="BPE")}, "tokenizer.json: model.type must be 'WordPiece', got 'BPE'"),
+    ({"tokenizer": model(type="Unigram")}, "model.type must be 'WordPiece', got 'Unigram'"),
+    ({"tokenizer": {}}, "model.type must be 'WordPiece', got None"),
     ({"tokenizer": model(continuing_subword_prefix="@@")}, "continuing_subword_prefix must be '##', got '@@'"),
     ({"tokenizer": model(vocab={"a": 0, "b": 2})}, "not 0, 1, 2, ... without gaps"),
-    ({"tokenizer": model(vocab=["a"])}, "not 0, 1, 2, ... without gaps"),
-    ({"tokenizer": tokenizer_json(pre_tokenizer={"type": "ByteLevel"})}, "pre_tokenizer must be .*got 'ByteLevel'"),
-    ({"tokenizer": tokenizer_json(pre_tokenizer=None)}, "pre_tokenizer must be .*got None"),
-    ({"tokenizer": tokenizer_json(normalizer={"type": "NFKC"})}, "normalizer must be .*got 'NFKC'"),
+    ({"tokenizer": model(vocab=["a"])}, "model.vocab must be an object"),
+    ({"tokenizer": tokenizer_json(pre_tokenizer={"type": "ByteLevel"})}, "pre_tokenizer.type .*got 'ByteLevel'"),
+    ({"tokenizer": tokenizer_json(pre_tokenizer=None)}, "pre_tokenizer.type must be .*got None"),
+    ({"tokenizer": tokenizer_json(normalizer={"type": "NFKC"})}, "normalizer.type must be .*got 'NFKC'"),
     ({"tokenizer": tokenizer_json(post_processor={"type": "RobertaProcessing"})}, "got 'RobertaProcessing'"),
-    ({"tokenizer": tokenizer_json(post_processor={"type": "TemplateProcessing", "single": [], "pair": [
-        {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}]})}, "post_processor.pair"),
+    ({"tokenizer": tokenizer_json(post_processor={"type": "TemplateProcessing", "single": [], "pair": []})},
+     "post_processor.single must be cls:0 A:0 sep:0"),
+    ({"tokenizer": tokenizer_json(post_processor=SAME_TYPE)}, r"pair must be \[CLS\]:0 A:0 \[SEP\]:0 B:1 \[SEP\]:1"),
+    ({"vocab": "a", "tokenizer_config": {"tokenizer_class": "BertJapaneseTokenizer"}}, "tokenizer_class must be one of "
+     ".*got 'BertJapaneseTokenizer'"),
+    ({"vocab": "a", "config": {"tokenizer_class": "MPNetTokenizerFast"}}, "config.json: tokenizer_class must be one of "
+     ".*DistilBertTokenizer.*got 'MPNetTokenizerFast'"),
+    ({"vocab": "a", "tokenizer_config": {"word_tokenizer_type": "mecab"}}, "word_tokenizer_type must be 'basic', got "),
+    ({"vocab": "a", "tokenizer_config": {"tokenizer_class": 3}}, "tokenizer_class must be a string, got 3"),
+    ({"vocab": "a", "tokenizer_config": {"do_lower_case": "yes"}}, "do_lower_case must be true or false, got 'yes'"),
+    ({"vocab": "a", "tokenizer_config": {"strip_accents": 0}}, "strip_accents must be true or false, got 0"),
+    ({"vocab": "a", "tokenizer_config": {"model_max_length": "512"}}, "model_max_length must be a number, got '512'"),
+    ({"vocab": "a", "tokenizer_config": {"max_input_chars_per_word": True}}, "must be a whole number, got True"),
+    ({"vocab": "a", "tokenizer_config": {"mask_token": ["a"]}}, "mask_token must be a string, got .'a'"),
+    ({"vocab": "a", "tokenizer_config": {"mask_token": {"special": True}}}, "mask_token.content must be a string"),
+    ({"vocab": "a", "tokenizer_config": {"added_tokens_decoder": {"first": {}}}}, "must have ids for names, got 'fir"),
+    ({"vocab": "a", "tokenizer_config": {"added_tokens_decoder": {"0": "a"}}}, "added_tokens_decoder.0 must be an obj"),
+    ({"vocab": "a", "added_tokens": {"b": "1"}}, "added_tokens.json: b must be a whole number, got '1'"),
+    ({"vocab": "a", "special_tokens_map": {"cls_token": 5}}, "special_tokens_map.json: cls_token must be a string"),
+    ({"tokenizer": model(vocab={"a": "0"})}, "the ids of model.vocab are not 0, 1, 2"),
+    ({"tokenizer": tokenizer_json(added_tokens=[7])}, r"added_tokens\[0\] must be an object, got 7"),
     ({"tokenizer": tokenizer_json(added_tokens=[{"id": 12, "content": "x", "single_word": True}])}, "single_word"),
 ])
 def test_refused_by_name(tmp_path, contents, message):
-    with pytest.raises(ValueError, match=message) as caught:
+    with pytest.raises(CheckpointError, match=message) as caught:
         WordPieceTokenizer.from_pretrained(folder_with(tmp_path, **contents))
     assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_vocabulary_that_is_not_utf8(tmp_path):
     (tmp_path / "vocab.txt").write_bytes(b"a\n\xff\n")
-    with pytest.raises(ValueError, match="vocab.txt: not UTF-8"):
+    with pytest.raises(CheckpointError, match="vocab.txt: not UTF-8: byte 0xff at offset 2"):
         WordPieceTokenizer.from_pretrained(tmp_path)
 
 
@@ -181,3 +208,54 @@ def test_tokenizer_json_as_tokenizers_reads_it(tmp_path):
     for text in (TEXT, "", "É[SEP]é"):
         assert ours(text, special_tokens_in_text=True).input_ids == theirs.encode(text).ids
         assert ours(text, "a", special_tokens_in_text=True).offsets == theirs.encode(text, "a").offsets
+
+
+@pytest.mark.parametrize("files", [
+    {"tokenizer_config": {"tokenizer_class": "DistilBertTokenizer", "never_split": None, "strip_accents": None}},
+    {"tokenizer_config": {"tokenizer_class": "BertTokenizerFast", "do_basic_tokenize": True}},
+    {"tokenizer_config": {"tokenizer_class": None}, "config": {"model_type": "electra"}},
+    {"config": {"tokenizer_class": "ElectraTokenizerFast"}},
+    {"tokenizer_config": {"word_tokenizer_type": "basic", "subword_tokenizer_type": "wordpiece"}},
+])
+def test_classes_that_are_bert_in_all_but_name(tmp_path, files):
+    tokenizer = WordPieceTokenizer.from_pretrained(folder_with(tmp_path, vocab="\n".join(TOKENS), **files))
+    assert tokenizer("Ab É").tokens == ["[CLS]", "a", "##b", "e", "[SEP]"]
+
+
+def test_another_class_is_read_from_the_file_that_says_all(tmp_path):
+    """vocab.txt would mean lower case; nothing but tokenizer.json says that this one keeps capitals."""
+    whole = tokenizer_json(normalizer=None)
+    for name in ("PreTrainedTokenizerFast", "TokenizersBackend"):
+        folder_with(tmp_path, vocab="\n".join(TOKENS), tokenizer=whole, tokenizer_config={"tokenizer_class": name})
+        assert WordPieceTokenizer.from_pretrained(tmp_path).tokenize("A a") == ["A", "a"]
+    folder_with(tmp_path, tokenizer_config={"tokenizer_class": "BertTokenizer"})
+    assert WordPieceTokenizer.from_pretrained(tmp_path).tokenize("A a") == ["a", "a"]
+
+
+@pytest.mark.parametrize("names", [["tokenizer_config", "added_tokens", "special_tokens_map"], ["tokenizer"]])
+def test_whatever_a_setting_is_it_loads_or_is_refused_as_a_bad_file(tmp_path, names):
+    contents = {
+        "added_tokens": {"[E1]": 12}, "special_tokens_map": {"mask_token": "[MASK]"},
+        "tokenizer_config": {
+            "tokenizer_class": "BertTokenizer", "do_lower_case": True, "strip_accents": None, "model_max_length": 512,
+            "tokenize_chinese_chars": True, "clean_text": True, "max_input_chars_per_word": 100,
+            "do_basic_tokenize": True, "cls_token": {"content": "[CLS]"}, "sep_token": "[SEP]",
+            "added_tokens_decoder": {"13": {"content": "[E2]", "special": True, "lstrip": False}}},
+        "tokenizer": tokenizer_json(padding={"pad_token": "[PAD]"})}
+    if "tokenizer" not in names:
+        folder_with(tmp_path, vocab="\n".join(TOKENS))
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.data())
+    def check(data):
+        write_with_an_odd_value(tmp_path, {f"{name}.json": contents[name] for name in names}, data)
+        try:
+            tokenizer = WordPieceTokenizer.from_pretrained(tmp_path)
+        except CheckpointError as error:
+            assert str(tmp_path) in str(error) and "\n" not in str(error)
+            return
+        if tokenizer.special_tokens["unk"] in tokenizer.vocab:
+            ids, = tokenizer.encode_batch([TEXT], add_special_tokens=False)
+            assert all(0 <= index < len(tokenizer) for index in ids)
+
+    check()

@@ -1,4 +1,4 @@
-"""How many floating-point operations a BERT takes: a prediction from its configuration and the lengths of the texts.
+"""How many floating-point operations a model takes: a prediction from its configuration and the lengths of the texts.
 
 Only products of matrices count, since they are nearly all there is. Multiplying (n, m) by (m, k) takes 2nmk operations:
 n·k sums of m products. So a linear layer D -> F takes 2·N·D·F for N rows, and attention, whose two products are
@@ -8,10 +8,16 @@ linear layers of a Transformer layer, 24·T·D² where F = 4 D, at T = 6 D.
 
 Every function gives a `Counter` of operations by part for one forward pass, to be added up with +. The parts are
 "linear" (all within the layers, poolers and transforms), "attention", and "decoder" (the scores of all V words).
+
+ALBERT saves parameters, not operations: a layer that is used L times is computed L times. Its words have width E, so
+there is a projection E -> D more, and scoring them takes E/D of the work. GPT's causal mask saves nothing either: what
+it hides is computed and thrown away.
 """
 from collections import Counter
 
 import numpy as np
+
+from .albert import AlbertConfig
 
 TRAINING = 3        # times the forward pass: each product has two derivatives, each again a product of that size
 
@@ -22,6 +28,9 @@ def encoder(config, lengths, asked=None):
     D, F, L = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     keys = np.asarray(lengths)
     total = Counter()
+    if isinstance(config, AlbertConfig):
+        L *= config.inner_group_num
+        total["linear"] += int(2 * config.embedding_size * D * keys.sum())
     for layer in range(L):
         queries = keys if asked is None or layer < L - 1 else np.asarray(asked)
         total["linear"] += int(2 * (2 * D * D) * keys.sum()                         # key, value
@@ -31,9 +40,14 @@ def encoder(config, lengths, asked=None):
 
 
 def masked_lm_head(config, rows):
-    """The transform and the scores of all words, for so many rows."""
-    D = config.hidden_size
-    return Counter(linear=2 * rows * D * D, decoder=2 * rows * D * config.vocab_size)
+    """The transform D -> E (which is D but in ALBERT) and the scores of all words, for so many rows."""
+    D, E = config.hidden_size, config.embedding_size
+    return Counter(linear=2 * rows * D * E, decoder=2 * rows * E * config.vocab_size)
+
+
+def causal_lm_head(config, rows):
+    """The scores of all words for the next one, for so many rows."""
+    return Counter(decoder=2 * rows * config.hidden_size * config.vocab_size)
 
 
 def classifier(config, rows, classes, pooled=False):
@@ -43,8 +57,15 @@ def classifier(config, rows, classes, pooled=False):
 
 
 def pretraining(config, lengths, masked):
-    """BertForPreTraining with labels, as this package computes it: of the last layer only the masked tokens, `masked`
-    (B,) in each sequence, and the first ones (which are not masked), and word scores for the masked ones."""
+    """BertForPreTraining or AlbertForPreTraining with labels, as this package computes them: of the last layer only the
+    masked tokens, `masked` (B,) in each sequence, and the first ones (which are not masked), and word scores for the
+    masked ones."""
     masked = np.asarray(masked)
     return (encoder(config, lengths, masked + 1) + masked_lm_head(config, int(masked.sum()))
             + classifier(config, len(masked), 2, pooled=True))
+
+
+def language_modelling(config, lengths):
+    """GPT2LMHeadModel with labels: every token but the last of each text is asked for the next one."""
+    asked = np.maximum(np.asarray(lengths) - 1, 0)
+    return encoder(config, lengths, asked) + causal_lm_head(config, int(asked.sum()))

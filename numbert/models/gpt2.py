@@ -19,9 +19,10 @@ import numpy as np
 from .. import ops
 from ..hub.errors import CheckpointError
 from ..layers import Embedding, LayerNorm, Module, TransformerLayer
-from .bert import BertModel
-from .config import ModelConfig
+from .bert import BertModel, BertTask
+from .config import BertConfig, ModelConfig
 from .generation import generate
+from .heads import BertForQuestionAnswering, BertForSequenceClassification, BertForTokenClassification
 from .pretrained import Output, PretrainedModel, total
 
 
@@ -38,6 +39,7 @@ class GPT2Config(ModelConfig):
     resid_pdrop: float = 0.1
     embd_pdrop: float = 0.1
     attn_pdrop: float = 0.1
+    classifier_dropout: float | None = None         # before the classes of tokens; None: resid_pdrop
     layer_norm_epsilon: float = 1e-5
     bos_token_id: int | None = 50256
     eos_token_id: int | None = 50256
@@ -45,7 +47,7 @@ class GPT2Config(ModelConfig):
 
     model_type = "gpt2"
     whole = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner")
-    probabilities = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
+    probabilities = ("resid_pdrop", "embd_pdrop", "attn_pdrop", "classifier_dropout")
     positive = ("initializer_range", "layer_norm_epsilon")
     width, heads, activation = "n_embd", "n_head", "activation_function"
     only = ModelConfig.only | {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False}
@@ -60,6 +62,7 @@ class GPT2Config(ModelConfig):
     max_position_embeddings      = property(lambda self: self.n_positions)
     type_vocab_size              = property(lambda self: 1)
     layer_norm_eps               = property(lambda self: self.layer_norm_epsilon)
+    head_dropout_prob            = BertConfig.head_dropout_prob
 
 
 class GPT2Embeddings(Module):
@@ -147,7 +150,9 @@ class GPT2Model(GPT2PretrainedModel, BertModel):
     embeddings_class, layer_class = GPT2Embeddings, GPT2Layer
     mask = staticmethod(ops.causal)
 
-    def __init__(self, config, *, rng, dtype=np.float32):
+    def __init__(self, config, *, rng, dtype=np.float32, add_pooling_layer=False):
+        if add_pooling_layer:
+            raise ValueError("GPT-2 has no pooling layer: a text's first token has seen nothing of it")
         super().__init__(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.final_norm = LayerNorm(config.n_embd, eps=config.layer_norm_epsilon, dtype=dtype)
         for layer in self.layers if rng else ():
@@ -198,3 +203,35 @@ class GPT2LMHeadModel(GPT2PretrainedModel):
         return ops.linear(x, table.weight, None)
 
     generate = generate
+
+
+class GPT2Task(GPT2PretrainedModel, BertTask):
+    """GPT-2's body with one of BERT's heads on it (Radford et al. 2018, figure 1)."""
+    body_class = GPT2Model
+
+
+class GPT2ForSequenceClassification(GPT2Task, BertForSequenceClassification):
+    """As BERT's, but it is the last token that is read, the only one to have seen the whole text; by a plain matrix."""
+    names = (*GPT2PretrainedModel.names, ("classifier.", "score."))
+
+    def __init__(self, config, *, rng, dtype=np.float32):
+        self.config = config
+        self.body = GPT2Model(config, rng=rng, dtype=dtype)
+        self.classifier = Embedding(config.num_labels, config.n_embd, rng=rng, std=config.initializer_range,
+                                    dtype=dtype)
+        self.class_weights = None
+
+    def score(self, packed, rng):
+        """Logits (B, C) of packed texts."""
+        if empty := np.flatnonzero(np.diff(packed.starts) == 0).tolist():
+            raise ValueError(f"text {empty[0]} is empty: it has no last token to read")
+        last = self.body.encode(packed, rows=packed.starts[1:] - 1, rng=rng)
+        return ops.linear(last, self.classifier.weight, None)
+
+
+class GPT2ForTokenClassification(GPT2Task, BertForTokenClassification):
+    """As BERT's; no token knows what comes after it."""
+
+
+class GPT2ForQuestionAnswering(GPT2Task, BertForQuestionAnswering):
+    """As BERT's; so the question has to stand before the text."""

@@ -26,6 +26,12 @@ def total(losses):
     return functools.reduce(ops.add, losses.values()) if losses else None
 
 
+def check_dtype(dtype):
+    """Whole numbers would be all zeros, and float16 is neither fast nor exact enough to train in."""
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise TypeError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
+
+
 @dataclass
 class LoadReport:
     """What became of a checkpoint: names that were `loaded`, `new` ones and `unused` ones, each with the reason."""
@@ -53,6 +59,11 @@ class PretrainedModel(Module):
     names = ()
     their_words = their_decoder = their_bias = None
     buffers = ("position_ids",)             # how the names of arrays end that stand in files and are no weights
+
+    def __new__(cls, *arguments, dtype=np.float32, **options):
+        """Raises TypeError for a dtype that we do not compute in."""
+        check_dtype(dtype)
+        return super().__new__(cls)
 
     def _their_name(self, name):
         for ours, theirs in self.names:
@@ -140,8 +151,9 @@ class PretrainedModel(Module):
         Parameters that the file lacks, such as the head of a new task, are drawn with `rng` (default:
         np.random.default_rng(0)). `changes` replace values of the configuration, as in num_labels=3. What was loaded,
         what is new and what was not used is kept in `load_report`, and logged if there is something to say.
-        Raises CheckpointError.
+        Raises CheckpointError, and TypeError for a dtype other than float32 and float64.
         """
+        check_dtype(dtype)
         path = Path(folder) / "config.json"
         try:
             config = cls.config_class.from_dict(read_json(path), **changes)

@@ -57,10 +57,13 @@ def cross_entropy_backward(dy, saved):
 
 @op
 def mean_squared_error(x, *, labels, count=None):
-    """Σ (x - labels)² / count over all elements; by default the mean."""
-    _check_shape(labels, x)
+    """Σ (x - labels)² / count over all elements; by default the mean.
+
+    Raises ValueError for a label that is no number.
+    """
+    labels = _numbers(labels, x)
     count = float(max(1, x.size if count is None else count))
-    difference = x - labels.astype(x.dtype)
+    difference = x - labels
     return np.asarray((difference * difference).sum() / count, x.dtype), (difference, count)
 
 
@@ -74,10 +77,11 @@ def mean_squared_error_backward(dy, saved):
 def binary_cross_entropy(logits, *, labels, count=None):
     """Σ -(y ln σ(x) + (1 - y) ln(1 - σ(x))) / count over all elements, for logits x and labels y in [0, 1].
 
-    Computed as max(x, 0) - x y + ln(1 + exp(-|x|)), which no x overflows.
+    Computed as max(x, 0) - x y + ln(1 + exp(-|x|)), which no x overflows. Raises ValueError for a label that is no
+    number.
     """
-    _check_shape(labels, logits)
-    count, labels = float(max(1, logits.size if count is None else count)), labels.astype(logits.dtype)
+    labels = _numbers(labels, logits)
+    count = float(max(1, logits.size if count is None else count))
     loss = np.maximum(logits, 0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))
     return np.asarray(loss.sum() / count, logits.dtype), (logits, labels, count)
 
@@ -89,6 +93,13 @@ def binary_cross_entropy_backward(dy, saved):
     return ((sigmoid - labels) * (dy / count),)
 
 
-def _check_shape(labels, x):
+def _numbers(labels, x):
+    """`labels` in the dtype of x, checked: of its shape, none infinite or NaN."""
     if labels.shape != x.shape:
         raise ValueError(f"labels must have the shape {x.shape}, got {labels.shape}")
+    with np.errstate(over="ignore"):
+        numbers = labels.astype(x.dtype)
+    if not (finite := np.isfinite(numbers)).all():
+        place = tuple(np.argwhere(~finite)[0].tolist())
+        raise ValueError(f"labels must be finite numbers ({x.dtype}), got {labels[place]} at {place}")
+    return numbers

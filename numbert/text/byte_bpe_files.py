@@ -15,14 +15,20 @@ import json
 from pathlib import Path
 
 from .. import files
+from ..hub.errors import CheckpointError
 from .byte_bpe_words import printable_bytes
 from .tokenizer_files import (
+    AddedToken,
+    Settings,
     add_tokens,
-    added_token_entries,
-    expect,
+    added_tokens,
+    framing,
+    listed_tokens,
     max_length,
+    model_of,
     names_by_role,
-    read_json,
+    read_lines,
+    source,
     tokens_in_order,
     write_json,
 )
@@ -31,21 +37,32 @@ VERSION = "#version: 0.2"
 # The special tokens, by role, where the files do not name them.
 ROBERTA = {"bos": "<s>", "pad": "<pad>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>", "cls": "<s>", "sep": "</s>"}
 GPT2 = {"bos": "<|endoftext|>", "eos": "<|endoftext|>", "unk": "<|endoftext|>"}
-DEFAULTS = {"RobertaTokenizer": ROBERTA, "GPT2Tokenizer": GPT2}
+# Those of transformers' tokenizers; the classes that share RoBERTa's differ in nothing but the name.
+DEFAULTS = {"RobertaTokenizer": ROBERTA, "GPT2Tokenizer": GPT2, "BartTokenizer": ROBERTA,
+            "LongformerTokenizer": ROBERTA, "LEDTokenizer": ROBERTA}
+FRAME = {"single": [("cls", 0), ("A", 0), ("sep", 0)],
+         "pair": [("cls", 0), ("A", 0), ("sep", 0), ("sep", 0), ("B", 0), ("sep", 0)]}
+NO_FRAME = {"single": [("A", 0)], "pair": [("A", 0), ("B", 1)]}
 
 
 def read(folder):
-    """The arguments of `ByteLevelBPETokenizer` for the files in `folder`. Raises ValueError naming the file."""
+    """The arguments of `ByteLevelBPETokenizer` for the files in `folder`. Raises CheckpointError."""
     folder = Path(folder)
-    config = read_json(folder / "tokenizer_config.json", missing={})
-    named = read_json(folder / "special_tokens_map.json", missing={})
-    named = named | {name: value for name, value in config.items() if value is not None}
-    if (folder / "vocab.json").exists():
-        arguments = _from_vocabulary(folder, config, named)
-    elif (folder / "tokenizer.json").exists():
-        arguments = _from_tokenizer_json(folder / "tokenizer.json", named)
+    config = Settings.read(folder / "tokenizer_config.json")
+    named = Settings.read(folder / "special_tokens_map.json")
+    path, kind = source(folder, config, "vocab.json", DEFAULTS)
+    names = names_by_role(named) | names_by_role(config)
+    if path.name == "tokenizer.json":
+        arguments = _from_tokenizer_json(path, names)
     else:
-        raise ValueError(f"{folder}: neither vocab.json nor tokenizer.json is there")
+        told = [AddedToken.of(settings.inner(name), 0) for settings in (named, config)
+                for name in settings.values if name.endswith("_token") and isinstance(settings.values[name], dict)]
+        arguments = _from_vocabulary(path, kind, config, names, told)
+    known = set(arguments["vocabulary"])
+    for rank, pair in enumerate(arguments["merges"]):
+        if not known.issuperset((*pair, "".join(pair))):
+            raise CheckpointError(folder, f"merge {rank} makes {''.join(pair)!r:.50} of {pair[0]!r:.50} and "
+                                  f"{pair[1]!r:.50}, but the vocabulary does not have all three")
     return arguments | {"model_max_length": max_length(config)}
 
 
@@ -80,118 +97,90 @@ def write(folder, tokenizer):
     write_json(folder / "tokenizer_config.json", config)
 
 
-def _from_vocabulary(folder, config, named):
-    path = folder / "vocab.json"
-    tokens = tokens_in_order(path, "the vocabulary", read_json(path))
-    default = "RobertaTokenizer" if {"<s>", "</s>"} <= set(tokens) else "GPT2Tokenizer"
-    kind = config.get("tokenizer_class", default).removesuffix("Fast")
-    if kind not in DEFAULTS:
-        raise ValueError(f"{folder / 'tokenizer_config.json'}: tokenizer_class must be one of {', '.join(DEFAULTS)}, "
-                         f"got {kind!r}")
-    if config.get("add_bos_token"):
-        raise ValueError(f"{folder / 'tokenizer_config.json'}: add_bos_token = true is not supported")
-    entries = added_token_entries(folder, config)
+def _from_vocabulary(path, kind, config, names, told):
+    tokens = tokens_in_order(Settings.read(path))
+    default = DEFAULTS[kind or ("RobertaTokenizer" if {"<s>", "</s>"} <= set(tokens) else "GPT2Tokenizer")]
+    config.expect("add_bos_token", False, None)
+    added = added_tokens(path.parent, config)
     return {
+        "added_tokens": add_tokens(tokens, added, path),
         "vocabulary": tokens,
-        "merges": _read_merges(folder / "merges.txt"),
-        "special_tokens": _unframed(DEFAULTS[kind] | names_by_role(named), framed=kind == "RobertaTokenizer"),
-        "added_tokens": add_tokens(tokens, entries, path),
-        "add_prefix_space": config.get("add_prefix_space", False),
-        "trim_offsets": config.get("trim_offsets"),
-        "trim_first_space": config.get("trim_first_space"),
-    } | _stripping(entries + [value for value in named.values() if isinstance(value, dict) and "content" in value])
+        "merges": _read_merges(path.with_name("merges.txt")),
+        "special_tokens": _unframed(default | names, framed=default is ROBERTA),
+        "add_prefix_space": config.get("add_prefix_space", bool, False),
+        "trim_offsets": config.get("trim_offsets", bool),
+        "trim_first_space": config.get("trim_first_space", bool),
+    } | _stripping(added + told)
 
 
 def _read_merges(path):
-    if not path.exists():
-        raise ValueError(f"{path}: not there, but vocab.json is")
-    lines = files.read_text(path).removesuffix("\n").split("\n")
+    lines = read_lines(path)
     first = 1 if lines[0].startswith("#version") else 0
-    merges = [tuple(line.removesuffix("\r").split(" ")) for line in lines[first:] if len(lines) > 1 or line]
+    merges = [tuple(line.split(" ")) for line in lines[first:]]
     for number, pair in enumerate(merges, first + 1):
         if len(pair) != 2 or "" in pair:
-            raise ValueError(f"{path}: line {number} must be two tokens with a space between, got {' '.join(pair)!r}")
+            raise CheckpointError(path, f"line {number} must be two tokens with a space between, "
+                                  f"got {' '.join(pair)!r:.100}")
     return merges
 
 
-def _from_tokenizer_json(path, named):
-    parts = read_json(path)
-    model = parts.get("model") or {}
-    kind = model.get("type") or ("BPE" if "merges" in model else "not named")
-    if kind != "BPE":
-        raise ValueError(f"{path}: the model is {kind}, and this tokenizer is byte-level BPE")
+def _from_tokenizer_json(path, names):
+    parts = Settings.read(path)
+    model, pre_tokenizer = model_of(parts, "BPE", hint="merges"), parts.inner("pre_tokenizer")
     for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"):
-        if model.get(option):
-            raise ValueError(f"{path}: model.{option} = {model[option]!r} is not supported")
-    expect(path, "normalizer", (parts.get("normalizer") or {"type": None}).get("type"), None)
-    pre_tokenizer = parts.get("pre_tokenizer") or {"type": None}
-    expect(path, "pre_tokenizer", pre_tokenizer.get("type"), "ByteLevel")
-    expect(path, "pre_tokenizer.use_regex", pre_tokenizer.get("use_regex", True), True)
-    expect(path, "decoder", (parts.get("decoder") or {"type": None}).get("type"), "ByteLevel")
-    tokens = tokens_in_order(path, "model.vocab", model.get("vocab"))
-    missing = [char for char in printable_bytes() if char not in model["vocab"]]
-    if missing and model.get("unk_token"):
-        raise ValueError(f"{path}: model.unk_token = {model['unk_token']!r} stands for the byte of {missing[0]}, which "
-                         "is not in model.vocab: not supported")
-    entries = parts.get("added_tokens") or []
+        if model.values.get(option):
+            raise model.error(option, "is not supported")
+    parts.expect("normalizer", None)
+    pre_tokenizer.expect("type", "ByteLevel")
+    pre_tokenizer.expect("use_regex", True, None)
+    parts.inner("decoder").expect("type", "ByteLevel")
+    tokens = tokens_in_order(model.inner("vocab"))
+    if not set(printable_bytes()) <= set(tokens):
+        model.expect("unk_token", None)                 # it would stand for the bytes that are no tokens
+    entries = listed_tokens(parts)
     added = add_tokens(tokens, entries, path)
-    framing, trimming = _post_processing(path, parts.get("post_processor"))
+    framed, trimming = _post_processing(parts)
     special = {token for token, is_special in added.items() if is_special}
     guessed = {role: token for default in (GPT2, ROBERTA) for role, token in default.items() if token in special}
-    names = guessed | names_by_role(parts.get("padding") or {}) | framing | names_by_role(named)
     return {
         "vocabulary": tokens,
-        "merges": _merges_of_json(path, model.get("merges")),
-        "special_tokens": _unframed(names, framed=bool(framing)),
+        "merges": _merges_of_json(model),
+        "special_tokens": _unframed(guessed | names_by_role(parts.inner("padding")) | framed | names, bool(framed)),
         "added_tokens": added,
-        "add_prefix_space": pre_tokenizer.get("add_prefix_space", True),
+        "add_prefix_space": pre_tokenizer.get("add_prefix_space", bool, True),
     } | trimming | _stripping(entries)
 
 
-def _merges_of_json(path, merges):
+def _merges_of_json(model):
     """Pairs, written as ["a", "b"], or by older versions as "a b"."""
-    pairs = [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in merges or ()]
+    merges = model.get("merges", list, [])
+    pairs = [tuple(merge.split(" ")) if isinstance(merge, str) else merge for merge in merges]
     for number, pair in enumerate(pairs):
-        if len(pair) != 2:
-            raise ValueError(f"{path}: model.merges[{number}] must be two tokens, got {merges[number]!r}")
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(token, str) for token in pair):
+            raise CheckpointError(model.path, f"model.merges[{number}] must be two tokens, got {merges[number]!r:.100}")
     return pairs
 
 
-def _post_processing(path, processor):
+def _post_processing(parts):
     """What is put around texts, {} or {"cls": token, "sep": token} where RoBERTa puts them; and how offsets are cut."""
-    framing, trimming = {}, {"trim_offsets": False}
-    steps = processor["processors"] if processor and processor["type"] == "Sequence" else [processor] * bool(processor)
-    for step in steps:
-        if step["type"] in ("ByteLevel", "RobertaProcessing"):
-            trimming = {"trim_offsets": step.get("trim_offsets", True),
-                        "trim_first_space": not step.get("add_prefix_space", True)}
-        if step["type"] == "RobertaProcessing":
-            framing = {"cls": step["cls"][0], "sep": step["sep"][0]}
-        elif step["type"] == "TemplateProcessing":
-            framing = _framing_of_template(path, step)
-        elif step["type"] != "ByteLevel":
-            raise ValueError(f"{path}: post_processor {step['type']!r} is not supported")
-    return framing, trimming
-
-
-def _framing_of_template(path, step):
-    single, pair = ([(part["id"], part["type_id"]) for item in step[name] for part in item.values()]
-                    for name in ("single", "pair"))
-    if single == [("A", 0)] and pair == [("A", 0), ("B", 1)]:
-        return {}
-    cls, sep = single[0], single[-1]
-    expect(path, "post_processor.single", single, [cls, ("A", 0), sep])
-    expect(path, "post_processor.pair", pair, [cls, ("A", 0), sep, sep, ("B", 0), sep])
-    return {"cls": cls[0], "sep": sep[0]}
+    framed, trimming, processor = {}, {"trim_offsets": False}, parts.inner("post_processor")
+    steps = processor.each("processors") if processor.get("type", str) == "Sequence" else [processor]
+    for step in steps if processor.values else ():
+        kind = step.get("type", str)
+        if kind in ("ByteLevel", "RobertaProcessing"):
+            trimming = {"trim_offsets": step.get("trim_offsets", bool, True),
+                        "trim_first_space": not step.get("add_prefix_space", bool, True)}
+        if kind != "ByteLevel":
+            framed = framing(step, "RobertaProcessing", FRAME, NO_FRAME)
+    return framed, trimming
 
 
 def _unframed(names, framed):
-    """`names`, without cls and sep where nothing is put around texts."""
+    """`names` by role, without cls and sep where nothing is put around texts."""
     return {role: token for role, token in names.items() if framed or role not in ("cls", "sep")}
 
 
-def _stripping(entries):
-    """strip_left and strip_right of the added tokens that `entries` tell of."""
-    told = {entry["content"] for entry in entries}
-    left = {entry["content"] for entry in entries if entry.get("lstrip")} | ({"<mask>"} - told)
-    return {"strip_left": left, "strip_right": {entry["content"] for entry in entries if entry.get("rstrip")}}
+def _stripping(added):
+    """strip_left and strip_right of the AddedTokens."""
+    left = {token.content for token in added if token.left} | ({"<mask>"} - {token.content for token in added})
+    return {"strip_left": left, "strip_right": {token.content for token in added if token.right}}

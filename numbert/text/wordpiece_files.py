@@ -12,30 +12,36 @@ from pathlib import Path
 
 from .. import files
 from .tokenizer_files import (
+    Settings,
     add_tokens,
-    added_token_entries,
-    expect,
+    added_tokens,
+    framing,
+    listed_tokens,
     max_length,
+    model_of,
     names_by_role,
-    read_json,
+    read_lines,
+    source,
     tokens_in_order,
     write_json,
 )
 
 ROLES = ("pad", "unk", "cls", "sep", "mask")
+# The tokenizers of transformers that differ from BERT's in nothing but the name.
+CLASSES = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer", "ConvBertTokenizer",
+           "LxmertTokenizer", "LayoutLMTokenizer", "SqueezeBertTokenizer", "DPRContextEncoderTokenizer",
+           "DPRQuestionEncoderTokenizer", "DPRReaderTokenizer")
+FRAME = {"single": [("cls", 0), ("A", 0), ("sep", 0)],
+         "pair": [("cls", 0), ("A", 0), ("sep", 0), ("B", 1), ("sep", 1)]}
 
 
 def read(folder):
-    """The arguments of `WordPieceTokenizer` for the files in `folder`. Raises ValueError naming the file."""
+    """The arguments of `WordPieceTokenizer` for the files in `folder`. Raises CheckpointError."""
     folder = Path(folder)
-    config = read_json(folder / "tokenizer_config.json", missing={})
-    names = _names(read_json(folder / "special_tokens_map.json", missing={})) | _names(config)
-    if (folder / "vocab.txt").exists():
-        arguments = _from_vocabulary(folder, config)
-    elif (folder / "tokenizer.json").exists():
-        arguments = _from_tokenizer_json(folder / "tokenizer.json")
-    else:
-        raise ValueError(f"{folder}: neither vocab.txt nor tokenizer.json is there")
+    config = Settings.read(folder / "tokenizer_config.json")
+    names = names_by_role(Settings.read(folder / "special_tokens_map.json"), ROLES) | names_by_role(config, ROLES)
+    path, _ = source(folder, config, "vocab.txt", CLASSES)
+    arguments = _from_tokenizer_json(path) if path.suffix == ".json" else _from_vocabulary(path, config)
     arguments["special_tokens"] = arguments.get("special_tokens", {}) | names
     arguments["model_max_length"] = max_length(config)
     return arguments
@@ -69,70 +75,44 @@ def write(folder, tokenizer):
     write_json(folder / "tokenizer_config.json", config)
 
 
-def _from_vocabulary(folder, config):
-    path = folder / "vocab.txt"
-    text = files.read_text(path).removesuffix("\n")
-    if not text:
-        raise ValueError(f"{path}: the file is empty")
-    tokens = [line.removesuffix("\r") for line in text.split("\n")]
-    if config.get("do_basic_tokenize", True) is not True:
-        raise ValueError(f"{folder / 'tokenizer_config.json'}: do_basic_tokenize = false is not supported")
-    added = add_tokens(tokens, added_token_entries(folder, config), path)
+def _from_vocabulary(path, config):
+    config.expect("do_basic_tokenize", True, None)
+    config.expect("word_tokenizer_type", "basic", None)             # this and the next: Japanese BERT's
+    config.expect("subword_tokenizer_type", "wordpiece", None)
+    tokens = read_lines(path)
     return {
+        "added_tokens": add_tokens(tokens, added_tokens(path.parent, config), path),
         "vocabulary": tokens,
-        "added_tokens": added,
-        "lowercase": config.get("do_lower_case", True),
-        "strip_accents": config.get("strip_accents"),
-        "tokenize_chinese_chars": config.get("tokenize_chinese_chars", True),
-        "clean_text": config.get("clean_text", True),
-        "max_input_chars_per_word": config.get("max_input_chars_per_word", 100),
+        "lowercase": config.get("do_lower_case", bool, True),
+        "strip_accents": config.get("strip_accents", bool),
+        "tokenize_chinese_chars": config.get("tokenize_chinese_chars", bool, True),
+        "clean_text": config.get("clean_text", bool, True),
+        "max_input_chars_per_word": config.get("max_input_chars_per_word", int, 100),
     }
 
 
 def _from_tokenizer_json(path):
-    parts = read_json(path)
-    model = parts.get("model") or {}
-    kind = model.get("type") or ("WordPiece" if "max_input_chars_per_word" in model else "not named")
-    if kind != "WordPiece":
-        raise ValueError(f"{path}: the model is {kind}, and this tokenizer is WordPiece")
-    expect(path, "continuing_subword_prefix", model.get("continuing_subword_prefix", "##"), "##")
-    pre_tokenizer = parts.get("pre_tokenizer") or {"type": None}
-    expect(path, "pre_tokenizer", pre_tokenizer.get("type"), "BertPreTokenizer")
-    normaliser = parts.get("normalizer") or {"type": None}
-    if normaliser["type"] is not None:
-        expect(path, "normalizer", normaliser["type"], "BertNormalizer")
-    tokens = tokens_in_order(path, "model.vocab", model.get("vocab"))
-    added = add_tokens(tokens, parts.get("added_tokens") or [], path)
+    parts = Settings.read(path)
+    normaliser, processor = parts.inner("normalizer"), parts.inner("post_processor")
+    model = model_of(parts, "WordPiece", hint="max_input_chars_per_word")
+    model.expect("continuing_subword_prefix", "##", None)
+    parts.inner("pre_tokenizer").expect("type", "BertPreTokenizer")
+    if normaliser.values:
+        normaliser.expect("type", "BertNormalizer")
+    tokens = tokens_in_order(model.inner("vocab"))
+    added = add_tokens(tokens, listed_tokens(parts), path)
     names = {_role(token): token for token, special in added.items() if special and _role(token) in ROLES}
-    names |= _names(model) | _names(parts.get("padding") or {}) | _framing_tokens(path, parts.get("post_processor"))
+    names |= names_by_role(model, ROLES) | names_by_role(parts.inner("padding"), ROLES)
     return {
         "vocabulary": tokens,
-        "special_tokens": names,
+        "special_tokens": names | (framing(processor, "BertProcessing", FRAME) if processor.values else {}),
         "added_tokens": added,
-        "lowercase": normaliser.get("lowercase", False),
-        "strip_accents": normaliser.get("strip_accents"),
-        "tokenize_chinese_chars": normaliser.get("handle_chinese_chars", False),
-        "clean_text": normaliser.get("clean_text", False),
-        "max_input_chars_per_word": model.get("max_input_chars_per_word", 100),
+        "lowercase": normaliser.get("lowercase", bool, False),
+        "strip_accents": normaliser.get("strip_accents", bool),
+        "tokenize_chinese_chars": normaliser.get("handle_chinese_chars", bool, False),
+        "clean_text": normaliser.get("clean_text", bool, False),
+        "max_input_chars_per_word": model.get("max_input_chars_per_word", int, 100),
     }
-
-
-def _framing_tokens(path, processor):
-    """The names of the tokens that a post-processor puts around texts. It must put them where BERT does."""
-    if processor is None:
-        return {}
-    if processor["type"] == "BertProcessing":
-        return {"cls": processor["cls"][0], "sep": processor["sep"][0]}
-    expect(path, "post_processor", processor["type"], "TemplateProcessing")
-    found = [(kind, part["id"], part["type_id"]) for step in processor["pair"] for kind, part in step.items()]
-    cls, sep = found[0][1], found[-1][1]
-    single = [("SpecialToken", cls, 0), ("Sequence", "A", 0), ("SpecialToken", sep, 0)]
-    expect(path, "post_processor.pair", found, single + [("Sequence", "B", 1), ("SpecialToken", sep, 1)])
-    return {"cls": cls, "sep": sep}
-
-
-def _names(config):
-    return names_by_role(config, ROLES)
 
 
 def _role(token):
