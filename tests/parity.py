@@ -42,16 +42,18 @@ ALBERT = tuple(settings | changes for settings, changes in zip(BERT, (
     {"embedding_size": 5, "num_hidden_layers": 3, "num_hidden_groups": 3, "inner_group_num": 2},
 ), strict=True))
 GPT2 = tuple({"bos_token_id": 1, "eos_token_id": 2} | settings for settings in (
-    {"vocab_size": 61, "n_embd": 24, "n_layer": 2, "n_head": 3, "n_positions": 20},
-    {"vocab_size": 50, "n_embd": 15, "n_layer": 3, "n_head": 5, "n_inner": 7, "n_positions": 17,
+    {"vocab_size": 61, "n_embd": 24, "n_layer": 2, "n_head": 3, "n_positions": 20, "pad_token_id": 0},
+    {"vocab_size": 50, "n_embd": 15, "n_layer": 3, "n_head": 5, "n_inner": 7, "n_positions": 17, "pad_token_id": 4,
      "activation_function": "relu", "layer_norm_epsilon": 1e-3},
-    {"vocab_size": 37, "n_embd": 8, "n_layer": 1, "n_head": 1, "n_inner": 31, "n_positions": 13,
+    {"vocab_size": 37, "n_embd": 8, "n_layer": 1, "n_head": 1, "n_inner": 31, "n_positions": 13, "pad_token_id": 0,
      "activation_function": "gelu", "tie_word_embeddings": False},
 ))
 ROLES = ("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering",
          "ForMultipleChoice")
 FAMILIES = {"Bert": (("ForPreTraining", "ForNextSentencePrediction", *ROLES), BERT), "Roberta": (ROLES, ROBERTA),
-            "Albert": (("ForPreTraining", *ROLES), ALBERT), "GPT2": (("Model", "LMHeadModel"), GPT2)}
+            "Albert": (("ForPreTraining", *ROLES), ALBERT),
+            "GPT2": (("Model", "LMHeadModel", "ForSequenceClassification", "ForTokenClassification",
+                      "ForQuestionAnswering"), GPT2)}
 KINDS = tuple(family + role for family, (roles, _) in FAMILIES.items() for role in roles)
 VARIANTS = {"ForSequenceClassification": ("classes", "regression", "several classes")}
 

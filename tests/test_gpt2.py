@@ -201,6 +201,7 @@ def test_settings():
             ("n_embd", 9, "n_embd = 9 must be divisible by n_head = 2"), ("n_layer", 0, "n_layer must be at least 1"),
             ("n_inner", 1.5, "n_inner must be a whole number, got 1.5"),
             ("attn_pdrop", 1, "attn_pdrop must be a probability below 1, got 1"),
+            ("classifier_dropout", -0.5, "classifier_dropout must be a probability below 1, got -0.5"),
             ("activation_function", "silu", "activation_function must be one of gelu, .*; got 'silu'"),
             ("scale_attn_by_inverse_layer_idx", True, "scale_attn_by_inverse_layer_idx = True is not implemented"),
             ("add_cross_attention", True, "add_cross_attention = True is not implemented"),
@@ -235,7 +236,8 @@ def test_gradients_have_the_same_layout():
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("cls", [nb.GPT2Model, nb.GPT2LMHeadModel])
+@pytest.mark.parametrize("cls", [nb.GPT2Model, nb.GPT2LMHeadModel, nb.GPT2ForSequenceClassification,
+                                 nb.GPT2ForTokenClassification, nb.GPT2ForQuestionAnswering])
 def test_there_and_back(cls, dtype, tied, tmp_path):
     check_there_and_back(shaken(cls, CONFIG.replace(tie_word_embeddings=tied), dtype=dtype), tmp_path)
 
@@ -271,6 +273,131 @@ def test_what_is_missing_is_named():
     del arrays["h.1.attn.c_attn.bias"]
     report = model.load_state_dict(arrays)
     assert set(report.new) == {f"h.1.attn.c_attn.bias[{part}]" for part in ("query", "key", "value")}
+
+
+# --- heads ------------------------------------------------------------------------------------------------------------
+
+HEADS = (nb.GPT2ForSequenceClassification, nb.GPT2ForTokenClassification, nb.GPT2ForQuestionAnswering)
+THREE = CONFIG.replace(num_labels=3)
+
+
+def with_labels(cls, seed=0, lengths=(9, 4, 1)):
+    """A batch with labels for a class of heads."""
+    rng, batch = np.random.default_rng(seed), text(20, lengths, seed)
+    mask = batch["attention_mask"] == 1
+    if cls is nb.GPT2ForQuestionAnswering:
+        return batch | {f"{end}_positions": rng.integers(0, lengths) for end in ("start", "end")}
+    if cls is nb.GPT2ForTokenClassification:
+        return batch | {"labels": np.where(mask & (rng.random(mask.shape) < 0.7), rng.integers(0, 3, mask.shape), -100)}
+    return batch | {"labels": rng.integers(0, 3, len(lengths))}
+
+
+def scores_by_hand(model, batch):
+    """The head's matrix on the body's vectors; of a class for the whole text on that of its last token."""
+    vectors = model.body(batch["input_ids"], batch["attention_mask"]).last_hidden_state.data
+    arrays = model.state_dict()
+    if isinstance(model, nb.GPT2ForSequenceClassification):
+        last = batch["attention_mask"].sum(1) - 1
+        return np.stack([vectors[b, t] for b, t in enumerate(last)]) @ arrays["score.weight"].T
+    name = "classifier" if isinstance(model, nb.GPT2ForTokenClassification) else "qa_outputs"
+    return vectors @ arrays[f"{name}.weight"].T + arrays[f"{name}.bias"]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(HEADS), st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
+def test_scores_of_heads(cls, lengths, seed):
+    model, batch = shaken(cls, THREE), with_labels(cls, seed, lengths)
+    out, expected, mask = model(**batch), scores_by_hand(model, batch), batch["attention_mask"] == 1
+    if cls is nb.GPT2ForQuestionAnswering:
+        for i, logits in enumerate((out.start_logits.data, out.end_logits.data)):
+            close(logits[mask], expected[mask][:, i])
+            assert np.isneginf(logits[~mask]).all()
+        return
+    real = np.ones(len(lengths), bool) if cls is nb.GPT2ForSequenceClassification else mask
+    close(out.logits.data[real], expected[real])
+    rows = real & (batch["labels"] != -100)
+    shares = np.exp(expected[rows])
+    shares = shares / shares.sum(-1, keepdims=True)
+    terms = -np.log(shares[np.arange(len(shares)), batch["labels"][rows]])
+    close(out.loss, terms.mean() if len(terms) else 0.0)
+
+
+@pytest.mark.parametrize("cls", HEADS)
+def test_a_padded_batch_of_a_head_is_its_texts_one_by_one(cls):
+    model, batch = shaken(cls, THREE), with_labels(cls)
+    counts = {name: int((x != -100).sum()) for name, x in batch.items() if name.endswith(("labels", "positions"))}
+    out = model(**batch)
+    together = [out.loss.data, *nb.gradients(out.loss, model.parameters())]
+    parts = []
+    for b, n in enumerate((9, 4, 1)):
+        part = model(**{name: x[b:b + 1, :n] if x.ndim > 1 else x[b:b + 1] for name, x in batch.items()},
+                     counts=counts)
+        parts.append([part.loss.data, *nb.gradients(part.loss, model.parameters())])
+    for a, *shares in zip(together, *parts, strict=True):
+        close(sum(shares), a)
+    scribbled = batch | {"input_ids": np.where(batch["attention_mask"], batch["input_ids"], 10**6)}
+    assert float(model(**scribbled).loss) == float(out.loss)
+
+
+def test_a_class_is_read_where_the_text_ends():
+    """Wherever its padding stands; and every token of the text has a share in it."""
+    model = shaken(nb.GPT2ForSequenceClassification, THREE)
+    ids, mask = np.array([[3, 4, 5, 0], [0, 3, 4, 5]]), np.array([[1, 1, 1, 0], [0, 1, 1, 1]])
+    vectors = model.body(ids, mask).last_hidden_state.data
+    close(model(ids, attention_mask=mask).logits,
+          np.stack([vectors[0, 2], vectors[1, 3]]) @ model.state_dict()["score.weight"].T)
+    before = model(ids[:1]).logits.data
+    for place in range(4):
+        changed = ids[:1].copy()
+        changed[0, place] += 1
+        assert np.abs(model(changed).logits.data - before).max() > 1e-6
+
+
+def test_what_heads_cannot_read():
+    with pytest.raises(ValueError, match="text 1 is empty: it has no last token to read"):
+        shaken(nb.GPT2ForSequenceClassification, THREE)([[1, 2], [3, 4]], attention_mask=[[1, 1], [0, 0]])
+    with pytest.raises(ValueError, match=re.escape("token_type_ids[0, 1] = 1 is outside 0..0")):
+        shaken(nb.GPT2ForTokenClassification, THREE)([[1, 2]], token_type_ids=[[0, 1]])
+    with pytest.raises(ValueError, match="GPT-2 has no pooling layer"):
+        nb.GPT2Model(CONFIG, rng=np.random.default_rng(0), add_pooling_layer=True)
+
+
+# Recorded from transformers 5.23.0, GPT2Config(n_embd=8, num_labels=3, ...): names and shapes
+@pytest.mark.parametrize("cls, shapes", [
+    (nb.GPT2ForSequenceClassification, {"score.weight": (3, 8)}),
+    (nb.GPT2ForTokenClassification, {"classifier.weight": (3, 8), "classifier.bias": (3,)}),
+    (nb.GPT2ForQuestionAnswering, {"qa_outputs.weight": (2, 8), "qa_outputs.bias": (2,)})])
+def test_names_of_heads(cls, shapes, tmp_path):
+    """A head is all that a file of the language model lacks, and the language model's body is what it keeps."""
+    language = shaken(nb.GPT2LMHeadModel, CONFIG)
+    language.save_pretrained(tmp_path)
+    model = cls.from_pretrained(tmp_path, dtype=np.float64, num_labels=3)
+    arrays = model.state_dict()
+    assert {name: x.shape for name, x in arrays.items() if not name.startswith("transformer.")} == shapes
+    assert set(model.load_report.new) == set(shapes) and not model.load_report.unused
+    body = language.state_dict()
+    assert body.keys() == arrays.keys() - shapes.keys()
+    assert all(np.array_equal(x, arrays[name]) for name, x in body.items())
+
+
+@pytest.mark.parametrize("given, found", [(None, 0.4), (0.0, 0.0), (0.25, 0.25)])
+def test_dropout_before_the_classes_of_tokens(given, found):
+    rates, config = [], THREE.replace(resid_pdrop=0.4, classifier_dropout=given)
+    with watching(lambda op, inputs, options, output: rates.append((op.name, options.get("rate")))):
+        for cls in HEADS[:2]:
+            shaken(cls, config)(**with_labels(cls), rng=np.random.default_rng(0))
+    drops = [entry for entry in rates if entry[0] == "dropout"]
+    assert len(drops) == 11                              # five in each body, and one more
+    assert drops[-1] == ("dropout", found) and drops[4] == ("dropout", 0.4) and drops[5] == ("dropout", 0.1)
+
+
+@pytest.mark.parametrize("kind", [cls.__name__ for cls in HEADS])
+def test_heads_are_those_of_transformers(kind):
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    parity = pytest.importorskip("parity")
+    for _, _, *found in parity.rows([kind], [np.float64], configurations=2):
+        assert all(max(one.absolute, one.relative) <= parity.LIMIT and one.arrays >= 2 for one in found)
 
 
 # --- it learns --------------------------------------------------------------------------------------------------------
