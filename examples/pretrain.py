@@ -3,11 +3,13 @@
     python examples/pretrain.py                          about five minutes, on the English that Python itself carries
     python examples/pretrain.py --text wiki.txt          your own text: UTF-8, a blank line between documents
     python examples/pretrain.py --resume --out RUN       go on where a run stopped
+    python examples/pretrain.py --model gpt --out RUN    or roberta, or albert: the same layers, taught in another way
 
-Source: Devlin et al. 2019, section 3.1 and appendix A.
+Sources: Devlin et al. 2019, section 3.1 and appendix A; for the others, see the first lines of numbert/models/.
 """
 import argparse
 import collections
+import functools
 import hashlib
 import itertools
 import math
@@ -17,9 +19,22 @@ import warnings
 
 import numpy as np
 
-from numbert import BertConfig, BertForPreTraining, WordPieceTokenizer, files, svg
-from numbert.tasks.evaluation import blanks, evaluate, fill_mask, hits
-from numbert.tasks.floors import neighbours_floor, unigram_floor
+from numbert import files, svg
+from numbert.models.config import SIZES
+from numbert.tasks.evaluation import (
+    TASKS,
+    blanks,
+    characters_per_token,
+    continuations,
+    describe,
+    evaluate,
+    fill_mask,
+    hits,
+    training_figures,
+)
+from numbert.tasks.families import FAMILIES, build_model, train_tokenizer
+from numbert.tasks.floors import floors
+from numbert.tasks.masking import UNITS
 from numbert.tasks.pretraining import PretrainingData
 from numbert.tasks.sentence_pairs import OBJECTIVES
 from numbert.text.corpus import hold_out, python_documents, read_documents, split_sentences
@@ -29,8 +44,8 @@ from numbert.training.optimizer import AdamW, global_norm, linear_schedule
 from numbert.training.parallel import Workers, cores, loss_and_gradients
 from numbert.training.run_folder import Progress, RunFolder
 
-RECORDED = ("text", "size", "vocab_size", "objective", "max_length", "batch_size", "lr", "mask_rate", "whole_words",
-            "dropout", "seed", "workers", "steps")          # what a run depends on, and a resumed run must not change
+RECORDED = ("text", "model", "size", "vocab_size", "objective", "max_length", "batch_size", "lr", "mask_rate",
+            "mask_unit", "dropout", "seed", "workers", "steps")  # what a resumed run must not change
 LIMITS = {"steps": (1, 1e12), "minutes": (1e-3, 1e6), "save_every": (1, 1e12), "seed": (0, 1e18), "workers": (1, 1e4),
           "vocab_size": (6, 1e9), "max_length": (5, 512), "batch_size": (1, 1e6), "lr": (1e-12, 10),
           "mask_rate": (1e-3, 1), "dropout": (0, 0.99)}
@@ -47,17 +62,20 @@ def arguments():
     add("--steps", type=int, help="how many batches to learn from (default: as many as fit into --minutes)")
     add("--minutes", type=float, default=4.5, help="train for about that long: the first batches are timed, the number "
         "of steps is fixed from that and recorded (default: %(default)s)")
-    add("--size", choices=("tiny", "mini", "small", "base"), default="tiny", help="Google's sizes: 2 layers of 128, "
+    add("--model", choices=FAMILIES, default="bert", help="each with its paper's own tokenizer (default: %(default)s)")
+    add("--size", choices=SIZES, default="tiny", help="Google's sizes: 2 layers of 128, "
         "4 of 256, 4 of 512, 12 of 768 (default: %(default)s)")
     add("--vocab-size", type=int, default=8000, help="entries of the vocabulary, learnt from the text (%(default)s)")
-    add("--objective", choices=OBJECTIVES, default="mlm+nsp", help="masked words alone, or with the next sentence, or "
-        "with the order of two sentences (default: %(default)s)")
+    add("--objective", choices=OBJECTIVES, help="masked words alone, or with the next sentence, or with the order of "
+        "two sentences; masked words in rows full of sentences; the next word (default: the paper's, "
+        + ", ".join(f"{name} {family.objectives[0]}" for name, family in FAMILIES.items()) + ")")
     add("--max-length", type=int, default=32, help="tokens in an example (default: %(default)s)")
     add("--batch-size", type=int, default=64, help="examples in a batch (default: %(default)s)")
     add("--lr", type=float, default=2e-3, help="the highest learning rate (default: %(default)s)")
     add("--mask-rate", type=float, default=0.3, help="share of the tokens to guess; held-out text is always "
         "measured with BERT's 0.15 (default: %(default)s)")
-    add("--whole-words", action="store_true", help="mask all pieces of a word or none")
+    add("--mask-unit", choices=UNITS, help="what is masked together: a token, a word, 1 to 3 words or 1 to 10 "
+        "(default: token, for albert ngram); held-out text is always measured with token")
     add("--dropout", type=float, default=0.0, help="BERT's 0.1 is for weeks on 3.3 billion words; a few passes over a "
         "small text fare better without (default: %(default)s)")
     add("--seed", type=int, default=0, help="everything that is drawn comes from it (default: %(default)s)")
@@ -83,14 +101,27 @@ def main(argv=None):
             raise ValueError(f"{folder.path} holds a run: --resume goes on with it, another --out starts a new one")
         elif (folder.path / "config.json").exists():
             raise ValueError(f"{folder.path} holds a model, which would be overwritten: take another --out")
-        elif options["quick"]:
-            options |= {name: value for name, value in QUICK.items() if name not in given}
+        else:
+            options |= by_family(options, given)
+            options |= {name: value for name, value in QUICK.items() if options["quick"] and name not in given}
         with Workers(options["workers"]) as workers:
             pretrain(folder, options, workers)
     except (ValueError, OSError, NonFiniteError) as error:
         sys.exit(f"pretrain.py: {error}")
     except KeyboardInterrupt:
         sys.exit("pretrain.py: interrupted")
+
+
+def by_family(options, given):
+    """The options whose defaults the model decides. What does not go together is refused."""
+    model, family = options["model"], FAMILIES[options["model"]]
+    objective = options["objective"] or family.objectives[0]
+    if objective not in family.objectives:
+        raise ValueError(f"--model {model} learns by {' or '.join(family.objectives)}, not by {objective}")
+    for name in ("mask_unit", "mask_rate"):
+        if objective == "causal" and name in given:
+            raise ValueError(f"--{name.replace('_', '-')} is for masked words, and --model {model} masks none")
+    return {"objective": objective, "mask_unit": options["mask_unit"] or family.mask_unit}
 
 
 def only_given(parser, argv):
@@ -118,35 +149,32 @@ def recorded_options(folder, given):
 
 
 def pretrain(folder, options, workers):
-    say = Stopwatch()
+    say, family = Stopwatch(), FAMILIES[options["model"]]
     documents = read_documents(options["text"]) if options["text"] else python_documents()
     training, held_out = hold_out(documents, 0.05, np.random.default_rng(options["seed"]))
     say(f"{len(documents)} documents, {sum(len(p.split()) for d in documents for p in d):,} words; "
         f"{len(held_out)} documents are held out")
 
     if options["resume"]:
-        tokenizer = WordPieceTokenizer.from_pretrained(folder.path)
+        tokenizer = family.tokenizer_class.from_pretrained(folder.path)
     else:
-        tokenizer = WordPieceTokenizer.train((p for d in training for p in d), vocab_size=options["vocab_size"])
+        tokenizer = train_tokenizer(options["model"], (p for d in training for p in d), options["vocab_size"])
         tokenizer.save_pretrained(folder.path)
-    recipe = {name: options[name] for name in ("objective", "max_length", "mask_rate", "whole_words", "seed")}
+    recipe = {name: options[name] for name in ("objective", "max_length", "mask_rate", "mask_unit", "seed")}
+    recipe["pair_label"] = family.pair_label
     data = PretrainingData(training, tokenizer, batch_size=options["batch_size"], **recipe)
-    measured = recipe | {"mask_rate": 0.15}         # BERT's, whatever the training's: so that runs can be compared
+    measured = recipe | {"mask_rate": 0.15, "mask_unit": "token"}   # BERT's: so that runs can be compared
     held = list(PretrainingData(held_out, tokenizer, **measured).evaluation_batches())
     say(f"{len(tokenizer)} entries in the vocabulary, {len(data.text.tokens):,} tokens, "
         f"{data.batches_per_epoch} batches an epoch")
 
-    labels = np.concatenate([batch["labels"].reshape(-1) for batch in held])
-    floors = {"unigram": unigram_floor(np.bincount(data.text.tokens, minlength=len(tokenizer)), labels),
-              "neighbours": neighbours_floor(data, held)}
-    say("held-out loss to be read against: " + ", ".join(f"{name} {nats:.3f}" for name, nats in floors.items())
-        + " nats a masked token")
+    levels = floors(data, held)
+    say("held-out loss to be read against: " + ", ".join(f"{name} {nats:.3f}" for name, nats in levels.items())
+        + f" nats a {'token' if options['objective'] == 'causal' else 'masked token'}")
 
-    config = BertConfig.preset(options["size"], vocab_size=len(tokenizer), hidden_dropout_prob=options["dropout"],
-                               attention_probs_dropout_prob=options["dropout"])
-    # BERT's 0.02 is for 768 wide matrices; a narrower one needs larger weights for sums as large
-    config = config.replace(initializer_range=0.02 * math.sqrt(768 / config.hidden_size))
-    model = BertForPreTraining(config, rng=np.random.default_rng([options["seed"], 1]))
+    layers, width = SIZES[options["size"]]
+    model = build_model(options["model"], tokenizer, layers=layers, width=width, max_positions=512,
+                        dropout=options["dropout"], rng=np.random.default_rng([options["seed"], 1]))
     optimizer = AdamW(model.parameters())
     say(f"{sum(p.data.size for p in model.parameters()):,} parameters, {options['workers']} workers")
     if options["steps"] is None:
@@ -163,15 +191,16 @@ def pretrain(folder, options, workers):
         save_checkpoint(folder.checkpoint, model, optimizer, 0, settings)
     folder.rewind(start)
 
-    if not learn(folder, options, settings, workers, model, optimizer, data, held, start):
+    measure = functools.partial(evaluate, model, held, workers, characters_per_token(held_out, tokenizer))
+    if not learn(folder, options, settings, workers, model, optimizer, data, measure, start):
         print(f"stopped; python examples/pretrain.py --resume --out {folder.path}  goes on")
         return
     model.save_pretrained(folder.path)
-    draw(folder, floors)
-    report(folder, model, tokenizer, floors, held_out, options)
+    draw(folder, levels)
+    report(folder, model, tokenizer, levels, held_out, options)
 
 
-def learn(folder, options, settings, workers, model, optimizer, data, held, start):
+def learn(folder, options, settings, workers, model, optimizer, data, measure, start):
     """Train from step `start` to the end, or to Ctrl-C (then False); measure on held-out text ten times on the way."""
     steps = options["steps"]
     window = collections.deque(maxlen=max(1, steps // 100))     # the steps of which progress shows the mean
@@ -181,12 +210,12 @@ def learn(folder, options, settings, workers, model, optimizer, data, held, star
     with finishing_on_interrupt() as interrupted:
         for step in training:
             window.append(step)
-            progress.update(step, lambda: describe(summary(window)))
+            progress.update(step, lambda: describe(training_figures(window)))
             last = step.number == steps
             folder.log({"step": step.number, "split": "training", "lr": step.lr, "norm": step.gradient_norm}
-                       | summary([step]))
+                       | training_figures([step]))
             if last or step.number % max(1, steps // 10) == 0:
-                figures = evaluate(model, held, workers)
+                figures = measure()
                 folder.log({"step": step.number, "split": "held-out"} | figures)
                 print(f"step {step.number}/{steps}  held out: {describe(figures)}", flush=True)
             stop = interrupted()                            # asked once: what stops must have been saved
@@ -195,28 +224,6 @@ def learn(folder, options, settings, workers, model, optimizer, data, held, star
             if stop and not last:
                 return False
     return True
-
-
-def summary(steps):
-    """The figures of several training steps, like those of `evaluate`."""
-    def mean(name):
-        return sum(step.sums[name] for step in steps) / len(steps)
-
-    def share(hits, labels):
-        return sum(step.sums[hits] for step in steps) / max(1, sum(step.counts[labels] for step in steps))
-
-    figures = {"mlm": mean("mlm"), "mlm_accuracy": share("mlm_hits", "labels")}
-    if "nsp" in steps[0].sums:
-        figures |= {"nsp": mean("nsp"), "nsp_accuracy": share("nsp_hits", "next_sentence_label")}
-    return figures
-
-
-def describe(figures):
-    """One line of figures: losses in nats, and the shares of right guesses."""
-    text = f"mlm {figures['mlm']:.3f} ({figures['mlm_accuracy']:.1%})"
-    if "nsp" in figures:
-        text += f"  nsp {figures['nsp']:.3f} ({figures['nsp_accuracy']:.1%})"
-    return text
 
 
 def steps_within(minutes, model, data, workers):
@@ -233,17 +240,19 @@ def steps_within(minutes, model, data, workers):
 
 # %% What came of it
 
+NAMES = {"mlm": "Masked words", "lm": "Next words", "nsp": "Sentence pairs", "sop": "Sentence order"}
 
-def draw(folder, floors):
-    """curves.svg: both losses and both accuracies against the number of steps."""
+
+def draw(folder, levels):
+    """curves.svg: the losses and the shares of right guesses against the number of steps."""
     records = folder.records()
     charts = []
-    for task, name, levels in (("mlm", "Masked words", floors), ("nsp", "Sentence pairs", {"guessing": math.log(2)})):
+    for task in (task for task in TASKS if task in records[-1]):
         for figure, unit in ((task, "nats"), (f"{task}_accuracy", "share of right guesses")):
-            lines = {split: means([(r["step"], r[figure]) for r in records if r["split"] == split and figure in r])
+            lines = {split: means([(r["step"], r[figure]) for r in records if r["split"] == split])
                      for split in ("training", "held-out")}
-            if any(lines.values()):
-                charts.append(svg.chart(f"{name}: {unit}", "step", unit, lines, levels if figure == task else None))
+            marks = levels if task in ("mlm", "lm") else {"guessing": math.log(2)}
+            charts.append(svg.chart(f"{NAMES[task]}: {unit}", "step", unit, lines, marks if figure == task else None))
     files.write_text(folder.path / "curves.svg", svg.page(charts))
 
 
@@ -253,29 +262,46 @@ def means(points, about=100):
     return [tuple(np.mean(points[i:i + n], axis=0)) for i in range(0, len(points), n)]
 
 
-def report(folder, model, tokenizer, floors, held_out, options):
+def report(folder, model, tokenizer, levels, held_out, options):
     sentences = [s for document in held_out for paragraph in document for s in split_sentences(paragraph)]
-    print("\nBlanks in held-out sentences, and what the model would put there:")
-    rng = np.random.default_rng(options["seed"])
-    for text, word in blanks(sentences, tokenizer, rng, tokens=options["max_length"]):
-        guesses, = fill_mask(model, tokenizer, text)
-        right = "right" if guesses[0][0] == word.lower() else f"the text says {word!r}"
-        print(f"  {text}\n    " + "  ".join(f"{token} {share:.0%}" for token, share in guesses) + f"   ({right})")
+    rng, causal = np.random.default_rng(options["seed"]), options["objective"] == "causal"
+    if causal:
+        print("\nBeginnings of held-out sentences, and how the model would go on:")
+        for begin, written, end in continuations(model, tokenizer, sentences, rng, tokens=options["max_length"]):
+            print(f"  {begin} ...\n    ...{written}   (the text says {end!r})")
+    else:
+        print("\nBlanks in held-out sentences, and what the model would put there:")
+        for text, word in blanks(sentences, tokenizer, rng, tokens=options["max_length"]):
+            guesses = [(readable(tokenizer, [token]), share) for token, share in fill_mask(model, tokenizer, text)[0]]
+            right = guesses[0][0] == readable(tokenizer, tokenizer.tokenize(word))
+            print(f"  {text}\n    " + "  ".join(f"{token} {share:.0%}" for token, share in guesses)
+                  + f"   ({'right' if right else f'the text says {word!r}'})")
 
     figures = [record for record in folder.records() if record["split"] == "held-out"][-1]
-    print(f"\nHeld out: {describe(figures)}, {figures['masked']:,} masked tokens"
-          + (f", {figures['pairs']} pairs" if "pairs" in figures else ""))
-    for name, nats in floors.items():
-        below = nats - figures["mlm"]
+    count = f"{figures['scored']:,} tokens" if causal else f"{figures['masked']:,} masked tokens"
+    print(f"\nHeld out: {describe(figures)}, {count}" + (f", {figures['pairs']} pairs" if "pairs" in figures else ""))
+    for name, nats in levels.items():
+        below = nats - figures["lm" if causal else "mlm"]
         print(f"  {abs(below):.3f} nats {'below' if below > 0 else 'ABOVE'} the {name} floor of {nats:.3f}")
+    print(f"  {figures['bits_per_character']:.3f} bits per character, " + (
+        "the code length of the text (what masked models give is another quantity)" if causal else
+        "of the masked words given all around them: not a code length, as that of GPT is"))
+    vocabulary = "vocab.txt" if (folder.path / "vocab.txt").exists() else "vocab.json and merges.txt"
+    measured = f""" (Held-out text is measured with 15% of the tokens hidden,
+training here with {options['mask_rate']:.0%}.)"""
+    idea = "--model bert (what is it worth to see both sides?)" if causal else (
+        "--objective mlm (what is the rest of it worth?), --mask-rate 0.15")
     print(f"""
-In {folder.path}: model.safetensors and config.json (also for Hugging Face transformers), vocab.txt, metrics.jsonl,
-checkpoint.safetensors (for --resume), curves.svg (open it in a browser).
+In {folder.path}: model.safetensors and config.json (also for Hugging Face transformers), {vocabulary},
+metrics.jsonl, checkpoint.safetensors (for --resume), curves.svg (open it in a browser).
 Look at the curves: the loss falls at once to the unigram floor (which words are frequent), bends there, and falls on as
-attention finds the neighbours, and then more than these. (Held-out text is measured with 15% of the tokens hidden,
-training here with {options['mask_rate']:.0%}.)
-Try next: --objective mlm (is the second task worth its share?), --mask-rate 0.15, --minutes 30 --size mini, or --text
-with your own files.""")
+attention finds the neighbours, and then more than these.{'' if causal else measured}
+Try next: {idea},
+--minutes 30 --size mini, or --text with your own files.""")
+
+
+def readable(tokenizer, tokens):
+    return tokenizer.decode(tokenizer.convert_tokens_to_ids(tokens), skip_special_tokens=False).strip()
 
 
 def digest(data):

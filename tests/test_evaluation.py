@@ -3,7 +3,20 @@ import pytest
 import tiny_bert
 
 import numbert as nb
-from numbert.tasks.evaluation import blanks, evaluate, fill_mask, hits
+from numbert.tasks.evaluation import (
+    blanks,
+    characters_per_token,
+    continuations,
+    describe,
+    evaluate,
+    fill_mask,
+    hits,
+    training_figures,
+)
+from numbert.tasks.pretraining import PretrainingData
+from numbert.text.byte_bpe_files import GPT2
+from numbert.training.loop import train
+from numbert.training.optimizer import AdamW
 from numbert.training.parallel import Workers
 
 SENTENCES = ["the cat sat on the mat and looked at the moon", "the dog sat on the cat and barked at the moon",
@@ -91,6 +104,128 @@ def test_hits_are_counted():
     batch["labels"][masked] = np.where(np.arange(masked.sum()) % 2, guessed, (guessed + 1) % tiny_bert.WORDS)
     batch["next_sentence_label"] = 1 - output.seq_relationship_logits.data.argmax(-1)
     assert hits(batch, model(**batch)) == {"mlm_hits": masked.sum() // 2, "nsp_hits": 0}
+
+
+def test_sentence_order_has_names_of_its_own():
+    config = nb.AlbertConfig(vocab_size=tiny_bert.WORDS, embedding_size=8, hidden_size=16, num_hidden_layers=2,
+                             num_attention_heads=2, intermediate_size=32, max_position_embeddings=20)
+    model = nb.AlbertForPreTraining(config, rng=np.random.default_rng(0), dtype=np.float64)
+    batches = [{{"next_sentence_label": "sentence_order_label"}.get(name, name): x for name, x in batch.items()}
+               for batch in held_out()]
+    with Workers(1) as workers:
+        figures = evaluate(model, batches, workers)
+    output = model(**batches[2])
+    assert figures.keys() == {"mlm", "mlm_accuracy", "masked", "sop", "sop_accuracy", "pairs"}
+    assert figures["pairs"] == sum(len(batch["labels"]) for batch in batches)
+    right = (output.sop_logits.data.argmax(-1) == batches[2]["sentence_order_label"]).sum()
+    assert hits(batches[2], output)["sop_hits"] == right and "sop" in describe(figures)
+
+
+# Next words, and characters
+
+DOCUMENTS = [["The cat sat on the mat. Ärger — 北京 🙂!", "It looked at the moon."],
+             ["A dog barked. It barked (twice)."]]
+
+
+def gpt_and_batches(**settings):
+    tokenizer = nb.ByteLevelBPETokenizer.train([p for d in DOCUMENTS for p in d] * 3, vocab_size=280,
+                                               add_prefix_space=True, special_tokens=GPT2)
+    config = nb.GPT2Config(vocab_size=len(tokenizer), n_positions=40, n_embd=16, n_layer=2, n_head=2,
+                           initializer_range=0.4, bos_token_id=0, eos_token_id=0)
+    model = nb.GPT2LMHeadModel(config, rng=np.random.default_rng(0), dtype=np.float64)
+    data = PretrainingData(DOCUMENTS, tokenizer, objective="causal", **settings)
+    return model, tokenizer, list(data.evaluation_batches())
+
+
+@pytest.mark.parametrize("kind", ["words", "bytes", "bytes, framed"])
+def test_characters_add_up_to_the_text(kind):
+    texts = [paragraph for document in DOCUMENTS for paragraph in document]
+    tokenizer = nb.WordPieceTokenizer.train(texts, vocab_size=46) if kind == "words" else (
+        nb.ByteLevelBPETokenizer.train(texts, vocab_size=270, **({"special_tokens": GPT2} if kind == "bytes" else {})))
+    characters = characters_per_token(DOCUMENTS, tokenizer)
+    sentences = ["The cat sat on the mat.", "Ärger — 北京 🙂!", "It looked at the moon.", "A dog barked.",
+                 "It barked (twice)."]
+    ids = sum(tokenizer.encode_batch([" " + sentence for sentence in sentences], add_special_tokens=False), [])
+    assert characters.shape == (len(tokenizer),)
+    assert characters[ids].sum() == pytest.approx(sum(len(sentence) + 1 for sentence in sentences), rel=1e-12)
+    assert not characters[np.setdiff1d(np.arange(len(tokenizer)), ids)].any()
+    if kind != "words":
+        whole = [i for i, token in enumerate(tokenizer.tokens) if token.isascii() and i in ids]
+        assert all(characters[i] == len(tokenizer.tokens[i]) for i in whole) and len(whole) > 5
+
+
+def test_bits_per_character_of_a_causal_model_are_the_code_length():
+    """One row: all of the text at once. p(text | its beginning) is then a product over one row of logits."""
+    model, tokenizer, batches = gpt_and_batches(max_length=500)
+    (batch,) = batches
+    assert batch["input_ids"].shape[0] == 1 and batch["attention_mask"].all()
+    model = nb.GPT2LMHeadModel(model.config.replace(n_positions=500), rng=np.random.default_rng(0), dtype=np.float64)
+    with Workers(1) as workers:
+        figures = evaluate(model, batches, workers, characters_per_token(DOCUMENTS, tokenizer))
+    ids, logits = batch["input_ids"][0], model(batch["input_ids"]).logits.data[0]
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    bits = -sum(np.log2(p[t, ids[t + 1]]) for t in range(len(ids) - 1))
+    text = "".join(" " + paragraph for document in DOCUMENTS for paragraph in document)
+    assert figures.keys() == {"lm", "lm_accuracy", "scored", "bits_per_character"}
+    assert figures["bits_per_character"] == pytest.approx(bits / len(text), rel=1e-12)
+    assert figures["scored"] == len(ids) - 1 and figures["lm"] == pytest.approx(bits * np.log(2) / (len(ids) - 1))
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_figures_of_next_words_are_those_of_each_row_alone(n):
+    model, tokenizer, batches = gpt_and_batches(max_length=12, batch_size=3)
+    assert not batches[-1]["attention_mask"].all()
+    losses, right = [], []
+    for batch in batches:
+        for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True):
+            logits = model(ids[None, :mask.sum()]).logits.data[0]
+            for t in range(1, mask.sum()):
+                losses.append(np.log(np.exp(logits[t - 1]).sum()) - logits[t - 1, ids[t]])
+                right.append(logits[t - 1].argmax() == ids[t])
+    with Workers(n) as workers:
+        figures = evaluate(model, batches, workers)
+    assert figures == pytest.approx({"lm": np.mean(losses), "lm_accuracy": np.mean(right), "scored": len(losses)})
+
+
+def test_bits_per_character_of_a_masked_model_count_the_hidden_tokens(tokenizer):
+    model = build(nb.BertForMaskedLM, tokenizer)
+    documents = [SENTENCES[:4]]
+    batches = list(PretrainingData(documents, tokenizer, objective="mlm", max_length=30).evaluation_batches())
+    characters = characters_per_token(documents, tokenizer)
+    with Workers(1) as workers:
+        figures = evaluate(model, batches, workers, characters)
+    hidden = np.concatenate([batch["labels"][batch["labels"] >= 0] for batch in batches])
+    expected = figures["mlm"] * len(hidden) / np.log(2) / characters[hidden].sum()
+    assert figures["bits_per_character"] == pytest.approx(expected, rel=1e-12) and len(hidden) == figures["masked"] > 3
+
+
+def test_figures_of_training_steps_are_means_over_their_labels():
+    model, batches = build(nb.BertForPreTraining), held_out()
+    with Workers(1) as workers:
+        steps = list(train(model, iter(batches), optimizer=AdamW(model.parameters()), lr=lambda step: 0.0, steps=4,
+                           seed=0, workers=workers, measure=hits))
+        expected = evaluate(model, batches, workers)                     # a learning rate of 0 leaves it as it was
+    figures = training_figures(steps)
+    assert figures.keys() == {"mlm", "mlm_accuracy", "nsp", "nsp_accuracy"}
+    assert figures["nsp_accuracy"] == pytest.approx(expected["nsp_accuracy"])
+    assert figures["mlm_accuracy"] == pytest.approx(expected["mlm_accuracy"])
+    assert figures["mlm"] == pytest.approx(np.mean([step.sums["mlm"] for step in steps]))
+    assert describe({"mlm": 1.25, "mlm_accuracy": 0.5, "pairs": 3}) == "mlm 1.250 (50.0%)"
+
+
+def test_a_causal_model_goes_on_where_a_sentence_was_cut():
+    model, tokenizer, _ = gpt_and_batches(max_length=12)
+    found = continuations(model, tokenizer, SENTENCES[:5], np.random.default_rng(0), words=(5, 11), count=2)
+    assert len(found) == 2
+    for begin, written, end in found:
+        assert f"{begin} {end}" in SENTENCES and 0 <= len(end.split()) - len(begin.split()) <= 1
+        ids, true = tokenizer.encode_batch([" " + begin, " " + end], add_special_tokens=False)
+        for _ in true:                                                   # greedy, without the cache
+            ids.append(int(model(np.array([ids])).logits.data[0, -1].argmax()))
+            if ids[-1] == 0:
+                break
+        assert tokenizer.decode(ids) == f" {begin}{written}"
+    assert continuations(model, tokenizer, SENTENCES[:5], np.random.default_rng(0), words=(5, 11), tokens=5) == []
 
 
 # Blanks

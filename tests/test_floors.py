@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from words import WordTokenizer
 
-from numbert.tasks.floors import _Counts, _fit, neighbours_floor, unigram_floor
+from numbert.tasks.floors import NEIGHBOURS, TRIGRAM, _Counts, _fit, floors, neighbours_floor, unigram_floor
 from numbert.tasks.pretraining import PretrainingData
 
 MASK, SPECIALS = 4, 5
@@ -59,9 +59,9 @@ def test_counts_are_those_of_plain_loops(documents, queries):
             around[a, c] += 1
             triples[a, b, c] += 1
     tokens = np.concatenate(documents)
-    counts = _Counts(tokens, np.repeat(np.arange(len(documents)), list(map(len, documents))), V)
+    counts = _Counts(tokens, np.repeat(np.arange(len(documents)), list(map(len, documents))), V, NEIGHBOURS)
     left, word, right = np.random.default_rng(queries).integers(0, [[V + 1], [V], [V + 1]], (3, queries))
-    probabilities, classes = counts.components(left, word, right)
+    probabilities, classes = counts.components(word, left, right)
 
     def share(part, whole):
         return part / whole if whole else 0
@@ -75,10 +75,56 @@ def test_counts_are_those_of_plain_loops(documents, queries):
 
 def test_probabilities_of_all_words_sum_to_one():
     tokens = np.random.default_rng(0).integers(0, 6, 500)
-    counts = _Counts(tokens, np.zeros(500, int), 6)
-    for left, right in [(0, 0), (3, 5), (2, 1)]:
-        probabilities, _ = counts.components(np.full(6, left), np.arange(6), np.full(6, right))
-        assert probabilities.sum(axis=0) == pytest.approx([1, 1, 1, 1])
+    for contexts, columns in ((NEIGHBOURS, 4), (TRIGRAM, 3)):
+        counts = _Counts(tokens, np.zeros(500, int), 6, contexts)
+        for one, other in [(0, 0), (3, 5), (2, 1)]:
+            probabilities, _ = counts.components(np.arange(6), np.full(6, one), np.full(6, other))
+            assert probabilities.sum(axis=0) == pytest.approx([1] * columns)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=30))
+def test_trigrams_are_those_of_plain_loops(tokens):
+    """before, last, word: what stood two places before a word, and one."""
+    counts = _Counts(np.array(tokens), np.zeros(len(tokens), int), 3, TRIGRAM)
+    for before, last, word in np.ndindex(4, 4, 3):                                   # 3: nothing stands there
+        (_, two, three), _ = (x[0] for x in counts.components(*np.array([[word], [before], [last]])))
+        after = [tokens[i] for i in range(1, len(tokens)) if tokens[i - 1] == last]
+        further = [tokens[i] for i in range(2, len(tokens)) if tokens[i - 2:i] == [before, last]]
+        assert two == pytest.approx(after.count(word) / max(1, len(after)))
+        assert three == pytest.approx(further.count(word) / max(1, len(further)))
+
+
+def test_the_trigram_floor_sees_what_stands_before_and_nothing_else():
+    """Two tokens decide the third, one does not: a, b, a + b (mod 7), ...; so only the context of two is any use."""
+    def sums(count, seed):
+        rng, documents = np.random.default_rng(seed), []
+        for _ in range(count):
+            sentence = rng.integers(0, 7, 2).tolist()
+            while len(sentence) < 40:
+                sentence.append((sentence[-1] + sentence[-2]) % 7 if len(sentence) % 8 else int(rng.integers(7)))
+            documents.append([sentence])
+        return documents
+    training, held = (pretraining(sums(*which), V=7, objective="causal") for which in ((300, 0), (30, 1)))
+    batches = held_out(held)
+    found = floors(training, batches)
+    assert found.keys() == {"unigram", "trigram"}
+    labels = np.concatenate([batch["labels"].ravel() for batch in batches])
+    assert found["unigram"] == unigram_floor(np.bincount(training.text.tokens, minlength=12), labels)
+    right = 7 / 8 + 1 / 56                                               # how often the sum is
+    entropy = -right * math.log(right) - (1 - right) * math.log((1 - right) / 6)
+    assert found["unigram"] > math.log(7) and entropy < found["trigram"] < entropy + 0.25    # the starts of texts, rows
+    for batch in batches:
+        batch["input_ids"][:, -1] = 3                                    # nothing is asked for that comes after it
+    assert neighbours_floor(training, batches) == found["trigram"]
+
+
+def test_both_floors_at_once():
+    training, batches = pretraining(markov(100, 0, 0.8)), held_out(pretraining(markov(40, 1, 0.8)))
+    labels = np.concatenate([batch["labels"].ravel() for batch in batches])
+    assert floors(training, batches) == {
+        "unigram": unigram_floor(np.bincount(training.text.tokens, minlength=25), labels),
+        "neighbours": neighbours_floor(training, batches)}
 
 
 def test_the_fit_finds_the_weights_of_a_mixture():

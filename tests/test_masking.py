@@ -1,11 +1,11 @@
-"""Masking: exact counts, labels only at chosen tokens, shares of 80/10/10, whole words against loops."""
+"""Masking: exact counts, labels only at chosen tokens, shares of 80/10/10, words and runs of words against loops."""
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from words import WordTokenizer
 
-from numbert.tasks.masking import continues_table, mask_tokens, ordinary_table
+from numbert.tasks.masking import UNITS, continues_table, mask_tokens, ordinary_table
 
 V, MASK, SPECIALS = 30, 4, 5
 ORDINARY = np.arange(V) >= SPECIALS
@@ -20,30 +20,40 @@ def batches(draw):
     return ids
 
 
-def google_choice(ids, order, budget):
-    """create_pretraining_data.py: whole words in random order, skipping those that do not fit any more."""
-    words = []
+PUBLISHED = {"ngram": np.array([6, 3, 2]) / 11, "span": 0.8 ** np.arange(10) / sum(0.8 ** n for n in range(10))}
+
+
+def runs_of_words(ids, unit, lengths):
+    """Runs of words of lists of places. `lengths`: how many words the run that begins at a place is to have."""
+    runs = [[]]
     for t, token in enumerate(ids):
         if not ORDINARY[token]:
-            words.append([])                                  # ends a word
-        elif CONTINUES[token] and words and words[-1]:
-            words[-1].append(t)
+            runs.append([])                                   # ends a word and a run
+        elif unit != "token" and CONTINUES[token] and runs[-1]:
+            runs[-1][-1].append(t)
+        elif unit in PUBLISHED and runs[-1] and len(runs[-1]) < lengths[runs[-1][0][0]]:
+            runs[-1].append([t])
         else:
-            words.append([t])
-    words = [word for word in words if word]
-    chosen = set()
-    for word in sorted(words, key=lambda word: order.index(word[0])):
-        if len(chosen) + len(word) <= max([budget, min(map(len, words))]):
-            chosen |= set(word)
+            runs.append([[t]])
+    return [run for run in runs if run]
+
+
+def google_choice(runs, keys, budget):
+    """create_pretraining_data.py: words in the random order of their runs, skipping those that do not fit any more."""
+    budget, chosen = max(budget, min(len(word) for run in runs for word in run)), set()
+    for run in sorted(runs, key=lambda run: keys[run[0][0]]):
+        for word in run:
+            if len(chosen) + len(word) <= budget:
+                chosen |= set(word)
     return chosen
 
 
 @settings(max_examples=150, deadline=None)
-@given(batches(), st.floats(0.01, 1), st.booleans(), st.integers(0, 99))
-def test_what_is_chosen_and_what_becomes_of_it(ids, rate, whole_words, seed):
+@given(batches(), st.floats(0.01, 1), st.sampled_from(UNITS), st.integers(0, 99))
+def test_what_is_chosen_and_what_becomes_of_it(ids, rate, unit, seed):
     before = ids.copy()
     masked, labels = mask_tokens(ids, np.random.default_rng(seed), ordinary=ORDINARY, mask_id=MASK, rate=rate,
-                                 continues=CONTINUES if whole_words else None)
+                                 unit=unit, continues=CONTINUES)
     chosen = labels != -100
     assert (ids == before).all() and masked.dtype == ids.dtype and labels.dtype == np.int64
     assert (masked[~chosen] == ids[~chosen]).all()
@@ -51,14 +61,64 @@ def test_what_is_chosen_and_what_becomes_of_it(ids, rate, whole_words, seed):
     assert (ORDINARY[masked[chosen]] | (masked[chosen] == MASK)).all()
     counts = ORDINARY[ids].sum(axis=1)
     wanted = np.where(counts > 0, np.maximum(1, [round(rate * int(count)) for count in counts]), 0)
-    if whole_words:
-        assert (chosen.any(axis=1) == (counts > 0)).all()
-        order = np.argsort(np.random.default_rng(seed).random(ids.shape), axis=1).tolist()
-        for row in range(len(ids)):
-            if counts[row]:
-                assert set(np.flatnonzero(chosen[row])) == google_choice(ids[row], order[row], wanted[row])
-    else:
+    if unit == "token":
         assert (chosen.sum(axis=1) == wanted).all()
+    assert (chosen.any(axis=1) == (counts > 0)).all()
+    rng, lengths = np.random.default_rng(seed), np.zeros(ids.shape, int)
+    if unit in PUBLISHED:
+        lengths = 1 + rng.choice(len(PUBLISHED[unit]), size=ids.shape, p=PUBLISHED[unit])
+    keys = rng.random(ids.shape)
+    for b in np.flatnonzero(counts):
+        runs = runs_of_words(ids[b], unit, lengths[b])
+        assert set(np.flatnonzero(chosen[b])) == google_choice(runs, keys[b], wanted[b])
+    again = mask_tokens(ids, np.random.default_rng(seed), ordinary=ORDINARY, mask_id=MASK, rate=rate, unit=unit,
+                        continues=CONTINUES)
+    assert (masked == again[0]).all() and (labels == again[1]).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(batches(), st.floats(0.2, 1), st.integers(0, 99))
+def test_a_span_has_one_fate(ids, rate, seed):
+    masked, labels = mask_tokens(ids, np.random.default_rng(seed), ordinary=ORDINARY, mask_id=MASK, rate=rate,
+                                 unit="span", continues=CONTINUES, mask_share=0.5, random_share=0)
+    rng = np.random.default_rng(seed)
+    lengths = 1 + rng.choice(10, size=ids.shape, p=PUBLISHED["span"])
+    for row, label, now, length in zip(ids, labels, masked, lengths, strict=True):
+        for run in runs_of_words(row, "span", length):
+            places = [t for word in run for t in word if label[t] != -100]
+            assert len(set(now[places] == MASK)) <= 1
+
+
+@pytest.mark.parametrize("unit", PUBLISHED)
+def test_runs_are_as_long_as_published(unit):
+    """Few and far between, so that two hardly ever touch, and of many only one is cut short."""
+    ids = np.full((40, 20_000), 10)
+    _, labels = mask_tokens(ids, np.random.default_rng(4), ordinary=ORDINARY, mask_id=MASK, rate=0.01, unit=unit,
+                            continues=CONTINUES)
+    edges = np.diff(np.pad((labels != -100).astype(int), ((0, 0), (1, 1))).reshape(-1))
+    found = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
+    counts, p = np.bincount(found, minlength=len(PUBLISHED[unit]) + 1)[1:], PUBLISHED[unit]
+    assert counts[len(p):].sum() < 0.03 * len(found)
+    assert len(found) > 2000 and all(map(within_five_sigma, counts[:len(p)], [len(found)] * len(p), p))
+    assert found.mean() == pytest.approx({"ngram": 18 / 11, "span": 3.8}[unit], abs=0.12)
+
+
+def test_words_and_ngrams_draw_a_fate_for_each_token():
+    ids = np.full((50, 1000), 9)                              # one long word, all of it chosen
+    for unit in ("token", "word", "ngram"):
+        masked, _ = mask_tokens(ids, np.random.default_rng(5), ordinary=ORDINARY, mask_id=MASK, rate=1.0, unit=unit,
+                                continues=CONTINUES)
+        assert all(within_five_sigma((row == MASK).sum(), 1000, 0.8) for row in masked)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_shares_hold_for_every_unit(unit):
+    ids = np.full((200, 300), 10)
+    masked, _ = mask_tokens(ids, np.random.default_rng(6), ordinary=ORDINARY, mask_id=MASK, rate=1.0, unit=unit,
+                            continues=CONTINUES)
+    spans = 200 * 300 / 3.8 if unit == "span" else 200 * 300
+    assert abs((masked == MASK).mean() - 0.8) < 5 * np.sqrt(0.16 * 2 / spans)        # 2: spans differ in length
+    assert abs((masked == 10).mean() - 0.1 - 0.1 / 25) < 5 * np.sqrt(0.1 * 2 / spans)
 
 
 def within_five_sigma(successes, trials, probability):
@@ -84,11 +144,11 @@ def test_shares(shares):
         assert within_five_sigma((drawn < 255).sum(), len(drawn), 0.25) and drawn.min() >= 5 and drawn.max() <= 1004
 
 
-@pytest.mark.parametrize("continues", [None, CONTINUES])
-def test_every_place_is_chosen_alike(continues):
+@pytest.mark.parametrize("unit", ["token", "word"])
+def test_every_place_is_chosen_alike(unit):
     ids = np.tile(np.array([2, 7, 8, 10, 11, 13, 14, 16, 17, 19, 20, 3, 0]), (20_000, 1))        # no piece continues
     _, labels = mask_tokens(ids, np.random.default_rng(2), ordinary=ORDINARY, mask_id=MASK, rate=0.3,
-                            continues=continues)
+                            unit=unit, continues=CONTINUES)
     chosen = (labels != -100).sum(axis=0)
     assert chosen[[0, -2, -1]].sum() == 0
     assert all(within_five_sigma(count, 20_000, 0.3) for count in chosen[1:-2])
@@ -97,7 +157,7 @@ def test_every_place_is_chosen_alike(continues):
 def test_pieces_of_a_word_share_their_fate_of_being_chosen():
     ids = np.array([[2, 7, 9, 12, 8, 9, 10, 3, 9, 7, 3]] * 300)                      # 7 9 12 | 8 9 | 10 | 9 | 7
     _, labels = mask_tokens(ids, np.random.default_rng(3), ordinary=ORDINARY, mask_id=MASK, rate=0.4,
-                            continues=CONTINUES)
+                            unit="word", continues=CONTINUES)
     chosen = labels != -100
     assert (chosen[:, 1] == chosen[:, 2]).all() and (chosen[:, 2] == chosen[:, 3]).all()
     assert (chosen[:, 4] == chosen[:, 5]).all()
@@ -122,7 +182,9 @@ def test_tables():
     (dict(mask_id=7), "mask_id 7"),
     (dict(mask_id=30), "mask_id 30"),
     (dict(ordinary=np.zeros(V, bool)), "no ordinary token"),
-    (dict(continues=np.zeros(V + 1, bool)), r"\(V,\) = \(30,\), got \(31,\)"),
+    (dict(unit="ngram", continues=np.zeros(V + 1, bool)), r"\(V,\) = \(30,\) for the unit 'ngram', got \(31,\)"),
+    (dict(unit="word"), r"\(V,\) = \(30,\) for the unit 'word', got \(\)"),
+    (dict(unit="sentence"), "one of token, word, ngram, span, got 'sentence'"),
     (dict(rate=0), "rate must be .* got 0"),
     (dict(rate=1.5), "got 1.5"),
     (dict(mask_share=0.8, random_share=0.3), "0.8 and 0.3"),

@@ -1,12 +1,15 @@
 import threading
+import weakref
 
 import numpy as np
 import pytest
 import tiny_bert
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from words import WordTokenizer
 
 import numbert as nb
+from numbert.tasks.pretraining import PretrainingData
 from numbert.training import parallel
 from numbert.training.parallel import (
     Workers,
@@ -110,6 +113,26 @@ def test_the_other_heads_add_up_too(kind, labels, monkeypatch):
     assert_close(found, gradients)
 
 
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_next_words_add_up_too(n, monkeypatch):
+    """The model never looks at the label of a row's first token: a batch must not have one that would be counted."""
+    monkeypatch.setattr(parallel, "PART_TOKENS", 20)
+    texts = [f"a{i} b c{i % 3} d. " * (1 + i % 4) for i in range(9)]
+    tokenizer = WordTokenizer(texts)
+    batches = list(PretrainingData([[text] for text in texts], tokenizer, objective="causal", max_length=12,
+                                   batch_size=5).evaluation_batches())
+    model = nb.GPT2LMHeadModel(nb.GPT2Config(vocab_size=len(tokenizer.vocab), n_positions=12, n_embd=16, n_layer=2,
+                                             n_head=2), rng=np.random.default_rng(0), dtype=np.float64)
+    assert len({len(batch["labels"]) for batch in batches}) == 2
+    for batch in batches:
+        loss, gradients = whole(model, batch)
+        with Workers(n) as workers:
+            sums, found = loss_and_gradients(model, batch, no_dropout, workers)
+        assert sums["loss"] == sums["lm"] == pytest.approx(loss, rel=1e-12)
+        assert_close(found, gradients)
+        assert label_counts(batch)["labels"] == batch["attention_mask"].sum() - len(batch["labels"])
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_the_same_cut_gives_the_same_bits_with_dropout_on(n, monkeypatch):
     monkeypatch.setattr(parallel, "PART_TOKENS", 8)
@@ -139,6 +162,20 @@ def test_measures_add_up(model, monkeypatch):
         sums, _ = loss_and_gradients(model, batch, no_dropout, workers,
                                      lambda part, output: {"rows": len(output.prediction_logits), "parts": 1})
     assert sums["rows"] == (batch["labels"] != -100).sum() and sums["parts"] == 6
+
+
+def test_logits_are_not_kept_during_the_backward_pass(model, monkeypatch):
+    """They are the largest array of all; the graph lets them go on its way, if nobody else holds them."""
+    outputs, alive, batch = [], [], tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+
+    def gradients(loss, parameters):
+        alive.append(outputs[-1]() is not None)
+        return nb.gradients(loss, parameters)
+
+    monkeypatch.setattr(parallel, "gradients", gradients)
+    with Workers(1) as workers:
+        loss_and_gradients(model, batch, no_dropout, workers, lambda part, out: outputs.append(weakref.ref(out)) or {})
+    assert alive == [False]
 
 
 def test_a_mistake_in_a_part_reaches_the_caller(model):

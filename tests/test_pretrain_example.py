@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import numbert as nb
+from numbert.tasks.families import FAMILIES
 from numbert.training.checkpoint import read_settings
 
 ROOT = Path(__file__).parent.parent
@@ -110,6 +111,7 @@ def test_it_leaves_what_it_says(whole):
     assert re.search(r"Held out: mlm \d\.\d{3} \([\d.]+%\)  nsp \d\.\d{3} \([\d.]+%\), \d+ masked tokens, \d+ pairs",
                      out)
     assert "Blanks in held-out sentences" in out and "[MASK]" in out
+    assert re.search(r"^  \d\.\d{3} bits per character, .* not a code length", out, re.MULTILINE)
 
 
 def test_the_files_hold_what_their_names_promise(whole):
@@ -132,6 +134,90 @@ def test_it_learns(whole):
     records = [json.loads(line) for line in (whole[0] / "metrics.jsonl").read_text().splitlines()]
     mlm = [r["mlm"] for r in records if r["split"] == "training"]
     assert np.mean(mlm[:5]) > 4.0 and np.mean(mlm[-50:]) < 3.6
+
+
+# The other families
+
+
+@pytest.fixture(scope="module", params=["roberta", "albert", "gpt"])
+def other(request, text, tmp_path_factory):
+    """(family, folder, output) of a run of another model, with its own tokenizer and objective."""
+    folder = tmp_path_factory.mktemp(request.param) / "run"
+    size = "80" if request.param == "albert" else "300"
+    return request.param, folder, succeed("--text", text, "--out", folder, "--model", request.param, "--steps", "60",
+                                          "--save-every", "25", "--batch-size", "4", "--max-length", "24",
+                                          "--vocab-size", size, "--workers", "2")
+
+
+def test_the_others_leave_what_they_say(other):
+    family, folder, out = other
+    row = FAMILIES[family]
+    tokenizer = row.tokenizer_class.from_pretrained(folder)
+    model = row.model_class.from_pretrained(folder, strict=True)
+    assert model.config.vocab_size == len(tokenizer)
+    said = out[out.index(f"In {folder}: "):]
+    for name in {path.name for path in folder.iterdir()} - {"special_tokens_map.json", "tokenizer_config.json"}:
+        assert name in said, name
+    figures = {"roberta": r"mlm [\d.]+ \([\d.]+%\)", "albert": r"mlm [\d.]+ \([\d.]+%\)  sop [\d.]+ \([\d.]+%\)",
+               "gpt": r"lm [\d.]+ \([\d.]+%\)"}[family]
+    count = r"[\d,]+ tokens" if family == "gpt" else r"[\d,]+ masked tokens"
+    pairs = r", \d+ pairs" if family == "albert" else ""
+    assert re.search(rf"^Held out: {figures}, {count}{pairs}$", out, re.MULTILINE)
+    assert ("the code length of the text" if family == "gpt" else "not a code length") in out
+    assert re.search(rf"unigram [\d.]+, {'trigram' if family == 'gpt' else 'neighbours'} [\d.]+ nats", out)
+    assert "Beginnings of held-out sentences" in out if family == "gpt" else "Blanks in held-out sentences" in out
+    _, settings = read_settings(folder / "checkpoint.safetensors")
+    assert (settings["model"], settings["objective"]) == (family, row.objectives[0])
+    assert settings["mask_unit"] == ("ngram" if family == "albert" else "token")
+    curves = (folder / "curves.svg").read_text()
+    titles = {"gpt": ["Next words"], "roberta": ["Masked words"], "albert": ["Masked words", "Sentence order"]}[family]
+    assert all(f"{title}: nats" in curves for title in titles) and curves.count(": nats") == len(titles)
+
+
+def test_the_others_learn(other):
+    family, folder, _ = other
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    held_out = [record["lm" if family == "gpt" else "mlm"] for record in records if record["split"] == "held-out"]
+    bits = [record["bits_per_character"] for record in records if record["split"] == "held-out"]
+    assert len(held_out) == 10 and held_out[-1] < held_out[0] - 0.3
+    assert np.allclose(np.array(bits) / bits[0], np.array(held_out) / held_out[0], rtol=1e-9)
+
+
+def test_the_others_go_on_where_they_stopped(other, text, tmp_path):
+    family, folder, _ = other
+    process = start("--text", text, "--out", tmp_path / "run", "--model", family, "--steps", "60", "--save-every", "25",
+                    "--batch-size", "4", "--max-length", "24", "--workers", "2",
+                    "--vocab-size", "80" if family == "albert" else "300")
+    if wait_until(lambda: steps_logged(tmp_path / "run") > 28, process):
+        process.kill()
+    finish(process)
+    out = succeed("--resume", "--out", tmp_path / "run")
+    assert re.search(r"goes on after step (25|50|60)", out)
+    assert_same_run(folder, tmp_path / "run")
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--model", "gpt", "--objective", "mlm"], "--model gpt learns by causal, not by mlm"),
+    (["--model", "bert", "--objective", "causal"], "bert learns by mlm+nsp or mlm or mlm+sop or full-sentences, not by "
+                                                   "causal"),
+    (["--model", "roberta", "--objective", "mlm+nsp"], "roberta learns by full-sentences or mlm, not by mlm+nsp"),
+    (["--model", "gpt", "--mask-unit", "span"], "--mask-unit is for masked words, and --model gpt masks none"),
+    (["--model", "gpt", "--mask-rate", "0.2"], "--mask-rate is for masked words, and --model gpt masks none"),
+    (["--model", "roberta"], "vocab_size must be at least 261, the special tokens and 256 bytes, got 80"),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else None)
+def test_what_does_not_go_together(arguments, message, text, tmp_path):
+    assert message in refused("--text", text, "--out", tmp_path / "run", *OPTIONS, *arguments)
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
+def test_masking_by_spans_is_recorded_and_held_out_text_is_measured_alike(text, tmp_path):
+    """So that runs that mask otherwise can be compared."""
+    held = []
+    for unit in ("token", "span"):
+        out = succeed("--text", text, "--out", tmp_path / unit, *OPTIONS, "--steps", "1", "--mask-unit", unit)
+        held.append(re.search(r"unigram [\d.]+", out)[0])                # depends on which tokens are hidden
+        assert read_settings(tmp_path / unit / "checkpoint.safetensors")[1]["mask_unit"] == unit
+    assert held[0] == held[1]
 
 
 # Stopping and going on
@@ -309,5 +395,6 @@ def test_options_that_cannot_be(arguments, message, text, tmp_path):
 
 def test_help_explains_every_option():
     out = succeed("--help")
-    for name in ("text", "out", "resume", "steps", "minutes", "size", "vocab-size", "seed", "workers", "quick"):
+    for name in ("text", "out", "resume", "steps", "minutes", "model", "size", "vocab-size", "objective", "mask-unit",
+                 "seed", "workers", "quick"):
         assert re.search(rf"^  --{name} .*?(\n {{20,}}\S|  \S)", out, re.MULTILINE), name

@@ -7,8 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from words import WordTokenizer
 
-from numbert.tasks.pretraining import PretrainingData
-from numbert.tasks.sentence_pairs import OBJECTIVES
+from numbert import ByteLevelBPETokenizer, WordPieceTokenizer
+from numbert.tasks.masking import UNITS
+from numbert.tasks.pretraining import PretrainingData, end_of_text_id
+from numbert.tasks.sentence_pairs import OBJECTIVES, PAIRS
+from numbert.text.byte_bpe_files import GPT2, ROBERTA
+from numbert.text.corpus import split_sentences
 
 PAD, UNK, CLS, SEP, MASK = range(5)
 
@@ -37,7 +41,7 @@ def original(batch):
     return np.where(batch["labels"] >= 0, batch["labels"], batch["input_ids"])
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", ["mlm", *PAIRS])
 def test_layout(objective):
     for batch in itertools.islice(data(objective=objective).batches(), 30):
         assert set(batch) == {"input_ids", "token_type_ids", "attention_mask", "labels"} | (
@@ -74,20 +78,100 @@ def test_segments_are_the_text():
             assert stretch == list(range(stretch[0], stretch[0] + len(stretch)))
 
 
-@pytest.mark.parametrize("whole_words", [False, True])
-def test_blanks(whole_words):
-    pretraining = data(whole_words=whole_words, mask_rate=0.3)
+@pytest.mark.parametrize("unit", UNITS)
+def test_blanks(unit):
+    pretraining = data(mask_unit=unit, mask_rate=0.3)
     continued = np.array([token.startswith("##") for token in TOKENIZER.vocab])
     cut_words = 0
     for batch in pretraining.epoch(0):
         ids, chosen = original(batch), batch["labels"] >= 0
         ordinary = ids > MASK
         assert not (chosen & ~ordinary).any() and chosen.any(axis=1).all()
-        if not whole_words:
+        if unit == "token":
             assert (chosen.sum(axis=1) == np.maximum(1, np.rint(0.3 * ordinary.sum(axis=1)))).all()
         inside = continued[ids[:, 1:]] & ordinary[:, :-1]     # a piece and the one before it
         cut_words += (chosen[:, 1:] != chosen[:, :-1])[inside].sum()
-    assert (cut_words == 0) == whole_words
+    assert (cut_words == 0) == (unit != "token")
+
+
+def test_what_becomes_of_blanks_is_up_to_the_caller():
+    """Only [MASK], only random words, nothing at all."""
+    for mask_share, random_share in ((1, 0), (0, 1), (0, 0)):
+        for batch in data(mask_share=mask_share, random_share=random_share, mask_rate=0.5).epoch(0):
+            now, labels = (batch[name][batch["labels"] >= 0] for name in ("input_ids", "labels"))
+            assert (now == MASK).mean() == mask_share
+            assert ((now == labels).mean() < 0.2 and (now > MASK).all() if random_share else
+                    mask_share or (now == labels).all())
+
+
+def test_labels_of_pairs_have_the_name_that_the_model_has_for_them():
+    ours, theirs = next(data().epoch(0)), next(data(pair_label="sentence_order_label").epoch(0))
+    assert np.array_equal(ours.pop("next_sentence_label"), theirs.pop("sentence_order_label")) and same(ours, theirs)
+
+
+# Running text: a text's own tokens, in order, with something between documents
+
+
+def document_tokens(tokenizer, documents=DOCUMENTS):
+    return [[token for paragraph in document for sentence in split_sentences(paragraph)
+             for token in tokenizer.encode_batch([" " + sentence], add_special_tokens=False)[0]]
+            for document in documents]
+
+
+def test_full_sentences_are_packed_across_documents():
+    pretraining, stream, separators = data(objective="full-sentences", max_length=40), [], 0
+    for batch in pretraining.evaluation_batches():
+        assert set(batch) == {"input_ids", "token_type_ids", "attention_mask", "labels"}
+        assert batch["token_type_ids"].sum() == 0 and batch["input_ids"].shape[1] <= 40
+        for ids, mask in zip(original(batch), batch["attention_mask"], strict=True):
+            ids, padding = ids[mask == 1], ids[mask == 0]
+            assert ids[0] == CLS and ids[-1] == SEP and (padding == PAD).all() and SEP not in ids[[1, -2]]
+            separators += (ids[1:-1] == SEP).sum()
+            stream += [token for token in ids[1:-1] if token != SEP]
+        assert (batch["labels"][:, 0] == -100).all() and not np.isin(batch["labels"], [SEP, PAD]).any()
+    assert stream == sum(document_tokens(TOKENIZER), []) and 0 < separators < len(DOCUMENTS)
+
+
+def test_causal_rows_are_the_text_and_each_token_is_asked_for_once():
+    pretraining, stream = data(objective="causal"), []
+    for batch in pretraining.evaluation_batches():
+        assert set(batch) == {"input_ids", "attention_mask", "labels"}
+        real = batch["attention_mask"] == 1
+        assert (batch["labels"][:, 0] == -100).all() and (batch["labels"][~real] == -100).all()
+        asked = real & (np.arange(real.shape[1]) > 0)
+        assert (batch["labels"][asked] == batch["input_ids"][asked]).all()
+        stream += batch["labels"][asked].tolist()
+    assert SEP == end_of_text_id(TOKENIZER)
+    assert stream == sum(([SEP, *tokens] for tokens in document_tokens(TOKENIZER)), [])[1:]
+    assert all(batch["attention_mask"].shape == (4, 24) for batch in itertools.islice(pretraining.batches(), 40))
+
+
+TEXTS = ["Ärger im Büro — déjà vu, naïve 北京 🙂 end. And then, don't stop! It's so.",
+         "One more document. It is short.", "The low lower lowest is newer. The newest is widest."]
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "roberta", "gpt"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_tokenizers_of_words_and_of_bytes(kind, objective):
+    if kind == "wordpiece":
+        tokenizer = WordPieceTokenizer.train(TEXTS * 3, vocab_size=100)
+    else:
+        tokenizer = ByteLevelBPETokenizer.train(TEXTS * 3, vocab_size=290, add_prefix_space=kind == "roberta",
+                                                special_tokens=ROBERTA if kind == "roberta" else GPT2)
+    documents = [[text] for text in TEXTS]
+    def build(unit="word"):
+        return PretrainingData(documents, tokenizer, objective=objective, max_length=30, batch_size=2, mask_unit=unit)
+    if kind == "gpt" and objective != "causal":
+        with pytest.raises(ValueError, match="has no (pad|cls) token, needed here"):
+            build()
+        return
+    batches = list(itertools.islice(build().batches(), 6)) + list(build("span").evaluation_batches())
+    assert all((batch["labels"] >= 0).any() for batch in batches)
+    if objective == "causal" and kind != "wordpiece":
+        ids = np.concatenate([batch["labels"][batch["labels"] >= 0] for batch in build().evaluation_batches()])
+        end = tokenizer.eos_token_id
+        assert tokenizer.decode(ids, skip_special_tokens=False).split(tokenizer.tokens[end]) == [
+            " " + text for text in TEXTS]
 
 
 @settings(max_examples=40, deadline=None)
@@ -143,14 +227,18 @@ def test_examples_and_blanks_never_share_a_generator():
 
 
 @pytest.mark.parametrize("change, message", [
-    (dict(objective="nsp"), "mlm, mlm\\+nsp, mlm\\+sop, got 'nsp'"),
+    (dict(objective="nsp"), "mlm, mlm\\+nsp, mlm\\+sop, full-sentences, causal, got 'nsp'"),
     (dict(max_length=4), "at least 5 .* got 4"),
     (dict(batch_size=0), "got 0"),
     (dict(mask_rate=0.0), "got 0.0"),
     (dict(seed=-1), "got -1"),
+    (dict(mask_unit="words"), "unit must be one of token, word, ngram, span, got 'words'"),
+    (dict(mask_share=0.9, random_share=0.2), "shares of one, got 0.9 and 0.2"),
     (dict(documents=DOCUMENTS[:1]), "at least 2 are needed, got 1"),
     (dict(documents=[["one ."], ["two ."]]), "2 documents with 4 tokens make no example of mlm\\+nsp: each needs two"),
     (dict(documents=[], objective="mlm"), "0 documents with 0 tokens make no example of mlm$"),
+    (dict(documents=[], objective="causal"), "0 documents with 0 tokens make no example of causal$"),
+    (dict(documents=[], objective="full-sentences"), "make no example of full-sentences$"),
 ])
 def test_errors(change, message):
     arguments = dict(documents=DOCUMENTS) | change

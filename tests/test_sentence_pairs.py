@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert.tasks.sentence_pairs import OBJECTIVES, TokenizedText, draw_examples, kept_lengths
+from numbert.tasks.sentence_pairs import PAIRS, TokenizedText, causal, draw_examples, full_sentences, kept_lengths
 
 DOCUMENTS = st.lists(st.lists(st.integers(0, 12), max_size=12), min_size=2, max_size=6)      # lengths of sentences
 
@@ -29,6 +29,9 @@ def test_flat_text():
     assert text.tokens.tolist() == [7, 8, 9, 3] and text.tokens.dtype == np.int32
     assert text.sentences.tolist() == [0, 2, 3, 4] and text.documents.tolist() == [0, 2, 3]
     assert len(TokenizedText([]).tokens) == 0 and TokenizedText([]).documents.tolist() == [0]
+    text = TokenizedText([[[7, 8], [], [9]], [], [[]], [[3]]], separator=1)
+    assert text.tokens.tolist() == [1, 7, 8, 9, 1, 3] and text.tokens.dtype == np.int32
+    assert text.sentences.tolist() == [0, 3, 4, 6] and text.documents.tolist() == [0, 2, 3]
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(2, 60))
@@ -43,7 +46,7 @@ def test_kept_lengths_are_those_of_googles_loop(a, b, room):
 
 
 @settings(max_examples=200, deadline=None)
-@given(DOCUMENTS, st.sampled_from(OBJECTIVES), st.integers(5, 40), st.integers(0, 99))
+@given(DOCUMENTS, st.sampled_from(["mlm", *PAIRS]), st.integers(5, 40), st.integers(0, 99))
 def test_segments_come_from_where_the_label_says(lengths, objective, max_length, seed):
     documents = all_different(lengths)
     if sum(map(any, documents)) < 2:
@@ -147,3 +150,53 @@ def test_a_random_segment_never_reads_like_the_continuation(words, seed):
 def test_text_without_a_different_continuation_has_only_true_ones():
     _, examples = draw([[[7, 8]] * 50] * 5, 6, "mlm+nsp", 30)
     assert len(examples) and (examples[:, 4] == 0).all()
+
+
+# Running text
+
+SEPARATOR = 10**6
+
+
+def test_full_sentences_by_hand():
+    text = TokenizedText([[[1, 2], [3, 4, 5]], [[6, 7], [8]], [[9] * 7]], SEPARATOR)
+    rows = [text.tokens[start:stop].tolist() for start, stop in full_sentences(text, 6)]
+    assert rows == [[1, 2, 3, 4, 5], [6, 7, 8], [9] * 6, [9]]
+    rows = [text.tokens[start:stop].tolist() for start, stop in full_sentences(text, 8)]
+    assert rows == [[1, 2, 3, 4, 5, SEPARATOR, 6, 7], [8], [9] * 7]
+
+
+@settings(max_examples=150, deadline=None)
+@given(DOCUMENTS, st.integers(1, 30))
+def test_full_sentences_are_full_and_lose_nothing(lengths, room):
+    text = TokenizedText(all_different(lengths), SEPARATOR)
+    rows, bounds = full_sentences(text, room), set(text.sentences.tolist())
+    used = np.concatenate([np.arange(start, stop) for start, stop in rows] + [np.zeros(0, int)])
+    assert (np.diff(used) > 0).all()
+    lost = np.setdiff1d(np.arange(len(text.tokens)), used)
+    assert (text.tokens[lost] == SEPARATOR).all() and set(lost) <= {start - 1 for start, _ in rows}
+    for start, stop in rows:
+        assert 0 < stop - start <= room and text.tokens[start] != SEPARATOR and text.tokens[stop - 1] != SEPARATOR
+        if stop not in bounds:                                # a sentence that no row can hold is cut where a row ends
+            assert stop - start == room and not bounds & set(range(start + 1, stop))
+        elif stop < len(text.tokens):
+            following = min(bound for bound in bounds if bound > stop)
+            assert following - start > room
+
+
+@settings(max_examples=100, deadline=None)
+@given(DOCUMENTS, st.integers(2, 30))
+def test_causal_rows_ask_for_every_token_but_the_first_once(lengths, T):
+    text = TokenizedText(all_different(lengths), SEPARATOR)
+    rows = causal(text, T)
+    assert all(stop - start == T for start, stop in rows[:-1]) and all(2 <= stop - start <= T for start, stop in rows)
+    assert [t for start, stop in rows for t in range(start + 1, stop)] == list(range(1, len(text.tokens)))
+
+
+@pytest.mark.parametrize("objective, rows", [("full-sentences", [(1, 6), (7, 10)]),
+                                             ("causal", [(0, 8), (7, 10)])])
+def test_running_text_as_a_table_of_examples(objective, rows):
+    text = TokenizedText([[[1, 2], [3, 4, 5]], [[6, 7], [8]]], SEPARATOR)
+    examples = draw_examples(text, np.random.default_rng(0), objective=objective, max_length=8)
+    assert examples.tolist() == [[start, stop, stop, stop, 0] for start, stop in rows]
+    nothing = draw_examples(TokenizedText([], SEPARATOR), np.random.default_rng(0), objective=objective, max_length=8)
+    assert nothing.shape == (0, 5)

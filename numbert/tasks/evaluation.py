@@ -1,45 +1,116 @@
-"""How good is a pre-trained model? Its losses and hits on held-out batches, and what it puts into a blank."""
+"""How good is a pre-trained model? Its losses and hits on held-out batches, and what it puts into a blank, or writes.
+
+Nats per token cannot be compared between two vocabularies: who cuts a text into fewer tokens has more to guess in each.
+Bits per character can: the nats of all tokens asked for, divided by ln 2 and by the number of characters that these
+tokens stand for. What it means depends on the objective, and the two are not the same quantity:
+
+    causal    the code length of the text. Each token is guessed from those before it, so the product of the guesses is
+              p(text), and -log2 p(text) the number of bits that the model could compress it to. (A token sees
+              what stands before it in its row; longer rows compress better.)
+    masked    how hard the hidden tokens are, given those before and *behind* them. The product of such guesses is no
+              probability of a text (it is called a pseudo-likelihood), and it is far easier to make large
+"""
+import math
+
 import numpy as np
 
 from ..autograd import no_grad
 from ..ops import IGNORE
+from ..text.corpus import split_sentences
+
+# A loss: what it is a mean over, the labels that it asks for, the logits.
+TASKS = {"mlm": ("masked", "labels", "prediction_logits"),
+         "lm": ("scored", "labels", "logits"),
+         "nsp": ("pairs", "next_sentence_label", "seq_relationship_logits"),
+         "sop": ("pairs", "sentence_order_label", "sop_logits")}
 
 
 def hits(part, output):
     """How many labels of a batch a model guesses right, by task; to be added up over batches.
 
-    `part` is a batch of `PretrainingData`, `output` what BertForPreTraining or BertForMaskedLM gave for it.
+    `part` is a batch of `PretrainingData`, `output` what a model for pre-training gave for it.
     """
-    logits = getattr(output, "prediction_logits", None)
-    logits = output.logits if logits is None else logits
-    counts = {"mlm_hits": (logits.data.argmax(-1) == part["labels"][part["labels"] != IGNORE]).sum()}
-    if "nsp" in output.losses:
-        counts["nsp_hits"] = (output.seq_relationship_logits.data.argmax(-1) == part["next_sentence_label"]).sum()
-    return {name: int(count) for name, count in counts.items()}
+    counts = {}
+    for task in output.losses:
+        labels = part[TASKS[task][1]]
+        counts[f"{task}_hits"] = int((logits_of(output, task).argmax(-1) == labels[labels != IGNORE]).sum())
+    return counts
 
 
-def evaluate(model, batches, workers):
-    """The figures of held-out batches: `mlm` in nats per masked token, `nsp` in nats per pair, the share of hits of
-    both (`mlm_accuracy`, `nsp_accuracy`), and how many there were (`masked`, `pairs`).
+def logits_of(output, task):
+    """The scores that a model gave for a task of `TASKS`; one with a single head calls them `logits`."""
+    name = TASKS[task][2]
+    return getattr(output, name if hasattr(output, name) else "logits").data
+
+
+def evaluate(model, batches, workers, characters=None):
+    """The figures of held-out batches, by the model's losses: `mlm` in nats per hidden token, `lm` in nats per next
+    token, `nsp` and `sop` in nats per pair; of each the share of hits (`mlm_accuracy`, ...); and how many tokens and
+    pairs there were (`masked`, `scored`, `pairs`).
+
+    characters    (V,), from `characters_per_token`: then also `bits_per_character`; at the top of this file it says
+                  why that of a causal and that of a masked model are two things
     """
     def one(batch):
         with no_grad():
             output = model(**batch)
-        counts = {"masked": (batch["labels"] != IGNORE).sum(), "pairs": len(batch["labels"])}
-        sums = {name: float(loss) * counts["masked" if name == "mlm" else "pairs"]
-                for name, loss in output.losses.items()}
-        return sums | counts | hits(batch, output)
+        sums = hits(batch, output)
+        for name, loss in output.losses.items():
+            count, labels, _ = TASKS[name]
+            sums[count] = int((batch[labels] != IGNORE).sum())
+            sums[name] = float(loss) * sums[count]
+        if characters is not None:
+            sums["characters"] = float(characters[batch["labels"][batch["labels"] != IGNORE]].sum())
+        return sums
 
     results = workers.map(one, batches)
     if not results:
         raise ValueError("no batches to measure")
     total = {name: sum(result[name] for result in results) for name in results[0]}
-    figures = {"mlm": total["mlm"] / max(1, total["masked"]),
-               "mlm_accuracy": total["mlm_hits"] / max(1, total["masked"]), "masked": int(total["masked"])}
-    if "nsp" in total:
-        figures |= {"nsp": total["nsp"] / total["pairs"], "nsp_accuracy": total["nsp_hits"] / total["pairs"],
-                    "pairs": int(total["pairs"])}
+    figures = {}
+    for name, (count, _, _) in TASKS.items():
+        if name in total:
+            figures |= {name: total[name] / max(1, total[count]),
+                        f"{name}_accuracy": total[f"{name}_hits"] / max(1, total[count]), count: total[count]}
+    if characters is not None:
+        nats = total["lm"] if "lm" in total else total["mlm"]
+        figures["bits_per_character"] = nats / math.log(2) / max(1.0, total["characters"])
     return figures
+
+
+def characters_per_token(documents, tokenizer):
+    """(V,) float64: how many characters of `documents` each token stands for, on average; 0 for those not in them.
+
+    A token has the characters from the end of the token before it up to its own end, so white space counts with what
+    follows it, and all tokens of a sentence have all its characters and one for the space before it. So the sum over
+    the tokens of the documents is exact; that over some of them, as over the hidden ones, is an expectation where a
+    token stands for more here and less there ([UNK], or a full stop, with a space before it or none).
+    """
+    counts, characters = np.zeros((2, max(tokenizer.vocab.values()) + 1))
+    for document in documents:
+        for sentence in (s for paragraph in document for s in split_sentences(paragraph)):
+            encoding = tokenizer(" " + sentence, add_special_tokens=False)
+            ends = np.maximum.accumulate([0, *(end for _, end in encoding.offsets)])
+            np.add.at(counts, encoding.input_ids, 1)
+            np.add.at(characters, encoding.input_ids, np.diff(ends))
+    return characters / np.maximum(counts, 1)
+
+
+def training_figures(steps):
+    """The figures of several steps of training (`training.loop.Step`), like those of `evaluate`."""
+    figures = {}
+    for name, (_, labels, _) in TASKS.items():
+        if name in steps[0].sums:
+            figures[name] = sum(step.sums[name] for step in steps) / len(steps)
+            figures[f"{name}_accuracy"] = (sum(step.sums[f"{name}_hits"] for step in steps)
+                                           / max(1, sum(step.counts[labels] for step in steps)))
+    return figures
+
+
+def describe(figures):
+    """One line of figures: losses in nats, and the shares of right guesses."""
+    return "  ".join(f"{name} {figures[name]:.3f} ({figures[f'{name}_accuracy']:.1%})"
+                     for name in TASKS if name in figures)
 
 
 def fill_mask(model, tokenizer, text, top=5):
@@ -54,8 +125,7 @@ def fill_mask(model, tokenizer, text, top=5):
         raise ValueError(f"there is no {tokenizer.special_tokens['mask']} in {text!r}")
     with no_grad():
         output = model(**batch, labels=labels)
-    logits = getattr(output, "prediction_logits", None)
-    logits = (output.logits if logits is None else logits).data
+    logits = logits_of(output, "mlm")
     probabilities = np.exp(logits - logits.max(-1, keepdims=True))
     probabilities /= probabilities.sum(-1, keepdims=True)
     best = np.argsort(-probabilities, axis=-1, kind="stable")[:, :top]
@@ -78,6 +148,25 @@ def blanks(sentences, tokenizer, rng, *, count=6, words=(8, 25), tokens=512):
             start, end = places[rng.integers(len(places))]
             mask = tokenizer.special_tokens["mask"]
             found.append((sentences[i][:start] + mask + sentences[i][end:], sentences[i][start:end]))
+        if len(found) == count:
+            break
+    return found
+
+
+def continuations(model, tokenizer, sentences, rng, *, count=6, words=(8, 25), tokens=512):
+    """`count` of the sentences, cut in the middle: [(beginning, what a causal model writes after it, true end), ...].
+
+    Sentences have a number of words in the range `words`, and at most so many `tokens`. The model writes as many tokens
+    as the true end has, always the likeliest one.
+    """
+    found = []
+    for i in rng.permutation(len(sentences)):
+        parts = sentences[i].split()
+        begin, end = (" ".join(half) for half in (parts[:len(parts) // 2], parts[len(parts) // 2:]))
+        seen, true = tokenizer.encode_batch([" " + begin, " " + end], add_special_tokens=False)
+        if words[0] <= len(parts) <= words[1] and len(seen) + len(true) <= tokens:
+            written = model.generate([seen], len(true), eos_token_id=model.config.eos_token_id)[0, len(seen):]
+            found.append((begin, tokenizer.decode(written), end))
         if len(found) == count:
             break
     return found

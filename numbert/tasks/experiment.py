@@ -67,7 +67,7 @@ def run(task, folder, options, workers, *, from_scratch=False, seeds=None, say=p
 
     say(text): is told about every epoch; None for silence, also about what was loaded. Returns Runs.
     """
-    rates = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), options.dropout)
+    rates = dict.fromkeys(task.model_class.config_class.probabilities, options.dropout)
     with contextlib.nullcontext() if say else _without_reports():
         start = starting_point(task.model_class, folder, from_scratch=from_scratch, **rates, **task.settings)
     best, records = None, []

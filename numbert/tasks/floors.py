@@ -1,4 +1,4 @@
-"""What a loss must be read against: how well counting alone guesses the hidden tokens.
+"""What a loss must be read against: how well counting alone guesses the tokens that are asked for.
 
 A loss of 4.2 nats says nothing by itself.  Two predictors without any learning of representations give it a scale:
 
@@ -6,19 +6,32 @@ unigram       knows how frequent each token is and sees no context.  A model abo
 neighbours    knows how often tokens stood side by side and sees the token on the left and the one on the right, as the
               model sees them: they may be [MASK] or a random token themselves.  A model below it uses more of the
               sentence than the two nearest words.
+trigram       the same for a causal model: sees the last token and the one before that.
 
-Both are measured on the same hidden tokens of the held-out text as the model, in nats per hidden token.
+All are measured on the same tokens of the held-out text as the model, in nats per token.
 """
 import numpy as np
 
 from .masking import IGNORED, mask_tokens
 
+# What is looked at, as distances from the token that is asked for.
+NEIGHBOURS = ((-1,), (1,), (-1, 1))
+TRIGRAM = ((-1,), (-2, -1))
+
+
+def floors(training, batches):
+    """{"unigram": nats, "neighbours" or "trigram": nats}: see `unigram_floor` and `neighbours_floor`."""
+    labels = np.concatenate([batch["labels"].reshape(-1) for batch in batches])
+    counts = np.bincount(training.text.tokens, minlength=len(training.ordinary))
+    return {"unigram": unigram_floor(counts, labels),
+            "trigram" if training.objective == "causal" else "neighbours": neighbours_floor(training, batches)}
+
 
 def unigram_floor(counts, labels):
-    """Cross-entropy (nats per hidden token) of `labels` under the frequencies of the training text.
+    """Cross-entropy (nats per token) of `labels` under the frequencies of the training text.
 
     counts     (V,) how often each id occurs in the training text: np.bincount(tokens, minlength=V)
-    labels     any shape, -100 where nothing is hidden
+    labels     any shape, -100 where nothing is asked for
 
     One is added to every count (Laplace), so that no token is impossible: p(w) = (c(w) + 1) / (N + V).
     """
@@ -26,7 +39,7 @@ def unigram_floor(counts, labels):
 
 
 def neighbours_floor(training, batches):
-    """Cross-entropy (nats per hidden token) of a model that counts neighbours.
+    """Cross-entropy (nats per token) of a model that counts neighbours.
 
     training   a PretrainingData of the training text
     batches    the held-out batches: dicts with input_ids and labels, (B, T) each
@@ -40,50 +53,61 @@ def neighbours_floor(training, batches):
     context never seen (as those with [MASK]) has weight 0. This is deleted interpolation (Jelinek and Mercer 1980): the
     weights are fitted by expectation maximisation on every tenth document of the *training* text, masked like the
     batches; the counts are those of the other nine tenths while the weights are fitted, and of all for the floor.
+
+    For causal data the contexts are l and k l, the last token and the last two: a trigram model.
     """
     text, V = training.text, len(training.ordinary)
     if len(text.documents) < 3:
         raise ValueError("the weights are fitted on documents that are not counted: at least 2 are needed, got 1")
     document = np.repeat(np.arange(len(text.documents) - 1), np.diff(text.sentences[text.documents]))       # (N,)
     fitted = document % 10 == min(9, document[-1])
+    stretch = document if text.separator is None else np.zeros_like(document)        # within which neighbours count
 
     rows = _rows(text.tokens[fitted], training.max_length)
-    masked, labels = mask_tokens(rows, np.random.default_rng(0), ordinary=training.ordinary, mask_id=training.mask_id,
-                                 rate=training.mask_rate, continues=training.continues)
-    counts = _Counts(text.tokens[~fitted], document[~fitted], V)
-    weights = _fit(*counts.components(*_blanks(masked, labels, V)))
+    if training.objective == "causal":
+        contexts, seen, labels = TRIGRAM, rows, np.where(np.arange(rows.shape[1]) > 0, rows, IGNORED)
+    else:
+        contexts, (seen, labels) = NEIGHBOURS, mask_tokens(rows, np.random.default_rng(0), **training.masking)
+    counts = _Counts(text.tokens[~fitted], stretch[~fitted], V, contexts)
+    weights = _fit(*counts.components(*_asked(seen, labels, V, contexts)))
 
-    counts = _Counts(text.tokens, document, V)
-    blanks = [_blanks(batch["input_ids"], batch["labels"], V) for batch in batches]
-    probabilities, classes = counts.components(*np.concatenate([np.zeros((3, 0), np.int64), *blanks], axis=1))
+    counts = _Counts(text.tokens, stretch, V, contexts)
+    asked = [_asked(batch["input_ids"], batch["labels"], V, contexts) for batch in batches]
+    probabilities, classes = counts.components(*np.concatenate([np.zeros((3, 0), np.int64), *asked], axis=1))
     return _cross_entropy((weights[classes] * probabilities).sum(axis=1))
 
 
 class _Counts:
-    """How often tokens, pairs and triples of neighbours occur; only neighbours of one document count."""
+    """How often tokens occur, and in which contexts; only neighbours of one stretch (document) count."""
 
-    def __init__(self, tokens, document, V):
+    def __init__(self, tokens, stretch, V, contexts):
         tokens = tokens.astype(np.int64)
         self.base = V + 1                                     # V itself stands for "no neighbour", never counted
         self.unigram = _unigram(np.bincount(tokens, minlength=V))
-        pair = document[1:] == document[:-1]
-        triple = document[2:] == document[:-2]
-        left, right = tokens[:-1][pair], tokens[1:][pair]
-        self.after = np.bincount(left, minlength=self.base)                          # c(l .)
-        self.before = np.bincount(right, minlength=self.base)                        # c(. r)
-        self.pairs = np.unique(self._key(left, right), return_counts=True)           # c(l w), sorted by key
-        left, word, right = tokens[:-2][triple], tokens[1:-1][triple], tokens[2:][triple]
-        self.around = np.unique(self._key(left, right), return_counts=True)          # c(l . r)
-        self.triples = np.unique(self._key(left, word, right), return_counts=True)   # c(l w r)
+        self.contexts, self.distances = contexts, _distances(contexts)
+        near = {}                                             # distance -> what stands there, for each token
+        for distance in self.distances:
+            place = np.arange(len(tokens)) + distance
+            inside = (place >= 0) & (place < len(tokens))
+            place[~inside] = 0
+            near[distance] = np.where(inside & (stretch[place] == stretch), tokens[place], V)
+        self.alone, self.together = [], []                    # c(l .) and c(l w), sorted by key, for each context
+        for context in contexts:
+            there = np.all([near[distance] < V for distance in context], axis=0)
+            ids = [near[distance][there] for distance in context]
+            self.alone.append(np.unique(self._key(*ids), return_counts=True))
+            self.together.append(np.unique(self._key(*ids, tokens[there]), return_counts=True))
 
-    def components(self, left, word, right):
-        """The four probabilities of each word (M, 4), and the class of its three contexts (M,) in 0..63."""
-        contexts = np.stack([self.after[left], self.before[right], _look_up(self.around, self._key(left, right))], 1)
-        together = np.stack([_look_up(self.pairs, self._key(left, word)), _look_up(self.pairs, self._key(word, right)),
-                             _look_up(self.triples, self._key(left, word, right))], axis=1)
-        often = np.searchsorted([1, 4, 32], contexts, side="right")                  # (M, 3) in 0..3
-        probabilities = np.column_stack([self.unigram[word], together / np.maximum(contexts, 1)])
-        return probabilities, often @ [16, 4, 1]
+    def components(self, word, *near):
+        """The probabilities of each word without and with each context (M, 1 + contexts), and the class (M,) of how
+        often the contexts were seen, each 0..3."""
+        near = dict(zip(self.distances, near, strict=True))
+        keys = [[near[distance] for distance in context] for context in self.contexts]
+        alone = [_look_up(table, self._key(*ids)) for table, ids in zip(self.alone, keys, strict=True)]
+        together = [_look_up(table, self._key(*ids, word)) for table, ids in zip(self.together, keys, strict=True)]
+        often = np.searchsorted([1, 4, 32], alone, side="right")                     # (contexts, M) in 0..3
+        probabilities = np.stack([self.unigram[word], *(np.array(together) / np.maximum(alone, 1))], axis=1)
+        return probabilities, np.ravel_multi_index(tuple(often), (4,) * len(often))
 
     def _key(self, *ids):
         """One integer for a pair or triple of ids."""
@@ -103,22 +127,23 @@ def _look_up(table, keys):
 
 
 def _fit(probabilities, classes, iterations=30):
-    """The weights (64, 4) that make the hidden tokens most likely, with one more token a class that is shared evenly
-    among the contexts seen, so that no class is without weights and no a0 is 0."""
-    seen = np.ones((64, 4))
-    seen[:, 1:] = np.stack(np.unravel_index(np.arange(64), (4, 4, 4)), axis=1) > 0
+    """The weights (classes, 1 + contexts) that make the tokens most likely, with one more token a class that is shared
+    evenly among the contexts seen, so that no class is without weights and no a0 is 0."""
+    contexts = probabilities.shape[1] - 1
+    seen = np.ones((4 ** contexts, 1 + contexts))
+    seen[:, 1:] = np.stack(np.unravel_index(np.arange(4 ** contexts), (4,) * contexts), axis=1) > 0
     prior = weights = seen / seen.sum(axis=1, keepdims=True)
     for _ in range(iterations):
         shares = weights[classes] * probabilities
         shares /= shares.sum(axis=1, keepdims=True)
-        weights = prior + np.stack([np.bincount(classes, share, minlength=64) for share in shares.T], axis=1)
+        weights = prior + np.stack([np.bincount(classes, share, minlength=len(prior)) for share in shares.T], axis=1)
         weights /= weights.sum(axis=1, keepdims=True)
     return weights
 
 
 def _cross_entropy(probabilities):
     if not len(probabilities):
-        raise ValueError("no token is hidden: every label is -100")
+        raise ValueError("no token is asked for: every label is -100")
     return float(-np.log(probabilities).mean())
 
 
@@ -135,11 +160,18 @@ def _hidden(labels, V):
     return hidden
 
 
-def _blanks(input_ids, labels, V):
-    """(3, M): what stands left of each hidden token, the token, what stands right; V where there is nothing."""
-    around = np.pad(input_ids, ((0, 0), (1, 1)), constant_values=V)
-    is_hidden = np.asarray(labels) != IGNORED
-    return np.stack([around[:, :-2][is_hidden], _hidden(labels, V), around[:, 2:][is_hidden]])
+def _distances(contexts):
+    """The distances that occur in contexts, in order."""
+    return sorted({distance for context in contexts for distance in context})
+
+
+def _asked(input_ids, labels, V, contexts):
+    """(1 + distances, M): each token that is asked for, and what the model sees at each distance; V where nothing is.
+    """
+    hidden, T = np.asarray(labels) != IGNORED, np.shape(input_ids)[1]
+    around = np.pad(input_ids, ((0, 0), (2, 2)), constant_values=V)
+    return np.stack([_hidden(labels, V), *(around[:, 2 + distance:][:, :T][hidden]
+                                           for distance in _distances(contexts))])
 
 
 def _rows(tokens, T):

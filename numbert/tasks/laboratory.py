@@ -28,7 +28,8 @@ def arguments(description, *, name, quick, **defaults):
     add("--out", default=f"runs/{name}", help="where numbers and pictures go (default: %(default)s)")
     add("--workers", type=int, default=cores(), help="threads (default: all cores, %(default)s here)")
     add("--quick", action="store_true", help="see everything work once, in seconds: "
-        + ", ".join(f"--{key.replace('_', '-')} {value}" for key, value in quick.items()))
+        + ", ".join(f"--{key.replace('_', '-')} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+                    for key, value in quick.items()))
     parser.set_defaults(quick_values=quick)
     return parser
 

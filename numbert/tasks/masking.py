@@ -65,7 +65,12 @@ def mask_tokens(input_ids, rng, *, ordinary, mask_id, unit="token", continues=No
     Raises ValueError if shapes, ids or shares do not fit.
     """
     input_ids, ordinary = np.asarray(input_ids), np.asarray(ordinary, bool)
-    _check(input_ids, ordinary, mask_id, unit, continues, rate, mask_share, random_share)
+    check_masking(ordinary, mask_id, unit, continues, rate, mask_share, random_share)
+    if input_ids.ndim != 2 or not np.issubdtype(input_ids.dtype, np.integer):
+        raise ValueError(f"input_ids must be integers (B, T), got {input_ids.dtype} {input_ids.shape}")
+    if input_ids.size and not 0 <= input_ids.min() <= input_ids.max() < len(ordinary):
+        raise ValueError(f"input_ids must be in 0..{len(ordinary) - 1}, "
+                         f"got {input_ids.min()}..{input_ids.max()}")
     candidate = ordinary[input_ids]
     starts = candidate.copy()                                 # where a word begins; each token is one, for "token"
     if unit != "token":
@@ -78,10 +83,9 @@ def mask_tokens(input_ids, rng, *, ordinary, mask_id, unit="token", continues=No
     masked = input_ids.copy()
     originals = masked[chosen]                                                       # (M,)
     fate = rng.random(len(originals))
-    if unit == "span":                                        # all of a run share the fate of its first one chosen
+    if unit == "span":                                        # one fate for all of a run
         row, _ = np.nonzero(chosen)
-        _, first, which = np.unique(row * run.shape[1] + run[chosen], return_index=True, return_inverse=True)
-        fate = fate[first[which]]
+        fate = fate[np.unique(row * run.shape[1] + run[chosen], return_inverse=True)[1]]
     drawn = rng.choice(np.flatnonzero(ordinary), size=len(originals))
     masked[chosen] = np.where(fate < mask_share, mask_id, np.where(fate < mask_share + random_share, drawn, originals))
     return masked, labels
@@ -129,12 +133,8 @@ def _choose(candidate, word, run, rate, rng):
     return np.take_along_axis(chosen, word, axis=1) & candidate
 
 
-def _check(input_ids, ordinary, mask_id, unit, continues, rate, mask_share, random_share):
-    if input_ids.ndim != 2 or not np.issubdtype(input_ids.dtype, np.integer):
-        raise ValueError(f"input_ids must be integers (B, T), got {input_ids.dtype} {input_ids.shape}")
-    if input_ids.size and not 0 <= input_ids.min() <= input_ids.max() < len(ordinary):
-        raise ValueError(f"input_ids must be in 0..{len(ordinary) - 1}, "
-                         f"got {input_ids.min()}..{input_ids.max()}")
+def check_masking(ordinary, mask_id, unit, continues, rate, mask_share, random_share):
+    """Raises ValueError if these arguments of `mask_tokens` do not fit, whatever the text."""
     if not 0 <= mask_id < len(ordinary) or ordinary[mask_id]:
         raise ValueError(f"mask_id {mask_id} must be an id of the vocabulary (V = {len(ordinary)}) and not ordinary")
     if not ordinary.any():

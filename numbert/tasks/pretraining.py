@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 
 from ..text.corpus import split_sentences
-from .masking import IGNORED, UNITS, continues_table, mask_tokens, ordinary_table
+from .masking import IGNORED, check_masking, continues_table, mask_tokens, ordinary_table
 from .sentence_pairs import OBJECTIVES, PAIRS, RUNNING, TokenizedText, draw_examples
 
 
@@ -51,10 +51,6 @@ class PretrainingData:
             raise ValueError(f"max_length must be at least 5 (three special tokens, A and B), got {max_length}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if not 0 < mask_rate <= 1:
-            raise ValueError(f"mask_rate must be in (0, 1], got {mask_rate}")
-        if mask_unit not in UNITS:
-            raise ValueError(f"mask_unit must be one of {', '.join(UNITS)}, got {mask_unit!r}")
         if seed < 0:
             raise ValueError(f"seed must not be negative, got {seed}")
         self.objective, self.max_length, self.batch_size, self.seed = objective, max_length, batch_size, seed
@@ -63,11 +59,13 @@ class PretrainingData:
         if objective == "causal":
             self.pad_id = separator = end_of_text_id(tokenizer)
         else:
-            self.pad_id, self.cls_id, self.sep_id = tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id
+            self.pad_id, self.cls_id = tokenizer.pad_token_id, tokenizer.cls_token_id
+            self.sep_id = tokenizer.sep_token_id
             separator = self.sep_id if objective in RUNNING else None
             self.masking = dict(ordinary=self.ordinary, mask_id=tokenizer.mask_token_id, unit=mask_unit,
                                 continues=None if mask_unit == "token" else continues_table(tokenizer),
                                 rate=mask_rate, mask_share=mask_share, random_share=random_share)
+            check_masking(**self.masking)
 
         self.text = TokenizedText(_encoded(documents, tokenizer), separator)
         count = len(self.text.documents) - 1
@@ -120,47 +118,36 @@ class PretrainingData:
 
     def _batch(self, examples, rng):
         """The dict of arrays for rows of the table of examples."""
+        rows = [self._row(*places) for places in examples[:, :4]]
+        T = max(map(len, rows))
+        attention_mask = (np.arange(T) < [[len(row)] for row in rows]).astype(np.int64)          # (B, T)
+        input_ids = np.full(attention_mask.shape, self.pad_id, np.int64)
+        input_ids[attention_mask > 0] = np.concatenate(rows)
         if self.objective == "causal":
-            return self._causal_batch(examples)
-        pairs = self.objective in PAIRS
-        lengths = examples[:, 1] - examples[:, 0] + examples[:, 3] - examples[:, 2] + (3 if pairs else 2)
-        shape = len(examples), int(lengths.max())
-        input_ids = np.full(shape, self.pad_id, np.int64)
-        token_type_ids = np.zeros(shape, np.int64)
-        for row, length, (a, a_stop, b, b_stop, _) in zip(range(len(examples)), lengths, examples, strict=True):
-            middle = a_stop - a + 1                                                  # of the first [SEP]
-            input_ids[row, 0] = self.cls_id
-            input_ids[row, 1:middle] = self.text.tokens[a:a_stop]
-            input_ids[row, middle] = self.sep_id
-            if pairs:
-                input_ids[row, middle + 1:length - 1] = self.text.tokens[b:b_stop]
-                input_ids[row, length - 1] = self.sep_id
-                token_type_ids[row, middle + 1:length] = 1
+            labels = np.where(attention_mask > 0, input_ids, IGNORED)
+            labels[:, 0] = IGNORED
+            return dict(input_ids=input_ids, attention_mask=attention_mask, labels=labels)
         masked, labels = mask_tokens(input_ids, rng, **self.masking)
-        batch = dict(input_ids=masked, token_type_ids=token_type_ids, attention_mask=_real(lengths), labels=labels)
-        if pairs:
+        batch = dict(input_ids=masked, token_type_ids=np.zeros_like(input_ids), attention_mask=attention_mask,
+                     labels=labels)
+        if self.objective in PAIRS:
+            b_start = examples[:, 1] - examples[:, 0] + 2              # behind the first [SEP]
+            batch["token_type_ids"] = attention_mask * (np.arange(T) >= b_start[:, None])
             batch[self.pair_label] = examples[:, 4].copy()
         return batch
 
-    def _causal_batch(self, examples):
-        lengths = examples[:, 1] - examples[:, 0]
-        attention_mask = _real(lengths)
-        input_ids = np.full(attention_mask.shape, self.pad_id, np.int64)
-        for row, (start, stop) in enumerate(examples[:, :2]):
-            input_ids[row, :stop - start] = self.text.tokens[start:stop]
-        labels = np.where(attention_mask, input_ids, IGNORED)
-        labels[:, 0] = IGNORED
-        return dict(input_ids=input_ids, attention_mask=attention_mask, labels=labels)
+    def _row(self, a, a_stop, b, b_stop):
+        """The ids of one example, from places in the text."""
+        A, B = self.text.tokens[a:a_stop], self.text.tokens[b:b_stop]
+        if self.objective == "causal":
+            return A
+        sep = [self.sep_id]
+        return np.concatenate([[self.cls_id], A, sep, B, sep] if self.objective in PAIRS else [[self.cls_id], A, sep])
 
 
 def end_of_text_id(tokenizer):
     """The id that ends a document: eos, or sep of a tokenizer that knows of no eos, as WordPiece."""
     return tokenizer.eos_token_id if hasattr(tokenizer, "eos_token_id") else tokenizer.sep_token_id
-
-
-def _real(lengths):
-    """(B, T) int64: 1 for the tokens of texts of these lengths, 0 for padding."""
-    return (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
 
 
 def _encoded(documents, tokenizer):

@@ -1,12 +1,12 @@
 """Cut documents into the examples of pre-training: one segment, two that belong together or do not, or running text.
 
-For BERT the recipe is that of Google's create_pretraining_data.py (Devlin et al. 2019, appendix A.2).  Sentences are collected
-until they fill the sequence; A is a random number of them from the front; B is the rest, or, half of the time,
-sentences from another document, and then the rest is put back to be used again.  Sentence order prediction (Lan et al.
-2020, section 3.1) keeps the two true neighbours and swaps them half of the time.
+For BERT the recipe is that of Google's create_pretraining_data.py (Devlin et al. 2019, appendix A.2).  Sentences are
+collected until they fill the sequence; A is a random number of them from the front; B is the rest, or, half of the
+time, sentences from another document, and then the rest is put back to be used again.  Sentence order prediction (Lan
+et al. 2020, section 3.1) keeps the two true neighbours and swaps them half of the time.
 
 RoBERTa and GPT read on from document to document, with a separator between: RoBERTa as many full sentences as fit (Liu
-et al. 2019, section 4.2, FULL-SENTENCES), GPT rows of equal length, wherever they begin (`full_sentences`, `causal`).
+et al. 2019, section 4.2, FULL-SENTENCES), GPT rows of equal length, wherever they begin.
 
 All tokens stand in one flat array, and the sentences of a segment follow one another in it, so an example is five
 integers: where A starts and stops, where B starts and stops, and the label.  An epoch of examples is a small table.

@@ -164,8 +164,9 @@ def batch_of(pairs, tokenizer, labels=False):
     rows = [[tokenizer.cls_token_id, *passage.question, tokenizer.sep_token_id, *passage.context[start:stop],
              tokenizer.sep_token_id] for passage, (start, stop) in pairs]
     batch = tokenizer.pad(rows)
-    for row, (passage, (start, stop)) in zip(batch["token_type_ids"], pairs, strict=True):
-        row[passage.column:passage.column + stop - start + 1] = 1
+    for number, (passage, (start, stop)) in enumerate(pairs):
+        if "token_type_ids" in batch:                   # not where a family has no segments
+            batch["token_type_ids"][number, passage.column:passage.column + stop - start + 1] = 1
     if labels:
         positions = np.array([passage.label(window) for passage, window in pairs], np.int64).reshape(-1, 2)
         batch |= {"start_positions": positions[:, 0], "end_positions": positions[:, 1]}

@@ -84,15 +84,16 @@ def pretrain(recipe, workers):
     return model, tokenizer, records
 
 
-def learn(model, data, held, recipe, workers, points=5):
+def learn(model, data, held, recipe, workers, points=5, each=lambda step: None):
     """Train for recipe.steps steps, and yield at so many `points` on the way a dict: the step, the mean training loss
     since the last point ("training"), and what `evaluate` says of the batches `held`. The model may be looked at, and
-    saved, between two of them."""
+    saved, between two of them. each(step) is called after every step, with a `training.loop.Step`."""
     progress, losses = Progress(recipe.steps), []
     for step in train(model, data.batches(), optimizer=AdamW(model.parameters()),
                       lr=linear_schedule(recipe.steps, recipe.lr), steps=recipe.steps, seed=recipe.seed,
                       workers=workers):
         losses.append(step.sums["loss"])
+        each(step)
         progress.update(step, lambda: f"loss {statistics.fmean(losses[-100:]):.3f}")
         if step.number % math.ceil(recipe.steps / points) == 0 or step.number == recipe.steps:
             yield {"step": step.number, "training": statistics.fmean(losses)} | evaluate(model, held, workers)
@@ -107,7 +108,7 @@ def story_count(recipe):
 def stories_to_learn(recipe, tokenizer):
     """(PretrainingData of stories to learn from, batches of 100 held-out ones)."""
     settings = {name: getattr(recipe, name) for name in ("objective", "batch_size", "max_length", "mask_rate",
-                                                         "seed")}
+                                                         "mask_share", "random_share", "seed")}
     training, held_out = (documents(count, np.random.default_rng(rng), recipe.language)
                           for count, rng in ((story_count(recipe), 3), (100, 4)))
     return (PretrainingData(training, tokenizer, **settings),

@@ -38,8 +38,8 @@ def draw(name, sizes, language="en", seed=5):
     Raises ValueError for a size below 1.
     """
     if min(sizes) < 1:
-        raise ValueError(f"{sizes[0]} examples to learn from, {sizes[1]} to choose by and {sizes[2]} to report on: each "
-                         "must be at least 1")
+        raise ValueError(f"{sizes[0]} examples to learn from, {sizes[1]} to choose by and {sizes[2]} to report on: "
+                         "each must be at least 1")
     source, key = SOURCES[name]
     seen, parts = set(), []
     for number, size in enumerate(sizes):
@@ -59,8 +59,8 @@ def toy_task(name, splits, tokenizer, options, workers):
     options: max_length and batch_size. The first figure is the accuracy, of answers F1.
     """
     if name == "classify":
-        return class_task(SENTIMENT_LABELS, [[(text, None, label) for text, label in part] for part in splits], tokenizer,
-                        options, workers)
+        pairs = [[(text, None, label) for text, label in part] for part in splits]
+        return class_task(SENTIMENT_LABELS, pairs, tokenizer, options, workers)
     if name == "infer":
         return class_task(NLI_LABELS, splits, tokenizer, options, workers)
     training, development, test = splits

@@ -121,7 +121,9 @@ def loss_and_gradients(model, batch, rngs, workers, measure=None):
             numbers = {"loss": out.loss} | out.losses | (measure(part, out) if measure else {})
             for name, value in numbers.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
-            total = [accumulate(a, b) for a, b in zip(total, gradients(out.loss, parameters), strict=True)]
+            loss = out.loss
+            del out, numbers                            # so that the logits go as soon as nothing needs them any more
+            total = [accumulate(a, b) for a, b in zip(total, gradients(loss, parameters), strict=True)]
         return sums, total
 
     results = workers.map(work, [jobs[i::workers.n] for i in range(min(workers.n, len(jobs)))])
