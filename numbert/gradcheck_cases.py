@@ -23,7 +23,14 @@ from .models.albert import (
 )
 from .models.bert import BertEmbeddings, BertForPreTraining, BertModel, MaskedLMHead
 from .models.config import BertConfig
-from .models.gpt2 import GPT2Config, GPT2LMHeadModel, GPT2Model
+from .models.gpt2 import (
+    GPT2Config,
+    GPT2ForQuestionAnswering,
+    GPT2ForSequenceClassification,
+    GPT2ForTokenClassification,
+    GPT2LMHeadModel,
+    GPT2Model,
+)
 from .models.heads import (
     BertForMaskedLM,
     BertForMultipleChoice,
@@ -191,6 +198,9 @@ MODELS = [
     (GPT2Model, {}, {}, "last_hidden_state"),
     (GPT2LMHeadModel, {}, {}, "logits"),
     (GPT2LMHeadModel, {"tie_word_embeddings": False}, {"labels": MASKED}, "loss"),
+    (GPT2ForSequenceClassification, {"num_labels": 3}, {"labels": [2, 0, 1]}, "loss"),
+    (GPT2ForTokenClassification, {"num_labels": 7}, {"labels": MASKED}, "loss"),
+    (GPT2ForQuestionAnswering, {}, ANSWERS, "loss"),
 ]
 
 
