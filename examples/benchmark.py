@@ -3,6 +3,7 @@
     python examples/benchmark.py --quick                        under a minute: a few cases, a few rounds
     python examples/benchmark.py                                everything: about an hour on two cores
     python examples/benchmark.py --cases 'pretrain-mini-*'      some cases; --list names them all
+    python examples/benchmark.py --ablation                     where the time goes: numbert without each of its ideas
     python examples/benchmark.py --curves curves.svg            how time and memory grow
 
 The others come with the extra `bench`; who is not installed is left out and named. Every contender runs in a process
@@ -24,7 +25,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
-from benchmarking import curves, machine
+from benchmarking import ablation, curves, machine
 from benchmarking.cases import all_cases
 from benchmarking.contenders import contenders_of, prepare
 from benchmarking.rounds import Apart, Timed, call_apart, play
@@ -34,6 +35,7 @@ from numbert.text.corpus import python_documents, read_documents
 from numbert.training.parallel import cores
 
 QUICK = ("pretrain-tiny-30522-padded", "finetune-mini-padded", "encode-tiny-padded", "tokenise-ids-warm")
+ABLATION = ("pretrain-tiny-30522-padded", "pretrain-mini-30522-padded", "pretrain-mini-8000-*")
 SAME_WORK = 1e-3                                # largest relative difference between two contenders' numbers
 HEADER = ("case", "against", "numbert", "other", "ratio (range)", "rounds", "dropped", "difference", "memory, MB",
           "of peak")
@@ -46,6 +48,9 @@ def arguments():
     add("--cases", nargs="+", metavar="PATTERN", help="names of cases, * stands for anything (default: all)")
     add("--list", action="store_true", help="name the cases and stop")
     add("--against", nargs="*", metavar="NAME", help="contenders beside numbert (default: all that are installed)")
+    add("--ablation", action="store_true",
+        help="numbert against itself without packing, masked rows, parts, and all three; cases are by default "
+             + ", ".join(ABLATION))
     add("--threads", type=int, default=min(2, cores()), help="for every contender (default: %(default)s)")
     add("--rounds", type=int, help="that nothing disturbed (default: 7; 3 with --quick)")
     add("--round-seconds", type=float, help="a round is as many steps as fit (default: 1; 0.3 with --quick)")
@@ -62,8 +67,9 @@ def main(argv=None):
     options.rounds = options.rounds or (3 if options.quick else 7)
     options.round_seconds = options.round_seconds or (0.3 if options.quick else 1.0)
     cases = all_cases(options.threads, options.batch, options.length)
-    patterns = options.cases or (QUICK if options.quick else ("*",))
-    chosen = [case for name, case in cases.items() if any(fnmatch(name, pattern) for pattern in patterns)]
+    patterns = options.cases or (QUICK if options.quick else ABLATION if options.ablation else ("*",))
+    chosen = [case for name, case in cases.items() if any(fnmatch(name, pattern) for pattern in patterns)
+              and (case.kind == "pretrain" or not options.ablation)]
     try:
         if options.list:
             print("\n".join(cases))
@@ -109,7 +115,7 @@ def table(options, chosen, folder, peak):
         case = replace(case, folder=str(folder / case.name))
         if options.quick and case.kind == "tokenise":
             case = replace(case, vocab_size=2000)
-        made, lacking = contenders_of(case, options.against)
+        made, lacking = (ablation.CONTENDERS, {}) if options.ablation else contenders_of(case, options.against)
         missing |= lacking
         result = measure(case, made, options)
         loud |= not result.quiet
@@ -157,7 +163,7 @@ def row(case, result, name, peak):
         return f"{result.memory[who] / 2**20:.0f}" if result.memory[who] else "?"
 
     def share(who):
-        if case.kind == "tokenise":
+        if case.kind == "tokenise" or who in ablation.CONTENDERS and who != "numbert":
             return "–"
         work = case.operations(padded=who != "numbert", all_words=who == "Hugging Face")
         return f"{sum(work.values()) / result.seconds(who) / peak:.0%}"

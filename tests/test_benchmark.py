@@ -13,12 +13,14 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
 
 import benchmark  # noqa: E402
-from benchmarking import curves, rounds  # noqa: E402
+from benchmarking import ablation, curves, rounds  # noqa: E402
 from benchmarking.cases import MASK, Case, all_cases  # noqa: E402
-from benchmarking.contenders import contenders_of  # noqa: E402
+from benchmarking.contenders import contenders_of, prepare  # noqa: E402
 
+from numbert.autograd import watching  # noqa: E402
 from numbert.models import cost  # noqa: E402
 from numbert.ops import IGNORE  # noqa: E402
+from numbert.training import parallel  # noqa: E402
 
 TINY = Case("tiny", "pretrain", vocab_size=50, batch=4, length=16, threads=1)
 
@@ -155,6 +157,25 @@ def test_operations_of_the_others():
     assert more == cost.masked_lm_head(full.config(), cost.TRAINING * (rows - masked))
     ours, theirs = TINY.operations(), TINY.operations(padded=True)
     assert all(ours[part] < theirs[part] for part in ("linear", "attention")) and ours["decoder"] == theirs["decoder"]
+
+
+@pytest.mark.parametrize("name", list(ablation.CONTENDERS)[1:])
+def test_without_an_idea_there_is_more_work_and_the_same_result(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "PART_TOKENS", 32)                # the batch has 51 tokens: two parts
+    case, proofs, linear = replace(TINY, folder=str(tmp_path)), {}, {}
+    prepare(case, None, False)
+    for who in ("numbert", name):
+        contender, linear[who] = ablation.CONTENDERS[who](case), []
+        proofs[who] = contender.proof()
+        with watching(lambda op, inputs, options, output, rows=linear[who]:
+                      rows.append(output.shape) if op.name == "linear" else None):
+            contender.train(case.data()[3], dropout=False)
+    np.testing.assert_allclose(proofs[name], proofs["numbert"], rtol=1e-6)
+    calls, rows = len(linear[name]), sum(shape[0] for shape in linear[name])
+    if name in ("without parts", "without all three"):
+        assert calls < len(linear["numbert"])
+    if name != "without parts":
+        assert rows > sum(shape[0] for shape in linear["numbert"])
 
 
 def test_all_kinds_have_contenders():

@@ -3,30 +3,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numbert.text.encoding import Encoding, Piece, check_truncation, pad, truncated_lengths
+from numbert.text.encoding import Encoding, Pieces, check_truncation, pad, truncated_lengths
 
 EXAMPLE = Encoding.of([
-    (Piece(2, "[CLS]", 0, 0, None), 0, None),
-    (Piece(7, "how", 0, 3, 0), 0, 0),
-    (Piece(3, "[SEP]", 0, 0, None), 0, None),
-    (Piece(8, "ten", 0, 3, 0), 1, 1),
-    (Piece(3, "[SEP]", 0, 0, None), 1, None),
-])
+    (Pieces([2], [(0, 0)], [None]), 0, None),
+    (Pieces([7, 9], [(0, 3), (3, 5)], [0, 0]), 0, 0),
+    (Pieces([3], [(0, 0)], [None]), 0, None),
+    (Pieces([], [], []), 1, None),
+    (Pieces([8], [(0, 3)], [0]), 1, 1),
+    (Pieces([3], [(0, 0)], [None]), 1, None),
+], tokens=[None, None, "[CLS]", "[SEP]", None, None, None, "how", "ten", "##ev"])
 
 
 def test_columns():
     assert EXAMPLE == Encoding(
-        input_ids=[2, 7, 3, 8, 3],
-        tokens=["[CLS]", "how", "[SEP]", "ten", "[SEP]"],
-        token_type_ids=[0, 0, 0, 1, 1],
-        attention_mask=[1, 1, 1, 1, 1],
-        special_tokens_mask=[1, 0, 1, 0, 1],
-        offsets=[(0, 0), (0, 3), (0, 0), (0, 3), (0, 0)],
-        word_ids=[None, 0, None, 0, None],
-        sequence_ids=[None, 0, None, 1, None],
+        input_ids=[2, 7, 9, 3, 8, 3],
+        tokens=["[CLS]", "how", "##ev", "[SEP]", "ten", "[SEP]"],
+        token_type_ids=[0, 0, 0, 0, 1, 1],
+        attention_mask=[1, 1, 1, 1, 1, 1],
+        special_tokens_mask=[1, 0, 0, 1, 0, 1],
+        offsets=[(0, 0), (0, 3), (3, 5), (0, 0), (0, 3), (0, 0)],
+        word_ids=[None, 0, 0, None, 0, None],
+        sequence_ids=[None, 0, 0, None, 1, None],
     )
-    assert len(EXAMPLE) == 5
-    assert Encoding.of([]).offsets == []
+    assert len(EXAMPLE) == 6
+    assert Encoding.of([], []).offsets == []
 
 
 @pytest.mark.parametrize("first, second, room, strategy, kept", [
@@ -77,10 +78,10 @@ def test_check_truncation():
 
 
 def test_pad():
-    batch = pad([EXAMPLE, [5, 6]], pad_token_id=9, max_length=6)
-    assert batch["input_ids"].tolist() == [[2, 7, 3, 8, 3, 9], [5, 6, 9, 9, 9, 9]]
-    assert batch["token_type_ids"].tolist() == [[0, 0, 0, 1, 1, 0], [0] * 6]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1, 0], [1, 1, 0, 0, 0, 0]]
+    batch = pad([EXAMPLE, [5, 6]], pad_token_id=4, max_length=7)
+    assert batch["input_ids"].tolist() == [[2, 7, 9, 3, 8, 3, 4], [5, 6, 4, 4, 4, 4, 4]]
+    assert batch["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 0], [0] * 7]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1, 1, 0], [1, 1, 0, 0, 0, 0, 0]]
     assert {array.dtype for array in batch.values()} == {np.dtype(np.int64)}
 
 

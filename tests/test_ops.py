@@ -350,6 +350,16 @@ def test_keys_of_a_sequence_in_which_nobody_asks_get_a_gradient_of_zero():
     assert (dk[2:] == 0).all() and (dv[2:] == 0).all() and (dv[:2] != 0).all()
 
 
+def test_rows_that_no_span_holds_get_zeros():
+    rng = np.random.default_rng(0)
+    q, k, v, dy = rng.standard_normal((4, 6, 8))
+    _ = [np.full((6, 8), np.nan) for _ in range(20)]       # so that memory taken as it is found is not zero by chance
+    y, saved = ops.attention.forward(q, k, v, spans=[Span(slice(0, 4), slice(0, 3))], heads=2)
+    dq, dk, dv = ops.attention.backward(dy, saved)
+    assert (y[:4] != 0).all() and (y[4:] == 0).all() and (dq[4:] == 0).all()
+    assert (dk[3:] == 0).all() and (dv[3:] == 0).all()
+
+
 @given(st.integers(0, 7), st.lists(st.integers(0, 5), max_size=4), st.integers(0, 6))
 def test_a_prefix_is_seen_by_all_and_the_rest_as_under_the_causal_mask(n, asking, T):
     seen = ops.prefix(n)(np.array(asking, int), np.arange(T))

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from numbert.text.tokenizer import Tokenizer
 from numbert.text.wordpiece import WordPieceTokenizer
 
 VOCABULARY = """[PAD] [UNK] [CLS] [SEP] [MASK] un ##aff ##able the cr ##eme ##e e a ##a b ##b c ##c i ##i ##s ᄒ ##ᅡ ##ᆫ
@@ -124,6 +125,15 @@ def test_offsets_cut_the_text_in_order(text, pair, in_text):
             token, covered = encoding.tokens[row], source[start:end]
             letters = "".join(TOKENIZER.normaliser.words(covered))
             assert token in ("[UNK]", covered) or token.removeprefix("##") in letters
+
+
+@given(TEXTS, st.sampled_from([TOKENIZER, WordPieceTokenizer(VOCABULARY, lowercase=False, clean_text=False)]))
+@settings(max_examples=300, deadline=None)
+def test_the_fast_ways_are_the_plain_one(text, tokenizer):
+    plain = Tokenizer.cut_to_pieces(tokenizer, text)                # the words of `cut`, without any cache
+    for _ in ("empty cache", "full cache"):
+        assert tokenizer.cut_to_pieces(text) == plain
+        assert list(tokenizer.cut_to_ids(text)) == plain.ids
 
 
 # Special tokens
@@ -297,9 +307,12 @@ def test_the_cache_is_bounded(monkeypatch):
     tokenizer = WordPieceTokenizer(VOCABULARY)
     monkeypatch.setattr(type(tokenizer._chunk_ids), "entries", 10)
     texts = [f"a{'b' * index} " + "ab" * 40 for index in range(40)]
-    expected = [tokenizer(text).input_ids for text in texts]
-    assert tokenizer.encode_batch(texts) == expected == tokenizer.encode_batch(texts)
-    assert 0 < len(tokenizer._chunk_ids) <= 10 and max(map(len, tokenizer._chunk_ids)) <= 50
+    expected = [Tokenizer.cut_to_pieces(tokenizer, text) for text in texts]
+    for _ in range(2):
+        assert [tokenizer.cut_to_pieces(text) for text in texts] == expected
+        assert tokenizer.encode_batch(texts, add_special_tokens=False) == [pieces.ids for pieces in expected]
+    for cache in (tokenizer._chunk_ids, tokenizer._chunk_offsets):
+        assert 0 < len(cache) <= 10 and max(map(len, cache)) <= 50
 
 
 def test_threads_may_share_a_tokenizer(monkeypatch):
@@ -367,7 +380,7 @@ def test_any_text_as_tokenizers(tmp_path, lowercase, in_text):
 
     def comparable(char):
         """Not a capital that only one of two Unicode versions knows, or a mark that is moved: see normalise.py."""
-        moved = unicodedata.combining(char) and ours.normaliser.align(char)[0]
+        moved = unicodedata.combining(char) and ours.normaliser.words(char)
         return not moved and (char < "\u1c80" or unicodedata.category(char) not in ("Cn", "Cs", "Lu"))
 
     texts = st.text(st.characters(exclude_categories=["Cs"]).filter(comparable)) | TEXTS.filter(

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
-from ..autograd import op
+from ..autograd import op, recording
 from .blocks import blocks
 
 # ln(erfc(z) exp(z²) / t) as a Chebyshev series in 2t - 1, where t = 2 / (2 + z) and z ≥ 0. Fitted in 40 digits;
@@ -72,18 +72,19 @@ def normal_pdf(x):
 @op
 def gelu(x):
     """x Φ(x), element by element, as BERT uses it: with erf, not with its approximation by tanh."""
-    cdf = normal_cdf(x)
-    return x * cdf, (x, cdf)
+    cdf, slope = normal_cdf(x), None
+    if recording():                             # one array for the backward pass instead of two, x and Φ
+        slope = normal_pdf(x)                   # (x Φ)' = Φ + x φ
+        slope *= x
+        slope += cdf
+    y = cdf
+    y *= x
+    return y, slope
 
 
 @gelu.vjp
-def gelu_backward(dy, saved):
-    x, cdf = saved
-    slope = normal_pdf(x)                       # (x Φ)' = Φ + x φ
-    slope *= x
-    slope += cdf
-    slope *= dy
-    return (slope,)
+def gelu_backward(dy, slope):
+    return (dy * slope,)
 
 
 @op

@@ -58,10 +58,11 @@ def attention(query, key, value, *, spans, heads, mask=None, rate=0.0, rng=None)
 
     `spans` (see `Span`) says which rows of query meet which rows of key and value. `mask(query_positions,
     key_positions)`, such as `causal`, gives booleans (Tq, Tk): what is False is not seen at all, whatever its score.
-    A token that sees nothing gets zeros. With a generator `rng`, a share `rate` of the probabilities is dropped.
+    A token that sees nothing, or that no span holds, gets zeros. With a generator `rng`, a share `rate` of the
+    probabilities is dropped.
     """
     scale = 1 / math.sqrt(query.shape[-1] // heads)
-    out, saved = np.empty_like(query), []
+    out, saved = np.zeros_like(query), []
     for span in spans:
         q, k, v = (split_heads(x, span.count, heads) for x in (query[span.queries], key[span.keys], value[span.keys]))
         probs = (q * scale) @ k.swapaxes(-1, -2)                            # (count, H, Tq, Tk)
@@ -69,20 +70,28 @@ def attention(query, key, value, *, spans, heads, mask=None, rate=0.0, rng=None)
             places = np.arange(k.shape[2])
             probs[..., ~mask(places if span.at is None else span.at, places)] = -np.inf
         softmax(probs)
-        dropped = probs
-        if rng is not None and rate > 0:
-            dropped = probs * keep_mask(probs.shape, rate, rng)
-            dropped *= 1 / (1 - rate)
-        np.matmul(dropped, v, out=split_heads(out[span.queries], span.count, heads))
-        saved.append((probs, dropped))
-    return out, (query, key, value, out, spans, heads, scale, saved)
+        keep = keep_mask(probs.shape, rate, rng) if rng is not None and rate > 0 else None
+        np.matmul(_dropped(probs, keep, rate), v, out=split_heads(out[span.queries], span.count, heads))
+        saved.append((probs, keep))
+    return out, (query, key, value, out, spans, heads, scale, rate, saved)
+
+
+def _dropped(probs, keep, rate):
+    """Computed anew in the backward pass: `keep` takes a quarter of the memory."""
+    if keep is None:
+        return probs
+    dropped = probs * keep
+    dropped *= 1 / (1 - rate)
+    return dropped
 
 
 @attention.vjp
 def attention_backward(dy, saved):
-    query, key, value, out, spans, heads, scale, saved = saved
-    dquery, dkey, dvalue = np.empty_like(query), np.empty_like(key), np.empty_like(value)
-    for span, (probs, dropped) in zip(spans, saved, strict=True):
+    query, key, value, out, spans, heads, scale, rate, saved = saved
+    dquery, dkey, dvalue = np.zeros_like(query), np.zeros_like(key), np.zeros_like(value)
+    for span, (probs, keep) in zip(spans, saved, strict=True):
+        dropped = _dropped(probs, keep, rate)
+
         def rows(x, which, span=span):
             return split_heads(x[which], span.count, heads)
         q, k, v = rows(query, span.queries), rows(key, span.keys), rows(value, span.keys)

@@ -157,20 +157,23 @@ class ByteLevelBPETokenizer(Tokenizer):
 
     def _pieces(self, text, special_tokens_in_text):
         pieces = super()._pieces(text, special_tokens_in_text)
-        return [self._trim(piece, text) for piece in pieces] if self.trim_offsets else pieces
+        if not self.trim_offsets:
+            return pieces
+        return pieces._replace(offsets=[self._trim(self.tokens[index], start, end, text)
+                                        for index, (start, end) in zip(pieces.ids, pieces.offsets, strict=True)])
 
-    def _trim(self, piece, text):
-        """The piece without the white space that it begins and ends with, as RoBERTa's offsets leave it out."""
-        stripped = piece.token in self.strip_left or piece.token in self.strip_right
-        surface = text[piece.start:piece.end] if stripped else piece.token
+    def _trim(self, token, start, end, text):
+        """The offsets of a piece without the white space that it begins and ends with, as RoBERTa's leave it out."""
+        stripped = token in self.strip_left or token in self.strip_right
+        surface = text[start:end] if stripped else token
         leading = len(surface) - len(surface.lstrip(SPACE + SPACES))
         trailing = len(surface) - len(surface.rstrip(SPACE + SPACES))
         if not leading and not trailing:
-            return piece
-        if piece.start == 0 and leading == 1 and not self.trim_first_space:
+            return start, end
+        if start == 0 and leading == 1 and not self.trim_first_space:
             leading = 0
-        start = min(piece.start + leading, piece.end)
-        return piece._replace(start=start, end=max(piece.end - trailing, start))
+        start = min(start + leading, end)
+        return start, max(end - trailing, start)
 
     # Ids to texts
 

@@ -17,17 +17,16 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Piece(NamedTuple):
-    """One token of a text: `text[start:end]` is what it stands for, `word` the index of the word that it is part of.
+class Pieces(NamedTuple):
+    """How a text was cut: three lists, one entry per piece. Lists, because a tuple or object per piece would take most
+    of the time of cutting it.
 
-    A special token that was put in has start = end = 0 and word None.
+    A piece with offsets (start, end) stands for text[start:end]; its word id is the index of the word it is part of.
     """
 
-    id: int
-    token: str
-    start: int
-    end: int
-    word: int
+    ids: list
+    offsets: list
+    word_ids: list
 
 
 @dataclass
@@ -51,19 +50,20 @@ class Encoding:
         return len(self.input_ids)
 
     @classmethod
-    def of(cls, parts):
-        """An Encoding of `parts`, a list of (piece, type id, sequence id); a sequence id of None marks
-        a special token that was put in."""
-        return cls(
-            input_ids=[piece.id for piece, _, _ in parts],
-            tokens=[piece.token for piece, _, _ in parts],
-            token_type_ids=[token_type_id for _, token_type_id, _ in parts],
-            attention_mask=[1] * len(parts),
-            special_tokens_mask=[int(sequence_id is None) for _, _, sequence_id in parts],
-            offsets=[(piece.start, piece.end) for piece, _, _ in parts],
-            word_ids=[piece.word for piece, _, _ in parts],
-            sequence_ids=[sequence_id for _, _, sequence_id in parts],
-        )
+    def of(cls, parts, tokens):
+        """An Encoding of `parts`, a list of (Pieces, type id, sequence id), where a sequence id of None marks special
+        tokens that were put in. `tokens` are those of the vocabulary, by their ids."""
+        input_ids, type_ids, special, all_offsets, all_word_ids, sequence_ids = [], [], [], [], [], []
+        for (ids, offsets, word_ids), type_id, sequence_id in parts:
+            count = len(ids)
+            input_ids += ids
+            type_ids += [type_id] * count
+            special += [int(sequence_id is None)] * count
+            all_offsets += offsets
+            all_word_ids += word_ids
+            sequence_ids += [sequence_id] * count
+        return cls(input_ids, [tokens[index] for index in input_ids], type_ids, [1] * len(input_ids), special,
+                   all_offsets, all_word_ids, sequence_ids)
 
 
 def truncated_lengths(first, second, room, strategy):

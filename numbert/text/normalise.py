@@ -43,9 +43,11 @@ class Normaliser(dict):
         return text.split() if self.clean_text else [word for word in text.split(" ") if word]
 
     def align(self, text):
-        """The normalised text, and for each of its characters the index in `text` of the one it came from."""
-        sources = [index for index, char in enumerate(text) for _ in self[ord(char)]]
-        return text.translate(self), sources
+        """The words of `text`, and for each of their characters the index in `text` of the one that it came from."""
+        words = self.words(text)
+        if text.isascii() and sum(map(len, words)) == len(text):  # each character has become one: the usual case
+            return words, range(len(text))
+        return words, [index for index, char in enumerate(text) for part in self[ord(char)] if part != " "]
 
     def __missing__(self, code_point):
         self[code_point] = replacement = self._replacement(chr(code_point))

@@ -1,15 +1,21 @@
 """What every tokenizer here does in the same way: special tokens, pairs of texts, truncation, batches, ids and tokens.
 
-A kind of tokenizer (wordpiece.py, byte_bpe.py) says how plain text is cut (`cut`), how fast ids are had when nothing
-else is wanted (`cut_to_ids`), and which special tokens stand around a text (`frame`).
+A kind of tokenizer (wordpiece.py, byte_bpe.py) says how plain text is cut (`cut`), how the same is had fast
+(`cut_to_pieces`, and `cut_to_ids` when nothing but ids is wanted), and which special tokens stand around a text
+(`frame`).
 """
 import re
+from functools import cached_property
+from itertools import chain, islice
 
-from .encoding import Encoding, Piece, check_truncation, pad, truncated_lengths
+from .encoding import Encoding, Pieces, check_truncation, pad, truncated_lengths
 
 
 def special_token_id(role):
     return property(lambda self: self.id_of_role(role), doc=f"The id of the {role} token. ValueError without one.")
+
+
+NO_FRAMES = [[Pieces([], [], [])] * 2] * 2
 
 
 class Tokenizer:
@@ -48,19 +54,17 @@ class Tokenizer:
         truncation = check_truncation(truncation)
         texts = [text] if text_pair is None else [text, text_pair]
         parts = [self._pieces(text, special_tokens_in_text) for text in texts]
-        frames = [[self._special_pieces(roles) if add_special_tokens else [] for roles in sides]
-                  for sides in self.frame[:len(texts)]]
+        frames = self._frames if add_special_tokens else NO_FRAMES
         if max_length is not None:
-            room = _room(max_length, sum(len(side) for sides in frames for side in sides))
-            lengths = truncated_lengths(len(parts[0]), sum(map(len, parts[1:])), room, truncation)
-            parts = [part[:length] for part, length in zip(parts, lengths, strict=False)]
+            room = _room(max_length, sum(len(side.ids) for sides in frames[:len(texts)] for side in sides))
+            lengths = truncated_lengths(len(parts[0].ids), sum(len(part.ids) for part in parts[1:]), room, truncation)
+            parts = [Pieces(*(column[:length] for column in part))
+                     for part, length in zip(parts, lengths, strict=False)]
         rows = []
-        for which, (part, (before, after)) in enumerate(zip(parts, frames, strict=True)):
+        for which, (part, (before, after)) in enumerate(zip(parts, frames, strict=False)):
             type_id = which * self.pair_type_id
-            rows += [(piece, type_id, None) for piece in before]
-            rows += [(piece, type_id, which) for piece in part]
-            rows += [(piece, type_id, None) for piece in after]
-        return Encoding.of(rows)
+            rows += [(before, type_id, None), (part, type_id, which), (after, type_id, None)]
+        return Encoding.of(rows, self.tokens)
 
     def encode_batch(self, texts, add_special_tokens=True, max_length=None, special_tokens_in_text=False):
         """The ids alone of many texts, a list of lists: the `input_ids` of calling each, several times faster."""
@@ -68,7 +72,7 @@ class Tokenizer:
             raise TypeError("texts must be an iterable of str, got one str; write encode_batch([text])")
         before, after = ([self.id_of_role(role) for role in roles if add_special_tokens] for roles in self.frame[0])
         room = None if max_length is None else _room(max_length, len(before + after))
-        return [[*before, *self._ids(text, special_tokens_in_text)[:room], *after] for text in texts]
+        return [[*before, *islice(self._ids(text, special_tokens_in_text), room), *after] for text in texts]
 
     def tokenize(self, text, special_tokens_in_text=False):
         """The pieces of a text, as a list of str."""
@@ -82,38 +86,46 @@ class Tokenizer:
         """The words of plain text, each a list of its pieces (id, start, end), which stand for text[start:end]."""
         raise NotImplementedError
 
+    def cut_to_pieces(self, text):
+        """The `Pieces` of `cut`."""
+        pieces = Pieces([], [], [])
+        for number, word in enumerate(self.cut(text)):
+            for index, start, end in word:
+                pieces.ids.append(index)
+                pieces.offsets.append((start, end))
+                pieces.word_ids.append(number)
+        return pieces
+
     def cut_to_ids(self, text):
         """The ids of `cut`, an iterable."""
         raise NotImplementedError
 
     def _pieces(self, text, special_tokens_in_text):
-        pieces, word = [], 0
-        for start, end, token in self._stretches(text, special_tokens_in_text):
-            if token is None:
-                words = self.cut(text[start:end])
-            else:
-                words = [[(self.vocab[token], 0, end - start)]]
-            for parts in words:
-                pieces += [Piece(index, self.tokens[index], start + first, start + last, word)
-                           for index, first, last in parts]
-                word += 1
-        return pieces
+        pattern, whole = self._find_special if special_tokens_in_text else self._find_added, Pieces([], [], [])
+        if pattern is None:
+            return self.cut_to_pieces(text) if check_text(text) else whole
+        for start, end, token in self._stretches(text, pattern):
+            part = (self.cut_to_pieces(text[start:end]) if token is None
+                    else Pieces([self.vocab[token]], [(0, end - start)], [0]))
+            words = 1 + whole.word_ids[-1] if whole.word_ids else 0
+            whole.ids.extend(part.ids)
+            whole.offsets.extend((start + first, start + last) for first, last in part.offsets)
+            whole.word_ids.extend(words + word for word in part.word_ids)
+        return whole
 
     def _ids(self, text, special_tokens_in_text):
-        ids = []
-        for start, end, token in self._stretches(text, special_tokens_in_text):
-            if token is None:
-                ids.extend(self.cut_to_ids(text[start:end]))
-            else:
-                ids.append(self.vocab[token])
-        return ids
+        """The ids of `_pieces`, an iterable."""
+        pattern = self._find_special if special_tokens_in_text else self._find_added
+        if pattern is None:
+            return self.cut_to_ids(text) if check_text(text) else ()
+        return chain.from_iterable(self.cut_to_ids(text[start:end]) if token is None else [self.vocab[token]]
+                                   for start, end, token in self._stretches(text, pattern))
 
-    def _stretches(self, text, special_tokens_in_text):
+    def _stretches(self, text, pattern):
         """Cut `text` where a token stands in it literally: (start, end, that token or None for the text between)."""
         check_text(text)
-        pattern = self._find_special if special_tokens_in_text else self._find_added
         place = 0
-        for match in pattern.finditer(text) if pattern else ():
+        for match in pattern.finditer(text):
             token, (start, end) = match.group(), match.span()
             if token in self.strip_left:
                 start = place + len(text[place:start].rstrip(SPACES))
@@ -126,8 +138,11 @@ class Tokenizer:
         if place < len(text):
             yield place, len(text), None
 
-    def _special_pieces(self, roles):
-        return [Piece(self.id_of_role(role), self.special_tokens[role], 0, 0, None) for role in roles]
+    @cached_property
+    def _frames(self):
+        """`frame` as `Pieces`."""
+        return [[Pieces([self.id_of_role(role) for role in roles], [(0, 0)] * len(roles), [None] * len(roles))
+                 for roles in sides] for sides in self.frame]
 
     # Ids to tokens
 
@@ -158,10 +173,10 @@ class Tokenizer:
 
     def id_of_role(self, role):
         token = self.special_tokens.get(role)
-        if token not in self.vocab:
+        if (index := self.vocab.get(token)) is None:
             name = "" if token is None else f"{token}, the "
             raise ValueError(f"the vocabulary of {len(self)} tokens has no {name}{role} token, needed here")
-        return self.vocab[token]
+        return index
 
     @property
     def all_special_ids(self):
@@ -172,24 +187,24 @@ class Tokenizer:
 
 
 class Cache(dict):
-    """A short text -> its ids, worked out by `compute` when it is first met. Most words of a text are repeats.
+    """A short text -> `compute` of it, worked out when it is first met. Most words of a text are repeats.
 
     Starts afresh when it is full. Threads may share it: at worst, two of them work out the same entry.
     """
 
-    entries, length = 100_000, 50  # at most so many texts, of at most so many characters: about 25 MB
+    entries, length = 100_000, 50  # at most so many texts, of at most so many characters: 20 to 35 MB
 
     def __init__(self, compute):
         super().__init__()
         self.compute = compute
 
     def __missing__(self, text):
-        ids = self.compute(text)
+        result = self.compute(text)
         if len(text) <= self.length:
             if len(self) >= self.entries:
                 self.clear()
-            self[text] = ids
-        return ids
+            self[text] = result
+        return result
 
 
 # Unicode's white space. Python's own notion of it adds U+001C..U+001F.

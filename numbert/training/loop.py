@@ -57,6 +57,7 @@ def train(model, batches, *, optimizer, lr, steps, seed, workers, start=0, clip_
                                  + first_non_finite(model, batch, rngs, workers))
         scale = clip_norm / norm if norm > clip_norm else 1.0
         optimizer.step(gradients, lr(number), workers, scale=scale)
+        del gradients                       # or they would be kept while the next ones are computed
         yield Step(number + 1, sums, label_counts(batch), lr(number), norm, int(batch["attention_mask"].sum()),
                    time.perf_counter() - began)
 
