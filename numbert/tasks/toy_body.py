@@ -4,7 +4,7 @@
     model = BertForSequenceClassification.from_pretrained(folder, num_labels=2)
 """
 import dataclasses
-import itertools
+import functools
 import json
 import math
 import statistics
@@ -123,15 +123,14 @@ def config_of(recipe, vocab_size):
 
 def tokenizer_of(*languages):
     """A tokenizer with every word of the toy world (every character, in Chinese) as one entry, and no pieces."""
+    return WordPieceTokenizer([*SPECIAL_TOKENS.values(), *sorted(set().union(*map(_words, languages)))])
+
+
+@functools.cache
+def _words(language):
+    """The words of stories, statements and questions: enough that every word of a language occurs."""
+    texts = [sentence for document in documents(3000, np.random.default_rng(0), language) for sentence in document]
+    texts += [text for *pair, _ in nli_examples(500, np.random.default_rng(1), language) for text in pair]
+    texts += [example["question"] for example in qa_examples(200, np.random.default_rng(2), language)]
     normaliser = WordPieceTokenizer([]).normaliser
-    words = {word for text in itertools.chain.from_iterable(map(_texts, languages)) for word in normaliser.words(text)}
-    return WordPieceTokenizer([*SPECIAL_TOKENS.values(), *sorted(words)])
-
-
-def _texts(language):
-    """Stories, statements and questions: enough that every word of a language occurs."""
-    yield from itertools.chain.from_iterable(documents(3000, np.random.default_rng(0), language))
-    for *pair, _ in nli_examples(500, np.random.default_rng(1), language):
-        yield from pair
-    for example in qa_examples(200, np.random.default_rng(2), language):
-        yield example["question"]
+    return frozenset(word for text in texts for word in normaliser.words(text))
