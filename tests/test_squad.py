@@ -1,12 +1,13 @@
 """The command: it fine-tunes, predicts and scores, its files are those of SQuAD's script, its errors are one line."""
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from numbert import BertConfig, BertForPreTraining, WordPieceTokenizer
 from numbert.tasks.squad import main
-from numbert.tasks.squad_reader import Reader
+from numbert.tasks.squad_reader import Reader, remember
 
 WORDS = "the cat sat on a mat dog ran to where is".split()
 
@@ -107,12 +108,47 @@ def test_the_threshold(trained, capsys):
 
     assert all(predictions("--dev", "dev.json", "--threshold", "1")[1].values())
     assert not any(predictions("--dev", "dev.json", "--threshold", "0")[1].values())
-    out, found = predictions("--dev", "answerable.json")
-    assert all(found.values()) and "threshold" not in out               # all have answers: never "no answer"
     out, found = predictions("--dev", "answerable.json", "--cmrc")
     assert set(json.loads(out[out.index("\n{") + 1:])) == {"AVERAGE", "F1", "EM", "TOTAL", "SKIP"}
     out, found = predictions("--dev", "test.json")
     assert list(found) == ["t"] and "{" not in out                      # nothing to score with
+
+
+def test_what_the_fine_tuning_found_is_remembered(trained, capsys):
+    """The same model on questions of which nothing is known: with a threshold of 0 it never answers, without always."""
+    said = (trained / "said.txt").read_text()
+    threshold = json.loads((trained / "out" / "answers.json").read_text())["threshold"]
+    assert f"threshold {threshold:.4g}: the best on" in said
+    model = trained / "remembering"
+    shutil.copytree(trained / "out", model)
+
+    def predictions(threshold, dev="test.json"):
+        remember(model, threshold)
+        code = main(["--model", str(model), "--out", str(trained / "elsewhere"), "--max-length", "32", "--workers", "1",
+                     "--dev", str(trained / dev)])
+        captured = capsys.readouterr()
+        assert (code, captured.err) == (0, "")
+        return captured.out, json.loads((trained / "elsewhere" / "predictions.json").read_text())
+
+    out, found = predictions(0.0)
+    assert not any(found.values()) and "threshold 0: as" in out and "remembers" in out
+    out, found = predictions(0.0, "dev.json")                           # not the best in hindsight on the new questions
+    assert not any(found.values()) and "hindsight" not in out
+    out, found = predictions(None)
+    assert all(found.values()) and "always answers" in out
+    (model / "answers.json").unlink()
+    code = main(["--model", str(model), "--out", str(trained / "elsewhere"), "--max-length", "32", "--workers", "1",
+                 "--dev", str(trained / "dev.json")])
+    assert code == 0 and "dev.json in hindsight" in capsys.readouterr().out
+    (model / "answers.json").write_text('{"threshold": "high"}')
+    with pytest.raises(ValueError, match="answers.json: threshold must be a number or null, got 'high'"):
+        Reader.from_pretrained(model)
+
+
+def test_a_reader_takes_the_remembered_threshold(trained):
+    stored = json.loads((trained / "out" / "answers.json").read_text())["threshold"]
+    assert Reader.from_pretrained(trained / "out", max_length=16).deciding["threshold"] == stored
+    assert Reader.from_pretrained(trained / "out", max_length=16, threshold=0.25).deciding["threshold"] == 0.25
 
 
 @pytest.mark.parametrize("arguments, complaint", [

@@ -12,9 +12,13 @@ from numbert.text.toyworld_entropy import (
     enumerated,
     every_run,
     loss_of_best_guess,
+    loss_of_best_verdict,
     masked_posterior,
     masked_word_entropy,
+    next_sentence_entropy,
+    splits,
     tokens,
+    unigram_entropy,
 )
 from numbert.text.toyworld_story import stories
 
@@ -170,6 +174,59 @@ def test_the_entropy_of_the_closed_variant_is_the_mean_loss_of_its_posteriors_on
         losses.append(-math.log(masked_posterior(known, visible)[t][word]))
     error = np.std(losses) / math.sqrt(len(losses))
     assert abs(np.mean(losses) - masked_word_entropy("closed")) < 4 * error < 0.06
+
+
+def test_the_unigram_entropy_by_hand():
+    assert unigram_entropy(language_of({"a a": 0.5, "a b": 0.5})) == pytest.approx(
+        -0.75 * math.log(0.75) - 0.25 * math.log(0.25))
+    assert unigram_entropy(enumerated("tiny")) > masked_word_entropy("tiny", "en", "sentence")
+
+
+def test_the_next_sentence_entropy_by_hand():
+    """Of the pairs from two texts half look as if from one, and are half as likely; the others give themselves away."""
+    known = language_of({"a . b .": 0.5, "c . d .": 0.5})
+    assert next_sentence_entropy(known) == pytest.approx((math.log(1.5) + math.log(3) / 2) / 2)
+    assert next_sentence_entropy(language_of({"a . b .": 1.0})) == pytest.approx(math.log(2))       # a coin
+
+
+def brute_next_sentence(texts):
+    """The same by a table of all pairs, also those that no text falls into."""
+    together, losses = Counter(), 0.0
+    for text, p in texts.items():
+        ends = [t + 1 for t, word in enumerate(text[:-1]) if word in ".。"]
+        for end in ends:
+            together[text[:end], text[end:]] += p / len(ends)
+    for a in {a for a, _ in together}:
+        for b in {b for _, b in together}:
+            front = sum(p for (x, _), p in together.items() if x == a)
+            back = sum(p for (_, y), p in together.items() if y == b)
+            parts = together[a, b], front * back
+            losses += sum(-part / 2 * math.log(part / sum(parts)) for part in parts if part)
+    return losses
+
+
+def test_the_next_sentence_entropy_equals_its_brute_force_twin():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        texts = {" ".join(" . ".join(rng.choice(list("abc"), size=n)) + " ." for n in [rng.integers(2, 5)]): None
+                 for _ in range(9)}
+        known = language_of(dict(zip(texts, rng.dirichlet(np.ones(len(texts))), strict=True)))
+        assert next_sentence_entropy(known) == pytest.approx(brute_next_sentence(texts_of(known)), rel=1e-9)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_next_sentence_entropy_is_the_mean_loss_on_drawn_pairs(language):
+    rng, known = np.random.default_rng(0), enumerated("tiny", language)
+    chances, ids, halves, losses = splits(known), {word: i for i, word in enumerate(known.words)}, [], []
+    for story in itertools.islice(stories(rng, language, variant="tiny"), 6000):
+        cut = int(rng.integers(1, len(story.sentences)))
+        halves.append([tuple(ids[word] for one in part for word in tokens(one, language))
+                       for part in (story.sentences[:cut], story.sentences[cut:])])
+    for (a, b), (_, other) in zip(halves[::2], halves[1::2], strict=True):
+        follows = rng.random() < 0.5
+        losses.append(loss_of_best_verdict(chances, a, b if follows else other, follows))
+    error = np.std(losses) / math.sqrt(len(losses))
+    assert abs(np.mean(losses) - next_sentence_entropy(known)) < 4 * error < 0.04
 
 
 def test_what_cannot_be_listed_is_refused():

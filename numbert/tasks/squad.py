@@ -4,7 +4,8 @@
     python -m numbert.tasks.squad --train F --dev F --model RUN_FOLDER --out FOLDER             fine-tune and predict
     python -m numbert.tasks.squad --dev F --model FOLDER --out FOLDER                           predict
 
---cmrc scores as CMRC 2018 does. All but the first write predictions.json, na_probs.json and nbest.json into FOLDER.
+--cmrc scores as CMRC 2018 does. All but the first write predictions.json, na_probs.json and nbest.json into FOLDER,
+and fine-tuning also the model, and in answers.json how sure it must be to say that there is no answer.
 The parts in reading order: squad_data reads the files, squad_windows cuts texts that are too long, squad_answers finds
 the best spans, squad_reader joins them to a model, squad_metrics scores.
 """
@@ -22,7 +23,7 @@ from ..training.seeds import table
 from . import experiment, squad_metrics
 from .squad_answers import best_threshold, no_answer_probabilities, predictions, with_threshold
 from .squad_data import read
-from .squad_reader import Reader, qa_task, read_passages
+from .squad_reader import Reader, qa_task, read_passages, remember, remembered
 from .squad_windows import describe, make_passages
 
 
@@ -61,8 +62,9 @@ def arguments():
     add("--max-question-length", type=int, default=64, help="a longer question loses its end (default: %(default)s)")
     add("--max-answer-length", type=int, default=30, help="in tokens (default: %(default)s)")
     add("--n-best", type=int, default=20, help="candidates in nbest.json (default: %(default)s)")
-    add("--threshold", type=float, help='answer "" where the probability of no answer is above this (default: what is '
-        "best on --dev; never, if that has no question without an answer)")
+    add("--threshold", type=float, help='answer "" where the probability of no answer is above this (default: what the '
+        "fine-tuned model remembers; while fine-tuning what is best on --dev, and that is remembered; never, if --dev "
+        "has no question without an answer)")
     return parser
 
 
@@ -99,16 +101,32 @@ def fine_tune_and_predict(options, workers):
         model, tokenizer = reader.model, reader.tokenizer
         dev = load(options.dev, tokenizer, options)
     readings = read_passages(model, tokenizer, dev, workers, **deciding)
-    threshold = best_threshold(dev, readings) if judged(dev) and options.threshold is None else None
-    if threshold is not None:
-        readings = with_threshold(readings, threshold)
-        print(f"threshold {threshold:.4g}: the best on {options.dev} in hindsight, so the scores flatter a little")
+    readings = with_threshold(readings, choose_threshold(options, dev, readings))
+    if options.train:
+        remember(options.out, readings[0].threshold)
     write_predictions(options.out, dev, readings)
     print(f"{options.out}: predictions.json, na_probs.json, nbest.json")
     if judged(dev):
         examples, answers = [passage.example for passage in dev], predictions(dev, readings)
         print(json.dumps(squad_metrics.evaluate_cmrc(examples, answers) if options.cmrc else
                          squad_metrics.evaluate(examples, answers, no_answer_probabilities(dev, readings)), indent=2))
+
+
+def choose_threshold(options, dev, readings):
+    """The threshold given, or the one that the fine-tuned model remembers, or the best on `dev`, or None."""
+    if options.threshold is not None:
+        return options.threshold
+    stored = {} if options.train else remembered(options.model)
+    if stored:
+        threshold, why = stored["threshold"], f"as {options.model} remembers from its fine-tuning"
+    else:
+        threshold = best_threshold(dev, readings) if judged(dev) else None
+        why = f"the best on {options.dev} in hindsight, so the scores flatter a little"
+    if threshold is None:
+        print('threshold none: always answers, never says ""; --threshold changes that')
+    else:
+        print(f"threshold {threshold:.4g}: {why}")
+    return threshold
 
 
 def judged(passages):

@@ -4,9 +4,17 @@
     reading = reader("Where is the banana now?", "David took the banana. He went to the forest.")
     reading.text, reading.answers[0].probability, reading.answers[0].start, reading.no_answer
 
+A model alone does not say how sure it must be that there is no answer. That threshold is chosen on development
+questions, and stands beside the model in its folder, in answers.json.
+
 (Devlin et al. 2019, sections 4.2 and 4.3.)
 """
+import json
+from pathlib import Path
+
+from .. import files
 from ..autograd import no_grad
+from ..hub.errors import CheckpointError, read_json
 from ..models.heads import BertForQuestionAnswering
 from ..text.wordpiece import WordPieceTokenizer
 from ..training.finetuning import Shuffled
@@ -38,11 +46,12 @@ class Reader:
 
     @classmethod
     def from_pretrained(cls, folder, **settings):
-        """The Reader of a folder with model and tokenizer. ValueError if its model was not fine-tuned for answers."""
+        """The Reader of a folder with model and tokenizer; its threshold is the one in answers.json if there is one,
+        and not among `settings`. ValueError if the model was not fine-tuned for answers."""
         model = BertForQuestionAnswering.from_pretrained(folder)
         if model.load_report.new:
             raise ValueError(f"{folder}: not fine-tuned for answers: it lacks {', '.join(model.load_report.new)}")
-        return cls(model, WordPieceTokenizer.from_pretrained(folder), **settings)
+        return cls(model, WordPieceTokenizer.from_pretrained(folder), **remembered(folder) | settings)
 
     def __call__(self, question, context):
         return self.read([Example("", question, context, None, False)])[0]
@@ -51,6 +60,22 @@ class Reader:
         """A Reading for each Example, computed on all `workers` (`training.parallel`) if there are any."""
         passages = make_passages(examples, self.tokenizer, **self.cutting)
         return read_passages(self.model, self.tokenizer, passages, workers, **self.deciding)
+
+
+def remember(folder, threshold):
+    """Write answers.json in `folder`: the threshold above which there is no answer; None: always answer."""
+    files.write_text(Path(folder) / "answers.json", json.dumps({"threshold": threshold}) + "\n")
+
+
+def remembered(folder):
+    """{"threshold": what `remember` wrote there}, or {} if nothing was. Raises CheckpointError for anything else."""
+    path = Path(folder) / "answers.json"
+    if not path.exists():
+        return {}
+    threshold = read_json(path).get("threshold")
+    if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, int | float)):
+        raise CheckpointError(path, f"threshold must be a number or null, got {threshold!r}")
+    return {"threshold": threshold}
 
 
 def read_passages(model, tokenizer, passages, workers=None, *, batch_size=16, **deciding):

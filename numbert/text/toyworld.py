@@ -10,7 +10,7 @@ world in Chinese. The files, in reading order:
     toyworld_language   the two grammars, with part-of-speech tags
     toyworld_story      making up stories
     toyworld_tasks      tags, inference, sentiment, questions
-    toyworld_entropy    the floor under the masked-word loss
+    toyworld_entropy    the floor under the losses of pre-training
 
 `python -m numbert.text.toyworld --seed 0 --language en` prints a story with all that is known about it.
 """

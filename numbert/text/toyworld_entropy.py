@@ -1,4 +1,4 @@
-"""The floor under the loss: how well a masked word of the toy world can be guessed by anyone.
+"""The floor under the loss: how well a masked word of the toy world, or the next sentence, can be guessed by anyone.
 
 A small variant of the world has finitely many stories, and the teller makes a story by choices of known chances.
 So all stories can be listed with their exact probabilities, and the best possible guess at a masked word is
@@ -101,6 +101,54 @@ def entropy_of_one_masked(known):
         p = known.probabilities[there]
         seen = np.bincount(context, p)[context]
         total += float((p / known.lengths[there] * np.log(seen / p)).sum())
+    return total
+
+
+def unigram_entropy(known):
+    """The same for a guesser that sees nothing: the entropy of one word, picked evenly from a text."""
+    weights = np.repeat(known.probabilities / known.lengths, known.lengths)
+    share = np.bincount(known.texts[known.texts >= 0], weights)
+    return float(-(share * np.log(share)).sum())
+
+
+class Splits(NamedTuple):
+    """How likely it is that a text, cut evenly at the end of one of its sentences but the last, falls into A and B:
+    `together` {(A, B): chance}, `first` {A: chance}, `second` {B: chance}; A and B are tuples of word ids."""
+    together: Counter
+    first: Counter
+    second: Counter
+
+
+def splits(known):
+    """The Splits of a Language."""
+    stops = [number for number, word in enumerate(known.words) if word in (".", "。")]
+    found = Splits(Counter(), Counter(), Counter())
+    for row, length, p in zip(known.texts, known.lengths, known.probabilities, strict=True):
+        text = tuple(row[:length].tolist())
+        cuts = [t + 1 for t in range(length - 1) if text[t] in stops]
+        for cut in cuts:
+            found.together[text[:cut], text[cut:]] += p / len(cuts)
+            found.first[text[:cut]] += p / len(cuts)
+            found.second[text[cut:]] += p / len(cuts)
+    return found
+
+
+def loss_of_best_verdict(splits, a, b, follows):
+    """-log p(`follows` | A, B), in nats, of the best judge: half of the time A and B are cut from one text (True), half
+    of the time from two that have nothing to do with each other (False)."""
+    one, two = splits.together[a, b], splits.first[a] * splits.second[b]
+    return math.log1p(two / one) if follows else math.log1p(one / two)
+
+
+def next_sentence_entropy(known):
+    """The exact expected loss, in nats, of the best guess whether B continues A, both being seen.
+
+    The sum over all (A, B) that a text may fall into: any other B is surely another text's, and costs nothing.
+    """
+    chances, total = splits(known), 0.0
+    for (a, b), one in chances.together.items():
+        total += one / 2 * loss_of_best_verdict(chances, a, b, True)
+        total += chances.first[a] * chances.second[b] / 2 * loss_of_best_verdict(chances, a, b, False)
     return total
 
 
