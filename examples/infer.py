@@ -27,8 +27,8 @@ def main(argv=None):
 
 
 # %% The task: the beginning of a story, and a statement about where things stand at its end
-# The statement uses only words of the story, whatever its label, and is denied as often as not: it must be read
-# together with the story.
+# The statement uses only words of the story, whatever its label, and one in four is denied, whatever its label: it must
+# be read together with the story.
 
 
 def inference(options, workers):
@@ -46,10 +46,10 @@ def inference(options, workers):
         answer, share = next(iter(classify(runs["pre-trained"].model, tokenizer, story, statement).items()))
         print(f"  {story}\n    {statement}  {answer} {share:.0%}{'' if answer == label else f'  (WRONG: {label})'}")
     print("""
-Look at the epochs above: where the loss falls and the accuracy on other examples stays, the model learns by heart. A
-statement about a story asks for the story's whole course: this is the task at which two layers that have read for a
-minute do not beat the same layers from scratch. Try next: --examples 5000, --pretraining-steps 20000, and your own
-articles and comments, as pairs, for stance.""")
+Look at the epochs above: where the loss falls and the accuracy on other examples stays, the model learns by heart. And
+look at the wrong answers: is there a "not" in the statement? A model that has learnt from masked words guesses the same
+word behind "is" and behind "is not". Try next: --examples 5000, --pretraining-steps 10000, and your own articles and
+comments, as pairs, for stance.""")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def main(argv=None):
 # %% Time and memory against the length of a text
 # One text of T tokens, one step of training, on one core. The model is narrow (D = 64, H = 4), so that attention has
 # its say early: its products take as many operations as all others at T = 6 D, and what it keeps for the backward pass
-# is as much as all the rest at T = 20 K, K = D / H being the width of a head.
+# is as much as all the rest at T = 16 K, K = D / H being the width of a head.
 
 
 def small(longest):
@@ -60,11 +60,11 @@ def kept(config, T):
     """(of attention, of all else): bytes that the body's forward pass leaves for the backward pass, in float32.
 
     Attention keeps its probabilities, H T numbers a token. For the rest, in each layer: query, key, value and what
-    attention gives (4 D), the centred rows and the output of two layer norms (4 D) with a number each, and the
-    feed-forward network before GELU, Φ of it, and after (3 F). In the embeddings: one layer norm more.
+    attention gives (4 D), the centred rows and the output of two layer norms (4 D) with a number each, and what
+    GELU gives and its slope (2 F). In the embeddings: one layer norm more.
     """
     D, F, L = config.hidden_size, config.intermediate_size, config.num_hidden_layers
-    return 4 * L * config.num_attention_heads * T * T, 4 * T * (L * (8 * D + 3 * F + 2) + 2 * D + 1)
+    return 4 * L * config.num_attention_heads * T * T, 4 * T * (L * (8 * D + 2 * F + 2) + 2 * D + 1)
 
 
 def operations(config, T):
@@ -148,7 +148,7 @@ def length(options, results):
 Time grows as T^p over the longer half of the lengths: {grown}. By theory 2 and 1.
 What p has above 2 is not operations but, most likely, memory: the shares take 4 H T² bytes in each layer.
 Attention has as many operations as all else from T = 6 D = {6 * D} on; measured, it takes as long from {crossed} on.
-It keeps as much memory from T = 20 K = {20 * K} on; the prediction is within {wrong:.1%} of what was kept.""")
+It keeps as much memory from T = 16 K = {16 * K} on; the prediction is within {wrong:.1%} of what was kept.""")
 
     base, short = BertConfig(), operations(BertConfig(), 128)
     shares = {T: (operations(base, T)[0] / sum(operations(base, T)), kept(base, T)[0] / sum(kept(base, T)))
@@ -160,7 +160,7 @@ It keeps as much memory from T = 20 K = {20 * K} on; the prediction is within {w
         print(f"{T:>6} {of_operations:>14.0%} {of_memory:>10.0%} {longer:>27.2f}x")
     results.add(lengths=lengths, milliseconds=time, milliseconds_at_peak=floor, kept_megabytes=total,
                 predicted_megabytes=predicted, powers=powers, crossing={"operations": 6 * D, "time": crossed,
-                                                                    "memory": 20 * K},
+                                                                    "memory": 16 * K},
                 base_attention_share={str(T): share for T, share in shares.items()}, peak=peak)
 
     def lines(**series):

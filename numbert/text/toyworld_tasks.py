@@ -43,18 +43,19 @@ def sentiment_examples(n, rng, language="en", variant="open"):
 
 
 def nli_examples(n, rng, language="en", variant="open"):
-    """n of (premise, hypothesis, label): the first sentences of a story, a statement about the moment at which they
-    end, and whether that follows from them (a label from NLI_LABELS, a third of each on average).
+    """n of (premise, hypothesis, label): the first one to three sentences of a story, a statement about the moment at
+    which they end, and whether that follows from them (a label from NLI_LABELS, a third of each on average).
 
-    For each kind of fact the label, and whether the fact is denied, are drawn first and independently; the next
-    story that has such a statement to make gets it. So neither the hypothesis's form nor its "not" tells anything.
+    For each kind of fact the label, and whether the fact is denied (one in four), are drawn first and independently;
+    the next story that has such a statement to make gets it. So neither the hypothesis's form nor its "not" tells
+    anything.
     """
     language_number(language)
     wanted = {kind: _wanted_inference(rng) for kind in FACT_KINDS}
     examples = []
     endless = plots(rng, variant)
     while len(examples) < n:
-        told = next(endless)[:_draw(rng, range(3, 7))]
+        told = next(endless)[:_draw(rng, range(1, 4))]
         world = after(told)
         for kind in rng.permutation(FACT_KINDS).tolist():
             label, positive = wanted[kind]
@@ -68,7 +69,7 @@ def nli_examples(n, rng, language="en", variant="open"):
 
 
 def _wanted_inference(rng):
-    return _draw(rng, NLI_LABELS), _draw(rng, (True, False))
+    return _draw(rng, NLI_LABELS), _draw(rng, (True, True, True, False))
 
 
 def qa_examples(n, rng, language="en", variant="open"):
