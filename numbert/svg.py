@@ -1,5 +1,6 @@
 """Pictures as SVG, which is text: every browser shows it, and the standard library can write it."""
 import math
+import unicodedata
 from html import escape
 
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b")
@@ -102,9 +103,14 @@ def _range(values):
     return low - margin, high + margin
 
 
+def _pixels(label):
+    """About how wide a text of size 12 is: Chinese characters are as wide as they are high."""
+    return sum(12 if unicodedata.east_asian_width(char) in "WF" else 7 for char in label)
+
+
 def heat_map(title, labels, matrix):
     """The text of an SVG file: numbers in -1..1 as colours, blue to white to red, a row for each of `labels`."""
-    cell, left = 44, 12 + 7 * max(map(len, labels))
+    cell, left = 44, 12 + max(map(_pixels, labels))
     size = cell * len(labels)
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + size + 20}" height="{size + 60}" {FONT}>',
              '<rect width="100%" height="100%" fill="white"/>',
@@ -126,7 +132,7 @@ def attention_map(title, rows, columns, shares, *, cell=12, most=4):
 
     Black is the largest share, and the title says how much that is. Who points at a row reads where it looks `most`.
     """
-    left, top = (12 + 7 * max(map(len, labels), default=0) for labels in (rows, columns))
+    left, top = (12 + max(map(_pixels, labels), default=0) for labels in (rows, columns))
     largest = max((share for line in shares for share in line), default=0)
     width, height = max(left + cell * len(columns), 7 * len(title) + 90) + 8, 20 + top + cell * len(rows) + 8
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" {FONT}>',

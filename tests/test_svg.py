@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert.svg import HEIGHT, WIDTH, attention_map, chart, log_ticks, page, ticks
+from numbert.svg import HEIGHT, WIDTH, attention_map, chart, heat_map, log_ticks, page, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 NUMBERS = st.floats(-1e9, 1e9)
@@ -190,3 +190,11 @@ def test_an_attention_map_holds_all_its_cells():
     left, top = map(int, re.fullmatch(r"translate\((\d+),(\d+)\)", group.get("transform")).groups())
     assert left + 12 * size <= int(root.get("width")) and top + 12 * size <= int(root.get("height"))
     assert sum(bool(cell.get("fill-opacity")) for cell in root.iter(f"{SVG}rect")) == size * size
+
+
+def test_wide_labels_have_room():
+    def left(label):
+        page = heat_map("t", [label], [[1.0]])
+        return int(re.search(r'<rect x="(\d+)" y="40"', page)[1])
+
+    assert left("苹果") - left("a") == 24 - 7
