@@ -253,3 +253,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except (ValueError, OSError) as error:
         sys.exit(f"bug_hunt.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("bug_hunt.py: interrupted")

@@ -75,6 +75,10 @@ def parse(argv=None):
     for name in ("steps", "width", "seeds", "length", "layers", "batch_size", "written"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
+    if not options.lr > 0:
+        raise ValueError(f"--lr must be above 0, got {options.lr}")
+    if options.length < 3:
+        raise ValueError(f"--length must be at least 3, a token between two ends, got {options.length}")
     if options.width % 32:
         raise ValueError(f"--width must be a multiple of 32, the width of a head, got {options.width}")
     return options
@@ -89,6 +93,8 @@ def main(argv=None):
             complete(options, out, workers)
     except (ValueError, OSError) as error:
         sys.exit(f"complete.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("complete.py: interrupted")
 
 
 # %% What it reads
@@ -257,6 +263,9 @@ def complete(options, out, workers):
           f"vocabulary; {options.seeds} models of {options.layers} layers, {options.width} wide", flush=True)
 
     whole = [ids for ids in material.held_out if len(ids) <= options.length - 2]
+    if not whole:
+        raise ValueError(f"--length {options.length} is too short: every held-out text has more than "
+                         f"{options.length - 2} tokens")
     asked = [whole[i] for i in np.random.default_rng(3).integers(len(whole), size=options.written)]
     beginnings = [ids[:material.prompt(ids)] for ids in asked]
     losses, shares, samples = [], {way: [] for way in WAYS}, {}

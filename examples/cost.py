@@ -8,7 +8,6 @@ machine gets through them is measured on a small model; with that rate a larger 
 So one dares to say what nobody can measure here: the pre-training of the paper, on 3.3 billion words.
 Source: Devlin et al. 2019, section 3.1 and appendix A.2.
 """
-import sys
 import textwrap
 import time
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from numbert.models import cost
 from numbert.models.config import SIZES
 from numbert.tasks import laboratory
 from numbert.training.optimizer import AdamW
-from numbert.training.parallel import Workers, loss_and_gradients
+from numbert.training.parallel import loss_and_gradients
 
 QUICK = {"sizes": "tiny", "rounds": 1, "tokens": 512}
 LENGTHS = (128, 512)
@@ -30,20 +29,19 @@ MASKED = 0.15
 
 def main(argv=None):
     parser = laboratory.arguments(__doc__, name="cost", quick=QUICK, sizes=",".join(SIZES), rounds=3, tokens=4096)
-    options = laboratory.parse(parser, argv)
-    try:
-        sizes = options.sizes.split(",")
-        if unknown := [size for size in sizes if size not in SIZES]:
-            raise ValueError(f"--sizes must be of {', '.join(SIZES)}, separated by commas; got {unknown[0]!r}")
-        for name, least in (("rounds", 1), ("tokens", max(LENGTHS))):
-            if getattr(options, name) < least:
-                raise ValueError(f"--{name} must be at least {least}, got {getattr(options, name)}")
-        results = laboratory.Results(options)
-        with Workers(options.workers) as workers:
-            cases = step_times(sizes, options, results, workers)
-            pretraining(cases, options, results)
-    except (ValueError, OSError) as error:
-        sys.exit(f"cost.py: {error}")
+    laboratory.start(meter, parser, argv)
+
+
+def meter(options, workers):
+    asked = options.sizes.split(",")
+    if unknown := [size for size in asked if size not in SIZES]:
+        raise ValueError(f"--sizes must be of {', '.join(SIZES)}, separated by commas; got {unknown[0]!r}")
+    if options.tokens < max(LENGTHS):
+        raise ValueError(f"--tokens must be at least {max(LENGTHS)}, got {options.tokens}")
+    sizes = [size for size in SIZES if size in asked]                   # each once, from small to large
+    results = laboratory.Results(options)
+    cases = step_times(sizes, options, results, workers)
+    pretraining(cases, options, results)
 
 
 # %% Predicted and measured: one step of pre-training

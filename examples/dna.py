@@ -18,7 +18,6 @@ Kao and Lee 2021, "Is BERT a cross-disciplinary knowledge learner?".
 # %%
 import csv
 import io
-import sys
 
 import numpy as np
 
@@ -28,7 +27,6 @@ from numbert.tasks.experiment import run
 from numbert.tasks.toy import mean_curve
 from numbert.tasks.toy_body import Recipe, made
 from numbert.tasks.toy_tasks import class_task
-from numbert.training.parallel import Workers
 from numbert.training.seeds import in_words, table
 
 LETTERS = "ACGT"
@@ -77,7 +75,7 @@ def read(path):
 
 def splits(options):
     """Training, development and test sequences, and the names of the classes. No sequence occurs twice."""
-    sizes = options.examples, options.test // 3, options.test
+    sizes = options.examples, max(1, options.test // 3), options.test
     rng = np.random.default_rng(7)
     pool = list(dict(read(options.sequences) if options.sequences else made_up(2 * sum(sizes), rng)).items())
     if len(pool) < sum(sizes):
@@ -98,12 +96,7 @@ def as_words(sequence, words):
 
 
 def main(argv=None):
-    options = laboratory.parse(arguments(), argv)
-    try:
-        with Workers(options.workers) as workers:
-            experiment(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"dna.py: {error}")
+    laboratory.start(experiment, arguments(), argv)
 
 
 def experiment(options, workers):

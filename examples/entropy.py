@@ -10,7 +10,6 @@ that they can all be listed with their probabilities, and the best possible gues
 (numbert/text/toyworld_entropy.py). Source: Devlin et al. 2019, section 3.1 and appendix A.2.
 """
 import math
-import sys
 from itertools import islice
 
 import numpy as np
@@ -33,7 +32,6 @@ from numbert.text.toyworld_entropy import (
 from numbert.text.wordpiece import SPECIAL_TOKENS
 from numbert.training.loop import train
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.parallel import Workers
 from numbert.training.run_folder import Progress
 
 RATE, MASK_SHARE, RANDOM_SHARE = 0.15, 0.8, 0.1                 # BERT's: 15% are hidden, of them 80 / 10 / 10
@@ -43,17 +41,7 @@ QUICK = {"variant": "tiny", "steps": 20, "held": 20, "points": 2, "width": 32}
 def main(argv=None):
     parser = laboratory.arguments(__doc__, name="entropy", quick=QUICK, variant="closed", steps=2000, batch=16,
                                   held=400, points=16, lr=1e-3, layers=2, width=128, seed=0)
-    options = laboratory.parse(parser, argv)
-    try:
-        for name in ("steps", "batch", "points"):
-            if getattr(options, name) < 1:
-                raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
-        if options.held < 2:
-            raise ValueError(f"--held must be at least 2, got {options.held}: its spread is measured")
-        with Workers(options.workers) as workers:
-            entropy(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"entropy.py: {error}")
+    laboratory.start(entropy, parser, argv)
 
 
 # %% All the stories there are
@@ -62,6 +50,8 @@ def main(argv=None):
 
 
 def entropy(options, workers):
+    if options.held < 2:
+        raise ValueError(f"--held must be at least 2, got {options.held}: its spread is measured")
     results = laboratory.Results(options)
     known = enumerated(options.variant)
     floors = {"words": masked_word_entropy(options.variant), "unigram": unigram_entropy(known),

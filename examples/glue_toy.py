@@ -11,7 +11,6 @@ scores high.
 """
 import math
 import statistics
-import sys
 from pathlib import Path
 
 from numbert import WordPieceTokenizer, svg
@@ -22,7 +21,6 @@ from numbert.tasks.glue import task_of
 from numbert.tasks.metrics import accuracy
 from numbert.tasks.toy_body import Recipe, made
 from numbert.text.toyworld_glue_files import write_glue
-from numbert.training.parallel import Workers
 from numbert.training.seeds import Seeds, in_words, table
 
 
@@ -31,12 +29,7 @@ def main(argv=None):
         __doc__, name="glue_toy", quick={"steps": 4, "training": 24, "development": 12, "epochs": 1, "seeds": 1},
         steps=1500, width=64, pretraining_lr=3e-3, training=400, development=200, epochs=8, seeds=3, lr=7e-4,
         max_length=64)
-    options = laboratory.parse(parser, argv)
-    try:
-        with Workers(options.workers) as workers:
-            glue_toy(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"glue_toy.py: {error}")
+    laboratory.start(glue_toy, parser, argv)
 
 
 # %% Nine tasks, and a body that has read toy stories

@@ -66,12 +66,16 @@ def main(argv=None):
         for name in ("steps", "seeds", "questions"):
             if getattr(options, name) < 1:
                 raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
+        if not options.lr > 0:
+            raise ValueError(f"--lr must be above 0, got {options.lr}")
         out = Path(options.out)
         out.mkdir(parents=True, exist_ok=True)
         with Workers(options.workers) as workers:
             show(options, out, workers)
     except (ValueError, OSError) as error:
         sys.exit(f"in_context.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("in_context.py: interrupted")
 
 
 # %% What it learns from: letters that repeat themselves

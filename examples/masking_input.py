@@ -9,7 +9,6 @@ The lecture: BERT hides some words of a text, by [MASK] or by a word drawn at ra
 as this script does, what other mixtures would have been worth.
 """
 import math
-import sys
 
 import numpy as np
 
@@ -23,7 +22,6 @@ from numbert.tasks.pretraining import PretrainingData
 from numbert.tasks.toy_body import Recipe, tokenizer_of
 from numbert.tasks.toy_tasks import draw, toy_task
 from numbert.text.toyworld import documents
-from numbert.training.parallel import Workers
 from numbert.training.seeds import Seeds, in_words, table
 
 MIXTURES = {"only [MASK]": (1.0, 0.0), "only random": (0.0, 1.0), "80/10/10": (0.8, 0.1)}
@@ -36,18 +34,11 @@ def main(argv=None):
         quick={"steps": 4, "seeds": 1, "stories": 100, "held_out": 20, "examples": 16, "test": 16, "epochs": 1},
         steps=600, width=64, max_length=32, pretraining_lr=3e-3, seeds=5, stories=2000, held_out=300, examples=60,
         test=200, epochs=10, lr=7e-4)
-    options = laboratory.parse(parser, argv)
-    try:
-        with Workers(options.workers) as workers:
-            masking(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"masking_input.py: {error}")
+    laboratory.start(masking, parser, argv)
 
 
 def masking(options, workers):
     results = laboratory.Results(options)
-    if min(options.stories, options.held_out) < 1:
-        raise ValueError(f"stories and held_out must be at least 1, got {options.stories} and {options.held_out}")
     tokenizer = tokenizer_of("en")
 
     # %% What is chosen

@@ -13,8 +13,6 @@ the text when it is compressed with the model; that of the others says how hard 
 known. Sources: Devlin et al. 2019, Liu et al. 2019 (RoBERTa), Lan et al. 2020 (ALBERT), Radford et al. 2019 (GPT-2).
 """
 # %%
-import sys
-
 import numpy as np
 
 import numbert
@@ -28,7 +26,6 @@ from numbert.tasks.toy_body import Recipe, learn, story_count, tokenizer_of
 from numbert.tasks.toy_tasks import SOURCES, draw, toy_task
 from numbert.text.toyworld import documents
 from numbert.text.wordpiece import WordPieceTokenizer
-from numbert.training.parallel import Workers
 from numbert.training.seeds import in_words
 
 ROWS = ["bert,mlm", "bert,mlm+nsp", "bert,mlm+sop", "roberta,full-sentences", "albert,mlm+sop", "gpt,causal"]
@@ -71,7 +68,8 @@ def tokenizer_for(family):
 def pretrained(row, options, workers, folder):
     """The figures of a row's pre-training; the model goes into `folder`."""
     family, objective = row.split(",")
-    tokenizer, recipe = tokenizer_for(family), Recipe(steps=options.steps, batch_size=options.batch_size)
+    tokenizer, recipe = tokenizer_for(family), Recipe(steps=options.steps, batch_size=options.batch_size,
+                                                      layers=options.layers, width=options.width)
     settings = {"objective": objective, "max_length": recipe.max_length, "batch_size": recipe.batch_size}
     if FAMILIES[family].pair_label:
         settings["pair_label"] = FAMILIES[family].pair_label
@@ -81,8 +79,8 @@ def pretrained(row, options, workers, folder):
                       for count, seed in ((story_count(recipe), 3), (100, 4)))
     data = PretrainingData(told, tokenizer, **learning)
     held = list(PretrainingData(held_out, tokenizer, **settings).evaluation_batches())      # BERT's 15%, single tokens
-    model = build_model(family, tokenizer, layers=options.layers, width=options.width, max_positions=256,
-                        heads=options.width // 32, rng=np.random.default_rng(0))
+    model = build_model(family, tokenizer, layers=recipe.layers, width=recipe.width, max_positions=256,
+                        heads=recipe.width // 32, rng=np.random.default_rng(0))
     speeds = []
     for _ in learn(model, data, held, recipe, workers, points=1, each=lambda step: speeds.append(
             step.tokens / step.seconds)):
@@ -107,12 +105,7 @@ def tuned(row, name, splits, folder, options, workers):
 
 
 def main(argv=None):
-    options = laboratory.parse(arguments(), argv)
-    try:
-        with Workers(options.workers) as workers:
-            experiment(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"objectives.py: {error}")
+    laboratory.start(experiment, arguments(), argv)
 
 
 def experiment(options, workers):
@@ -157,9 +150,9 @@ def experiment(options, workers):
         {name: [(i, downstream[row][name].mean() / (100 if name == "answer" else 1))
                 for i, row in enumerate(options.rows)] for name in options.tasks})])
     print("""
-Look at GPT's column for tags: a word's tag often depends on what follows, which GPT has not seen. Look at ALBERT's
-parameters beside its results, and at what the second task of a pair is worth. Try next: --steps 5000, --layers 4
-(ALBERT grows by nothing), --examples 100.""")
+Look at GPT, which is asked for every token, beside those who are asked for a quarter of them: who learns more from the
+same stories? Look at ALBERT's parameters beside its results, and at what the second task of a pair is worth, and where.
+Try next: --steps 5000 (does the order stay?), --layers 4 (ALBERT grows by nothing), --examples 100.""")
 
 
 def spread(seeds):

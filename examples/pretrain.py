@@ -39,7 +39,7 @@ from numbert.tasks.pretraining import PretrainingData
 from numbert.tasks.sentence_pairs import OBJECTIVES
 from numbert.text.corpus import hold_out, python_documents, read_documents, split_sentences
 from numbert.training.checkpoint import compare, load_checkpoint, read_settings, save_checkpoint
-from numbert.training.loop import NonFiniteError, finishing_on_interrupt, train
+from numbert.training.loop import finishing_on_interrupt, train
 from numbert.training.optimizer import AdamW, global_norm, linear_schedule
 from numbert.training.parallel import Workers, cores, loss_and_gradients
 from numbert.training.run_folder import Progress, RunFolder
@@ -106,7 +106,7 @@ def main(argv=None):
             options |= {name: value for name, value in QUICK.items() if options["quick"] and name not in given}
         with Workers(options["workers"]) as workers:
             pretrain(folder, options, workers)
-    except (ValueError, OSError, NonFiniteError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"pretrain.py: {error}")
     except KeyboardInterrupt:
         sys.exit("pretrain.py: interrupted")
@@ -159,7 +159,6 @@ def pretrain(folder, options, workers):
         tokenizer = family.tokenizer_class.from_pretrained(folder.path)
     else:
         tokenizer = train_tokenizer(options["model"], (p for d in training for p in d), options["vocab_size"])
-        tokenizer.save_pretrained(folder.path)
     recipe = {name: options[name] for name in ("objective", "max_length", "mask_rate", "mask_unit", "seed")}
     recipe["pair_label"] = family.pair_label
     data = PretrainingData(training, tokenizer, batch_size=options["batch_size"], **recipe)
@@ -187,7 +186,8 @@ def pretrain(folder, options, workers):
     if options["resume"]:
         start = load_checkpoint(folder.checkpoint, model, optimizer, settings)
         say(f"goes on after step {start}")
-    else:
+    else:                                   # only now: a folder is left as it was by what is refused or interrupted
+        tokenizer.save_pretrained(folder.path)
         save_checkpoint(folder.checkpoint, model, optimizer, 0, settings)
     folder.rewind(start)
 

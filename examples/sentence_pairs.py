@@ -9,7 +9,6 @@ prediction, NSP; Devlin et al. 2019). It turned out not to help (RoBERTa: Liu et
 it is too easy: a segment from another document speaks of other things. ALBERT asks instead whether two neighbours stand
 in order or have changed places (sentence order prediction, SOP; Lan et al. 2020, section 3.1, table 5).
 """
-import sys
 from itertools import islice
 
 import numpy as np
@@ -25,7 +24,6 @@ from numbert.text.toyworld import documents
 from numbert.text.toyworld_glue import answers
 from numbert.text.toyworld_lexicon import COLOURS, PEOPLE, PLACES, THINGS
 from numbert.training.optimizer import AdamW
-from numbert.training.parallel import Workers
 from numbert.training.seeds import Seeds, in_words, table
 
 PAIRS = {"NSP": "mlm+nsp", "SOP": "mlm+sop"}
@@ -39,12 +37,7 @@ def main(argv=None):
                "epochs": 1},
         steps=800, width=64, max_length=32, pretraining_lr=3e-3, seeds=5, stories=1000, held_out=200, sentences=60,
         pairs=400, test=300, epochs=8, lr=7e-4)
-    options = laboratory.parse(parser, argv)
-    try:
-        with Workers(options.workers) as workers:
-            sentence_pairs(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"sentence_pairs.py: {error}")
+    laboratory.start(sentence_pairs, parser, argv)
 
 
 def sentence_pairs(options, workers):

@@ -18,7 +18,6 @@ in multilingual BERT" (the mean difference).
 """
 # %%
 import itertools
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,6 @@ from numbert.tasks.toy_body import Recipe, config_of, learn, story_count, tokeni
 from numbert.tasks.toy_tasks import draw, toy_task
 from numbert.text.toyworld import LANGUAGES, documents, stories
 from numbert.training.finetuning import save
-from numbert.training.parallel import Workers
 from numbert.training.seeds import in_words, table
 
 QUICK = {"steps": 12, "points": 2, "width": 32, "examples": 24, "test": 24, "epochs": 1, "seeds": 1, "told": 20}
@@ -114,12 +112,7 @@ def turned(model, tokenizer, means, told, strength):
 
 
 def main(argv=None):
-    options = laboratory.parse(arguments(), argv)
-    try:
-        with Workers(options.workers) as workers:
-            experiment(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"two_languages.py: {error}")
+    laboratory.start(experiment, arguments(), argv)
 
 
 def two_languages(recipe, tokenizer):
@@ -203,7 +196,8 @@ must the languages share more?).""")
 
 
 def crossed(name, language, splits, tokenizer, setup, workers):
-    """A task learnt in one language. It is reported in it and in the other, as FIGURE_en and FIGURE_zh."""
+    """A task learnt in one language. It is reported in it and in the other, as FIGURE_en and FIGURE_zh. (How sure a
+    model must be that there is no answer is chosen on development questions of the language that it is asked in.)"""
     tasks = {one: toy_task(name, splits[one], tokenizer, setup, workers) for one in LANGUAGES}
     figure = next(iter(tasks[language].baseline))
 

@@ -9,7 +9,6 @@ the model in proportion to it. Here both are predicted (numbert/models/cost.py) 
 model can read is cut into windows that overlap (numbert/tasks/squad_windows.py); what the overlap buys is counted.
 Source: Vaswani et al. 2017, table 1; Devlin et al. 2019, sections 4.2 and A.2.
 """
-import sys
 import textwrap
 import tracemalloc
 
@@ -25,7 +24,6 @@ from numbert.tasks.squad_windows import NO_ANSWER, context_around, make_passages
 from numbert.text.toyworld import qa_examples
 from numbert.text.wordpiece import SPECIAL_TOKENS
 from numbert.trace import trace
-from numbert.training.parallel import blas_threads
 
 WIDTH = 80                                              # of the drawn windows, in characters
 QUICK = {"longest": 256, "questions": 40, "rounds": 1}
@@ -34,15 +32,14 @@ QUICK = {"longest": 256, "questions": 40, "rounds": 1}
 def main(argv=None):
     parser = laboratory.arguments(__doc__, name="windows", quick=QUICK, longest=2048, rounds=5, questions=400,
                                   window=40)
-    options = laboratory.parse(parser, argv)
-    try:
-        results = laboratory.Results(options)
-        with blas_threads(1):
-            length(options, results)
-        windows(options, results)
-        lecture(results)
-    except (ValueError, OSError) as error:
-        sys.exit(f"windows.py: {error}")
+    laboratory.start(reading, parser, argv)
+
+
+def reading(options, workers):
+    results = laboratory.Results(options)
+    length(options, results)
+    windows(options, results)
+    lecture(results)
 
 
 # %% Time and memory against the length of a text

@@ -20,9 +20,11 @@ def replacing(path):
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+    except BaseException as error:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            raise type(error)(error.errno, error.strerror, str(path)) from None       # the name that the user knows
         raise
     _flush_folder(path.parent)
 

@@ -81,7 +81,7 @@ def run(*arguments):
 
 
 def test_script(tmp_path):
-    done = run("--quick", "--out", str(tmp_path))
+    done = run("--quick", "--sizes", "tiny,tiny", "--out", str(tmp_path))           # each size is measured once
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())
     short, long = results["cases"]
@@ -94,7 +94,8 @@ def test_script(tmp_path):
     assert "at the rate of tiny" in done.stdout
     for name in ("steps.svg", "pretraining.svg"):
         assert (tmp_path / name).read_text().startswith("<svg")
-    for arguments, message in ((("--sizes", "tiny,huge"), "got 'huge'"), (("--rounds", "0"), "at least 1, got 0"),
+    for arguments, message in ((("--sizes", "tiny,huge"), "got 'huge'"), (("--sizes", ""), "got ''"),
+                               (("--rounds", "0"), "at least 1, got 0"),
                                (("--tokens", "100"), "at least 512, got 100")):
         done = run(*arguments, "--out", str(tmp_path))
         assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1

@@ -45,6 +45,12 @@ def test_the_best_seed_by_development_is_kept_and_all_are_reported(made):
         (0, 1, 0.6), (0, 2, 0.5), (1, 1, 0.2), (1, 2, 0.9), (2, 1, 0.7), (2, 2, 0.8)]
 
 
+@pytest.mark.parametrize("seeds", ["0", "-1"])
+def test_no_seeds(made, seeds):
+    with pytest.raises(ValueError, match=f"^seeds must be at least 1, got {seeds}$"):
+        experiment(made, [], "--seeds", seeds)
+
+
 def test_test_figures_are_those_of_the_best_epoch(made):
     tested = []
 

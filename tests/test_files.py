@@ -37,14 +37,13 @@ def test_an_error_leaves_the_old_file_and_nothing_else(error, tmp_path):
 
 
 def test_a_path_that_cannot_be_written(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        write_text(tmp_path / "no" / "folder", "text")
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotADirectoryError):
-        write_text(tmp_path / "file" / "below", "text")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(IsADirectoryError):
-        write_text(tmp_path / "folder", "text")
+    for path, kind in ((tmp_path / "no" / "folder", FileNotFoundError), (tmp_path / "folder", IsADirectoryError),
+                       (tmp_path / "file" / "below", NotADirectoryError)):
+        with pytest.raises(kind) as error:
+            write_text(path, "text")
+        assert str(error.value).endswith(f": {str(path)!r}")            # and not the temporary name
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
 
 

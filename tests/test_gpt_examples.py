@@ -115,8 +115,10 @@ def test_in_context(tmp_path):
     assert set(results["accuracy"]) == {"one layer", "two layers"} and results["options"]["steps"] == 20
     assert f"with one {results['accuracy']['two layers']['1'][0]:.1%}" in done.stdout
     assert all((tmp_path / name).read_text().startswith("<svg") for name in ("shots.svg", "head.svg"))
-    done = run("in_context.py", "--steps", "0")
-    assert done.returncode == 1 and done.stderr == "in_context.py: --steps must be at least 1, got 0\n"
+    for arguments, message in ((("--steps", "0"), "--steps must be at least 1, got 0"),
+                               (("--quick", "--lr", "nan"), "--lr must be above 0, got nan")):
+        done = run("in_context.py", *arguments, "--out", tmp_path)
+        assert done.returncode == 1 and done.stderr == f"in_context.py: {message}\n"
 
 
 # --- completing -------------------------------------------------------------------------------------------------------
@@ -191,6 +193,10 @@ def test_complete(tmp_path):
     assert results["losses"][0]["nats"] > results["levels"]["floor"] > 0
     assert (tmp_path / "closed.svg").read_text().startswith("<svg")
     assert f"{results['losses'][0]['nats']:.3f} nats a token" in done.stdout
-    done = run("complete.py", "--width", "20")
-    assert done.returncode == 1
-    assert done.stderr == "complete.py: --width must be a multiple of 32, the width of a head, got 20\n"
+    for arguments, message in (
+            (("--width", "20"), "--width must be a multiple of 32, the width of a head, got 20"),
+            (("--length", "2"), "--length must be at least 3, a token between two ends, got 2"),
+            (("--quick", "--length", "10"), "--length 10 is too short: every held-out text has more than 8 tokens"),
+            (("--lr", "-1"), "--lr must be above 0, got -1.0")):
+        done = run("complete.py", *arguments, "--out", tmp_path)
+        assert done.returncode == 1 and done.stderr == f"complete.py: {message}\n"

@@ -9,6 +9,7 @@ from numbert.tasks import laboratory
 from numbert.tasks.toy_body import Recipe
 from numbert.tasks.toy_tasks import draw, toy_task
 from numbert.text.wordpiece import WordPieceTokenizer
+from numbert.training.loop import NonFiniteError
 from numbert.training.parallel import Workers
 from numbert.training.seeds import Seeds
 
@@ -23,6 +24,35 @@ def test_quick_gives_way_to_what_is_said():
     assert options("--quick", "--lr", "0.25").lr == 0.25 and "quick_values" not in vars(options())
 
 
+@pytest.mark.parametrize("argv, message", [
+    (["--seeds", "0"], "--seeds must be at least 1, got 0"),
+    (["--workers", "-1"], "--workers must be at least 1, got -1"),
+    (["--lr", "0"], "--lr must be above 0, got 0.0"), (["--lr", "nan"], "--lr must be above 0, got nan")])
+def test_numbers_that_are_too_small(argv, message):
+    for some in (argv, ["--quick", *argv]):
+        with pytest.raises(SystemExit, match=f"^x.py: {message}$"):
+            options(*some)
+
+
+def test_a_seed_may_be_0_and_not_less():
+    parser = laboratory.arguments("", name="x", quick={}, seed=0)
+    assert laboratory.parse(parser, []).seed == 0
+    with pytest.raises(SystemExit, match="^x.py: --seed must be at least 0, got -1$"):
+        laboratory.parse(parser, ["--seed", "-1"])
+
+
+@pytest.mark.parametrize("error, said", [
+    (ValueError("no such thing: 3"), "x.py: no such thing: 3"), (OSError("disk is full"), "x.py: disk is full"),
+    (NonFiniteError("step 2: loss nan"), "x.py: step 2: loss nan"), (KeyboardInterrupt(), "x.py: interrupted")])
+def test_what_stops_an_experiment_is_said_in_one_line(error, said):
+    def experiment(options, workers):
+        assert options.seeds == 5 and workers.n == 1
+        raise error
+    with pytest.raises(SystemExit) as stopped:
+        laboratory.start(experiment, laboratory.arguments("", name="x", quick={}, seeds=5), ["--workers", "1"])
+    assert stopped.value.code == said
+
+
 def test_results(tmp_path, capsys):
     results = laboratory.Results(options("--out", str(tmp_path / "r")))
     results.add(loss=np.float32(0.5), curve=np.arange(3))
@@ -33,6 +63,16 @@ def test_results(tmp_path, capsys):
     assert content["accuracy"]["mean"] == 0.75 and content["accuracy"]["std"] == pytest.approx(0.35355339)
     assert content["seconds"] >= 0 and (tmp_path / "r" / "curves.svg").exists()
     assert "curves.svg" in capsys.readouterr().out
+
+
+def test_results_hold_nothing_that_json_does_not_know(tmp_path):
+    results = laboratory.Results(options("--out", str(tmp_path)))
+    results.add(one=Seeds([{"pearson": np.float32(0.5)}], {"pearson": float("nan")}), curve={2: (1.5, np.inf)},
+                place=tmp_path, none=None, which=np.int64(3))
+    content = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
+    assert content["one"] == {"runs": [{"pearson": 0.5}], "mean": 0.5, "std": None, "baseline": {"pearson": None}}
+    assert content["curve"] == {"2": [1.5, None]} and content["place"] == str(tmp_path)
+    assert content["none"] is None and content["which"] == 3
 
 
 def test_downstream_takes_each_body_once(tmp_path, monkeypatch):

@@ -189,6 +189,7 @@ def test_tables():
     (dict(rate=1.5), "got 1.5"),
     (dict(mask_share=0.8, random_share=0.3), "0.8 and 0.3"),
     (dict(mask_share=-0.1), "-0.1"),
+    (dict(random_share=float("nan")), "0.8 and nan"),
 ])
 def test_errors(change, message):
     arguments = dict(input_ids=np.array([[5, 6]]), ordinary=ORDINARY, mask_id=MASK) | change

@@ -207,7 +207,7 @@ def test_the_others_go_on_where_they_stopped(other, text, tmp_path):
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else None)
 def test_what_does_not_go_together(arguments, message, text, tmp_path):
     assert message in refused("--text", text, "--out", tmp_path / "run", *OPTIONS, *arguments)
-    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+    assert os.listdir(tmp_path / "run") == []
 
 
 def test_masking_by_spans_is_recorded_and_held_out_text_is_measured_alike(text, tmp_path):
@@ -269,13 +269,17 @@ def test_ctrl_c_saves_and_says_how_to_go_on(stopped, whole, tmp_path):
     assert_same_run(copy, whole[0])
 
 
-def test_ctrl_c_before_the_first_step(text, tmp_path):
-    process = start("--text", text, "--out", tmp_path / "run", "--vocab-size", "80", "--batch-size", "4",
+def test_ctrl_c_before_the_first_step_leaves_nothing_in_the_way(text, tmp_path):
+    folder = tmp_path / "run"
+    process = start("--text", text, "--out", folder, "--vocab-size", "80", "--batch-size", "4",
                     "--size", "small", "--minutes", "1", "--workers", "1")             # timing the steps takes a while
-    assert wait_until((tmp_path / "run" / "vocab.txt").exists, process)
+    assert any(" parameters, 1 workers" in line for line in process.stdout)
     process.send_signal(signal.SIGINT)
     code, _, err = finish(process)
-    assert (code, err) == (1, "pretrain.py: interrupted\n")
+    assert (code, err) == (1, "pretrain.py: interrupted\n") and os.listdir(folder) == []
+    assert "there is nothing to resume" in refused("--resume", "--out", folder)
+    out = succeed("--text", text, "--out", folder, *OPTIONS, "--steps", "1", "--model", "gpt", "--vocab-size", "300")
+    assert "vocab.json and merges.txt" in out and not (folder / "vocab.txt").exists()
 
 
 def test_a_finished_run_can_be_resumed_and_stays_as_it_is(whole, tmp_path):

@@ -143,12 +143,20 @@ def test_what_the_fine_tuning_found_is_remembered(trained, capsys):
     (model / "answers.json").write_text('{"threshold": "high"}')
     with pytest.raises(ValueError, match="answers.json: threshold must be a number or null, got 'high'"):
         Reader.from_pretrained(model)
+    (model / "answers.json").write_text("{}")
+    with pytest.raises(ValueError, match="answers.json: must have a threshold"):
+        Reader.from_pretrained(model)
 
 
 def test_a_reader_takes_the_remembered_threshold(trained):
     stored = json.loads((trained / "out" / "answers.json").read_text())["threshold"]
     assert Reader.from_pretrained(trained / "out", max_length=16).deciding["threshold"] == stored
     assert Reader.from_pretrained(trained / "out", max_length=16, threshold=0.25).deciding["threshold"] == 0.25
+
+
+def test_limits_are_refused_before_anything_is_read_or_trained(trained, capsys):
+    code, out, err = run(trained, *TRAIN, "--n-best", "0", capsys=capsys)
+    assert (code, out, err) == (1, "", "error: n_best and max_answer_length must be at least 1, got 0 and 30\n")
 
 
 @pytest.mark.parametrize("arguments, complaint", [

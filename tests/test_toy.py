@@ -81,7 +81,9 @@ def test_example(made, monkeypatch, capsys, name):
 
 @pytest.mark.parametrize("arguments,message", [
     (["--model", "nowhere"], "classify.py: nowhere"), (["--epochs", "0"], "classify.py: epochs and patience"),
-    (["--examples", "0"], "classify.py: 0 examples to learn from")])
+    (["--examples", "0"], "classify.py: 0 examples to learn from"),
+    (["--pretraining-steps", "0"], "classify.py: steps of pre-training must be at least 1, got 0"),
+    (["--lr", "nan"], "classify.py: step 2: loss nan")])
 def test_errors_are_one_line(made, monkeypatch, arguments, message):
     monkeypatch.chdir(made)
     with pytest.raises(SystemExit) as error:

@@ -33,6 +33,15 @@ def test_a_folder_tells_what_is_special():
     assert Recipe(language="zh", steps=7, objective="mlm").folder.as_posix() == "runs/toy-zh-objective=mlm-steps=7"
 
 
+@pytest.mark.parametrize("wrong, message", [
+    ({"steps": 0}, "steps of pre-training must be at least 1, got 0"),
+    ({"width": 30}, "width must be a multiple of 32, the width of a head, got 30"),
+    ({"width": 0}, "width must be a multiple of 32, the width of a head, got 0")])
+def test_recipes_that_make_no_model(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**wrong)
+
+
 def test_made_once(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with Workers(1) as workers:
@@ -40,6 +49,9 @@ def test_made_once(tmp_path, monkeypatch, capsys):
         assert "pre-trains for 6 steps" in capsys.readouterr().out
         before = (folder / "model.safetensors").read_bytes()
         assert made(SMALL, workers) == folder and "takes the model" in capsys.readouterr().out
+        (folder / "recipe.json").write_text("{")
+        with pytest.raises(ValueError, match="recipe.json: not JSON"):
+            made(SMALL, workers)
         (folder / "recipe.json").write_text("{}")                   # as of another version
         made(SMALL, workers)
     assert "pre-trains for 6 steps" in capsys.readouterr().out

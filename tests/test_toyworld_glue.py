@@ -223,6 +223,8 @@ def test_wnli(folder):
 def test_errors(tmp_path, capsys):
     with pytest.raises(ValueError, match="0 examples to learn from and 5 to measure on"):
         write_glue(tmp_path, 0, 5)
+    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
+        write_glue(tmp_path, 5, 5, seed=-1)
     with pytest.raises(ValueError, match="language must be one of en, zh, got 'de'"):
         write_glue(tmp_path, 5, 5, language="de")
     toyworld_glue_files.main([str(tmp_path / "glue"), "--training", "3", "--development", "2"])

@@ -67,6 +67,8 @@ def run(task, folder, options, workers, *, from_scratch=False, seeds=None, say=p
 
     say(text): is told about every epoch; None for silence, also about what was loaded. Returns Runs.
     """
+    if seeds is None and options.seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {options.seeds}")
     rates = dict.fromkeys(task.model_class.config_class.probabilities, options.dropout)
     with contextlib.nullcontext() if say else _without_reports():
         start = starting_point(task.model_class, folder, from_scratch=from_scratch, **rates, **task.settings)

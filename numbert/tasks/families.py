@@ -60,7 +60,7 @@ def build_model(family, tokenizer, *, layers, width, max_positions, heads=None, 
     for 768 wide matrices, and a narrower one needs larger weights for sums as large. ALBERT's E is half the width, at
     most the published 128.
     """
-    heads = heads or max(1, width // 64)
+    heads = max(1, width // 64) if heads is None else heads
     std = 0.02 * math.sqrt(768 / width)
     if family == "gpt":
         end = end_of_text_id(tokenizer)

@@ -11,7 +11,6 @@ from pathlib import Path
 from ..models.heads import BertForSequenceClassification
 from ..text.wordpiece import WordPieceTokenizer
 from ..training.finetuning import Shuffled
-from ..training.loop import NonFiniteError
 from ..training.parallel import Workers
 from ..training.seeds import table
 from . import glue_data
@@ -46,7 +45,7 @@ def main(argv=None):
     try:
         with Workers(options.workers) as workers:
             glue(options, workers)
-    except (ValueError, OSError, NonFiniteError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"glue: {error}")
 
 

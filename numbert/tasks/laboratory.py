@@ -6,11 +6,15 @@ it speaks of, and pictures, in a folder; and it says no more than the spread ove
 """
 import argparse
 import json
+import math
+import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
 from .. import files, svg
-from ..training.parallel import cores
+from ..training.parallel import Workers, cores
 from ..training.run_folder import RunFolder
 from ..training.seeds import Seeds
 from .experiment import run
@@ -21,7 +25,8 @@ from .toy_body import made
 def arguments(description, *, name, quick, **defaults):
     """A parser with --out, --quick, --workers, and an option for each of `defaults`, of its type: seeds=5 becomes
     --seeds. quick: {option: value} for --quick, where the option is not given."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog=f"{name}.py", description=description,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     for option, value in defaults.items():
         add(f"--{option.replace('_', '-')}", type=type(value), default=value, help="(default: %(default)s)")
@@ -35,13 +40,32 @@ def arguments(description, *, name, quick, **defaults):
 
 
 def parse(parser, argv=None):
-    """The options; with --quick small ones where none was given."""
+    """The options; with --quick small ones where none was given. Ends the program, in one line, if a number is too
+    small: a whole one below 1 (a seed below 0), a rate that is not above 0."""
     options = parser.parse_args(argv)
     if options.quick:
         parser.set_defaults(**options.quick_values)
         options = parser.parse_args(argv)
     del options.quick_values
+    for name, value in vars(options).items():
+        least = 0 if name == "seed" else 1
+        fault = (f"at least {least}" if type(value) is int and value < least else
+                 "above 0" if type(value) is float and not value > 0 else None)
+        if fault:
+            sys.exit(f"{parser.prog}: --{name.replace('_', '-')} must be {fault}, got {value}")
     return options
+
+
+def start(experiment, parser, argv=None):
+    """Call experiment(options, workers). What a user may do wrong, and Ctrl-C, ends the program in one line."""
+    options = parse(parser, argv)
+    try:
+        with Workers(options.workers) as workers:
+            experiment(options, workers)
+    except (ValueError, OSError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{parser.prog}: interrupted")
 
 
 class Results:
@@ -55,7 +79,7 @@ class Results:
         """Keep numbers, lists and dicts of them; Seeds are kept with every run, mean and standard deviation."""
         self.content |= numbers
         seconds = {"seconds": round(time.monotonic() - self.began, 1)}
-        text = json.dumps(self.content | seconds, indent=1, default=_plain)
+        text = json.dumps(_plain(self.content | seconds), indent=1, allow_nan=False)
         files.write_text(self.folder / "results.json", text + "\n")
 
     def draw(self, name, charts):
@@ -66,12 +90,18 @@ class Results:
 
 
 def _plain(value):
-    """For json: Seeds, NumPy's arrays and numbers."""
+    """As JSON can have it; which knows no NaN (the standard deviation of one seed) and no infinity: None."""
     if isinstance(value, Seeds):
-        return {"runs": value.figures, "mean": value.mean(), "std": value.std(), "baseline": value.baseline}
+        value = {"runs": value.figures, "mean": value.mean(), "std": value.std(), "baseline": value.baseline}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
     if isinstance(value, Path):
         return str(value)
-    return value.tolist()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def bodies(recipe, seeds, workers):

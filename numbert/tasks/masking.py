@@ -145,5 +145,5 @@ def check_masking(ordinary, mask_id, unit, continues, rate, mask_share, random_s
         raise ValueError(f"continues must be (V,) = {ordinary.shape} for the unit {unit!r}, got {np.shape(continues)}")
     if not 0 < rate <= 1:
         raise ValueError(f"rate must be in (0, 1], got {rate}")
-    if mask_share < 0 or random_share < 0 or mask_share + random_share > 1 + 1e-9:
+    if not (mask_share >= 0 and random_share >= 0 and mask_share + random_share <= 1 + 1e-9):
         raise ValueError(f"mask_share and random_share must be shares of one, got {mask_share} and {random_share}")

@@ -16,12 +16,11 @@ from pathlib import Path
 
 from ..files import write_text
 from ..text.wordpiece import WordPieceTokenizer
-from ..training.loop import NonFiniteError
 from ..training.parallel import Workers
 from ..training.run_folder import RunFolder
 from ..training.seeds import table
 from . import experiment, squad_metrics
-from .squad_answers import best_threshold, no_answer_probabilities, predictions, with_threshold
+from .squad_answers import best_threshold, check_limits, no_answer_probabilities, predictions, with_threshold
 from .squad_data import read
 from .squad_reader import Reader, qa_task, read_passages, remember, remembered
 from .squad_windows import describe, make_passages
@@ -77,7 +76,7 @@ def main(argv=None):
     try:
         with Workers(options.workers) as workers:
             fine_tune_and_predict(options, workers)
-    except (ValueError, OSError, NonFiniteError) as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -85,7 +84,8 @@ def main(argv=None):
 
 def fine_tune_and_predict(options, workers):
     deciding = {name: getattr(options, name) for name in ("n_best", "max_answer_length", "threshold")}
-    RunFolder(options.out)                              # fails now, not after the training
+    check_limits(options.n_best, options.max_answer_length)             # fails now, not after the training,
+    RunFolder(options.out)                                              # and so does this
     if options.train:
         tokenizer = WordPieceTokenizer.from_pretrained(options.model)
         training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))

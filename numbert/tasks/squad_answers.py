@@ -60,8 +60,7 @@ def read_answers(passage, scores, *, n_best=20, max_answer_length=30, threshold=
     scores for "no answer" the lowest counts: one window with an answer is enough (as in Google's run_squad.py).
     Raises ValueError for scores that are not finite.
     """
-    if n_best < 1 or (max_answer_length is not None and max_answer_length < 1):
-        raise ValueError(f"n_best and max_answer_length must be at least 1, got {n_best} and {max_answer_length}")
+    check_limits(n_best, max_answer_length)
     spans = span_scores(passage, scores, max_answer_length)
     null_score = min(float(start[0]) + float(end[0]) for start, end in scores)
     highest = max(null_score, float(spans.max(initial=-np.inf)))
@@ -76,6 +75,12 @@ def read_answers(passage, scores, *, n_best=20, max_answer_length=30, threshold=
         score, left[first, more] = float(left[first, more]), -np.inf
         answers.setdefault(text, Span(text, start, end, score, math.exp(score - highest) / total))
     return Reading(list(answers.values()), null_score, math.exp(null_score - highest) / total, threshold)
+
+
+def check_limits(n_best, max_answer_length):
+    """Raises ValueError for arguments of `read_answers` that leave no answer."""
+    if n_best < 1 or (max_answer_length is not None and max_answer_length < 1):
+        raise ValueError(f"n_best and max_answer_length must be at least 1, got {n_best} and {max_answer_length}")
 
 
 def span_scores(passage, scores, max_answer_length):

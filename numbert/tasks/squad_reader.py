@@ -72,7 +72,10 @@ def remembered(folder):
     path = Path(folder) / "answers.json"
     if not path.exists():
         return {}
-    threshold = read_json(path).get("threshold")
+    content = read_json(path)
+    if "threshold" not in content:
+        raise CheckpointError(path, "must have a threshold, a number or null")
+    threshold = content["threshold"]
     if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, int | float)):
         raise CheckpointError(path, f"threshold must be a number or null, got {threshold!r}")
     return {"threshold": threshold}

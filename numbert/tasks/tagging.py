@@ -26,7 +26,6 @@ from ..models.heads import BertForTokenClassification
 from ..ops import IGNORE
 from ..text.wordpiece import WordPieceTokenizer
 from ..training.finetuning import Shuffled
-from ..training.loop import NonFiniteError
 from ..training.parallel import Workers
 from ..training.seeds import table
 from . import conll, metrics
@@ -224,7 +223,7 @@ def main(argv=None):
     try:
         with Workers(options.workers) as workers:
             tag_files(options, workers)
-    except (ValueError, OSError, NonFiniteError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"tagging: {error}")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import files
+from ..hub.errors import read_json
 from ..models.bert import BertForPreTraining
 from ..models.config import BertConfig
 from ..text.toyworld import documents, nli_examples, qa_examples
@@ -32,7 +33,7 @@ class Recipe:
 
     `objective` to `random_share`, and `seed`: as in PretrainingData; the seed also draws the first weights. `lr`: the
     highest learning rate. `layers`, `width`: the model's; heads are 32 wide and the feed-forward layer 4 times the
-    width.
+    width. Raises ValueError for less than a step, and for a width that is no whole number of heads.
     """
     language: str = "en"
     objective: str = "mlm+nsp"
@@ -46,6 +47,12 @@ class Recipe:
     layers: int = 2
     width: int = 128
     seed: int = 0
+
+    def __post_init__(self):
+        if self.steps < 1:
+            raise ValueError(f"steps of pre-training must be at least 1, got {self.steps}")
+        if self.width < 32 or self.width % 32:
+            raise ValueError(f"width must be a multiple of 32, the width of a head, got {self.width}")
 
     def replace(self, **changes):
         return dataclasses.replace(self, **changes)
@@ -61,7 +68,7 @@ class Recipe:
 def made(recipe, workers):
     """The folder of a model pre-trained as `recipe` says, and its tokenizer; made if it is not there."""
     record, content = recipe.folder / "recipe.json", dataclasses.asdict(recipe)
-    if record.exists() and json.loads(files.read_text(record)) == content:
+    if record.exists() and read_json(record) == content:
         print(f"takes the model in {recipe.folder}, pre-trained for {recipe.steps} steps")
     else:
         record.unlink(missing_ok=True)

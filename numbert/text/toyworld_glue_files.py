@@ -63,10 +63,12 @@ def write_glue(folder, training, development, *, seed=0, language="en"):
     """Nine folders with train.tsv of `training` examples and dev.tsv (MNLI: two) of `development`; RTE has control.tsv
     besides, without the shortcut. No two examples of a task have the same texts. Returns the folder as a Path.
 
-    Raises ValueError for sizes below 1 and for a language that is not in LANGUAGES.
+    Raises ValueError for sizes below 1, a seed below 0 and a language that is not in LANGUAGES.
     """
     if min(training, development) < 1:
         raise ValueError(f"{training} examples to learn from and {development} to measure on: each must be at least 1")
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
     if language not in LANGUAGES:
         raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, got {language!r}")
     for task_number, (task, files) in enumerate(SOURCES.items()):

@@ -20,7 +20,7 @@ from .optimizer import global_norm
 from .parallel import label_counts, loss_and_gradients, parts_of
 
 
-class NonFiniteError(ArithmeticError):
+class NonFiniteError(ValueError):
     """The loss or its gradient became infinite or no number; says at which step and which op was the first."""
 
 
