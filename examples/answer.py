@@ -8,15 +8,12 @@ The lecture's fourth use of BERT: two new vectors are all that is added. One ask
 the answer?", the other "do you end it?"; a softmax over the text says where. Some questions have no answer in their
 story; then both vectors should point at [CLS]. Source: Devlin et al. 2019, sections 4.2 and 4.3.
 """
-import sys
-
 from numbert import WordPieceTokenizer
-from numbert.tasks import squad_show, toy
+from numbert.tasks import laboratory, squad_show, toy
 from numbert.tasks.squad_answers import best_threshold
 from numbert.tasks.squad_reader import Reader, qa_task, read_passages, remember, scores
 from numbert.tasks.squad_windows import describe
 from numbert.tasks.toy_tasks import passages
-from numbert.training.parallel import Workers
 
 
 def main(argv=None):
@@ -24,12 +21,7 @@ def main(argv=None):
     parser.add_argument("--window", type=int, default=40, help="tokens that the model may see at once when the stories "
                         "are read in pieces (default: %(default)s)")
     parser.set_defaults(test=600)
-    options = toy.parse(parser, argv)
-    try:
-        with Workers(options.workers) as workers:
-            answer(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"answer.py: {error}")
+    laboratory.start(answer, parser, argv)
 
 
 # %% The task: stories, and questions about how they end

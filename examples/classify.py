@@ -8,22 +8,14 @@ The lecture's first use of BERT: [CLS] goes in front of the text, a linear layer
 moves the new layer and the whole body. Is it worth starting from a pre-trained body? The same model from scratch
 answers that. Source: Devlin et al. 2019, section 4.1 and figure 4b.
 """
-import sys
-
 from numbert import WordPieceTokenizer
-from numbert.tasks import toy
+from numbert.tasks import laboratory, toy
 from numbert.tasks.classification import classify
 from numbert.tasks.toy_tasks import toy_task
-from numbert.training.parallel import Workers
 
 
 def main(argv=None):
-    options = toy.parse(toy.arguments(__doc__, name="classify", epochs=16, lr=4e-4), argv)
-    try:
-        with Workers(options.workers) as workers:
-            sentiment(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"classify.py: {error}")
+    laboratory.start(sentiment, toy.arguments(__doc__, name="classify", epochs=16, lr=4e-4), argv)
 
 
 # %% The task: sentences about how someone felt

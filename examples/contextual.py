@@ -19,7 +19,6 @@ masking, 全词遮盖: what belongs together is hidden together).
 """
 # %%
 import re
-import sys
 
 import numpy as np
 
@@ -31,7 +30,6 @@ from numbert.tasks.pretraining import PretrainingData
 from numbert.tasks.toy_body import Recipe, config_of, learn
 from numbert.text.wordpiece import SPECIAL_TOKENS
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.parallel import Workers
 from numbert.training.seeds import Seeds, in_words, table
 
 QUICK = {"steps": 15, "cbow_steps": 15, "sentences": 300, "width": 32, "seeds": 1}
@@ -209,13 +207,10 @@ def likenesses(vectors, tokenizer, language):
 
 
 def main(argv=None):
-    options = laboratory.parse(arguments(), argv)
-    options.languages = options.languages or (["en"] if options.model else list(WORD))
-    try:
-        with Workers(options.workers) as workers:
-            (look_at if options.model else experiment)(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"contextual.py: {error}")
+    def either(options, workers):
+        options.languages = options.languages or (["en"] if options.model else list(WORD))
+        (look_at if options.model else experiment)(options, workers)
+    laboratory.start(either, arguments(), argv)
 
 
 def draw(results, name, sentences, matrix):

@@ -13,7 +13,6 @@ is not frequency. Told in the lecture, after Chiang, Huang and Lee 2020, "Pretra
 """
 # %%
 import itertools
-import sys
 
 import numpy as np
 
@@ -23,7 +22,6 @@ from numbert.tasks import laboratory
 from numbert.tasks.masking import IGNORED, mask_tokens, ordinary_table
 from numbert.tasks.toy_body import Recipe, config_of, learn, stories_to_learn, tokenizer_of
 from numbert.text.toyworld import LANGUAGES, stories
-from numbert.training.parallel import Workers
 from numbert.training.seeds import Seeds, in_words
 
 # Universal Dependencies' own division; punctuation is in neither.
@@ -111,12 +109,7 @@ def half_way(steps, shares):
 
 
 def main(argv=None):
-    options = laboratory.parse(arguments(), argv)
-    try:
-        with Workers(options.workers) as workers:
-            experiment(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"growth.py: {error}")
+    laboratory.start(experiment, arguments(), argv)
 
 
 def experiment(options, workers):

@@ -8,22 +8,14 @@ Two texts go in with [SEP] between them, one of three classes comes out of [CLS]
 article (agrees, denies, asks, only comments) is the same head with an article and a comment for the two texts.
 Source: Devlin et al. 2019, section 4.1 and figure 4a.
 """
-import sys
-
 from numbert import WordPieceTokenizer
-from numbert.tasks import toy
+from numbert.tasks import laboratory, toy
 from numbert.tasks.classification import classify
 from numbert.tasks.toy_tasks import toy_task
-from numbert.training.parallel import Workers
 
 
 def main(argv=None):
-    options = toy.parse(toy.arguments(__doc__, name="infer"), argv)
-    try:
-        with Workers(options.workers) as workers:
-            inference(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"infer.py: {error}")
+    laboratory.start(inference, toy.arguments(__doc__, name="infer"), argv)
 
 
 # %% The task: the beginning of a story, and a statement about where things stand at its end

@@ -8,21 +8,13 @@ The lecture's second use of BERT: every token has a vector, and one linear layer
 knows most answers already, so a dictionary stands beside the models: each word with its most frequent tag. Where it
 cannot help is "called", "left" or "that", whose tag depends on the words around. Source: Devlin et al. 2019, figure 4d.
 """
-import sys
-
 from numbert import WordPieceTokenizer
-from numbert.tasks import toy
+from numbert.tasks import laboratory, toy
 from numbert.tasks.tagging import baselines, measure, tag, task_of
-from numbert.training.parallel import Workers
 
 
 def main(argv=None):
-    options = toy.parse(toy.arguments(__doc__, name="tag"), argv)
-    try:
-        with Workers(options.workers) as workers:
-            parts_of_speech(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"tag.py: {error}")
+    laboratory.start(parts_of_speech, toy.arguments(__doc__, name="tag"), argv)
 
 
 # %% The task: sentences of stories, with a universal part of speech for every word

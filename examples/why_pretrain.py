@@ -18,7 +18,6 @@ And how many labels is it worth? One of the tasks again, with fewer labels and w
 body; a seed draws the head, the order of the examples, and the weights from scratch. So this is about that body.
 """
 # %%
-import sys
 
 from numbert import WordPieceTokenizer, svg
 from numbert.tasks import controls, laboratory
@@ -26,7 +25,6 @@ from numbert.tasks.experiment import Runs, run
 from numbert.tasks.toy import mean_curve
 from numbert.tasks.toy_body import Recipe, made
 from numbert.tasks.toy_tasks import SOURCES, draw, toy_task
-from numbert.training.parallel import Workers
 from numbert.training.seeds import Seeds, in_words, table
 
 STARTS = ["pre-trained", "from scratch", "shuffled", "head only", "frozen noise"]
@@ -83,12 +81,7 @@ def repeated(examples, count):
 
 
 def main(argv=None):
-    options = laboratory.parse(arguments(), argv)
-    try:
-        with Workers(options.workers) as workers:
-            experiment(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"why_pretrain.py: {error}")
+    laboratory.start(experiment, arguments(), argv)
 
 
 def experiment(options, workers):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from numbert.tasks import toy
+from numbert.tasks import laboratory, toy
 from numbert.training.parallel import Workers
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -25,7 +25,7 @@ def made(tmp_path_factory):
 
 
 def options(*arguments, **defaults):
-    return toy.parse(toy.arguments("", name="test", **defaults), list(arguments))
+    return laboratory.parse(toy.arguments("", name="test", **defaults), list(arguments))
 
 
 def test_splits_share_no_text():
@@ -80,10 +80,11 @@ def test_example(made, monkeypatch, capsys, name):
 
 
 @pytest.mark.parametrize("arguments,message", [
-    (["--model", "nowhere"], "classify.py: nowhere"), (["--epochs", "0"], "classify.py: epochs and patience"),
-    (["--examples", "0"], "classify.py: 0 examples to learn from"),
-    (["--pretraining-steps", "0"], "classify.py: steps of pre-training must be at least 1, got 0"),
-    (["--lr", "nan"], "classify.py: step 2: loss nan")])
+    (["--model", "nowhere"], "classify.py: nowhere"),
+    (["--epochs", "0"], "classify.py: --epochs must be at least 1, got 0"),
+    (["--lr", "nan"], "classify.py: --lr must be above 0, got nan"),
+    (["--dropout", "-0.1"], "classify.py: --dropout must be at least 0, got -0.1"),
+    (["--lr", "1e30"], "classify.py: step ")])
 def test_errors_are_one_line(made, monkeypatch, arguments, message):
     monkeypatch.chdir(made)
     with pytest.raises(SystemExit) as error:

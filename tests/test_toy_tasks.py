@@ -28,3 +28,10 @@ def test_each_can_be_fine_tuned(name, tmp_path, monkeypatch):
         seeds = run(task, folder, options, workers, say=None).seeds
     assert len(seeds.figures) == 2 and seeds.deciding == ("f1" if name == "answer" else "accuracy")
     assert seeds.figures[0].keys() >= {seeds.deciding} and seeds.baseline.keys() == seeds.figures[0].keys()
+
+
+def test_more_than_there_are(monkeypatch):
+    monkeypatch.setitem(SOURCES, "few", (lambda n, rng, language: rng.integers(7, size=n).tolist(), lambda one: one))
+    assert sorted(sum(draw("few", (5, 1, 1)), [])) == list(range(7))
+    with pytest.raises(ValueError, match="few: there are hardly more than 7 different examples, and 8 were asked for"):
+        draw("few", (5, 1, 2))

@@ -40,17 +40,19 @@ def arguments(description, *, name, quick, **defaults):
 
 
 def parse(parser, argv=None):
-    """The options; with --quick small ones where none was given. Ends the program, in one line, if a number is too
-    small: a whole one below 1 (a seed below 0), a rate that is not above 0."""
+    """The options of a parser from `arguments` or `toy.arguments`; with --quick small ones where none was given.
+
+    Ends the program, in one line, if a number is too small: a whole one below 1 (a seed below 0), any other that is not
+    above 0 (a dropout below 0)."""
     options = parser.parse_args(argv)
     if options.quick:
         parser.set_defaults(**options.quick_values)
         options = parser.parse_args(argv)
     del options.quick_values
     for name, value in vars(options).items():
-        least = 0 if name == "seed" else 1
-        fault = (f"at least {least}" if type(value) is int and value < least else
-                 "above 0" if type(value) is float and not value > 0 else None)
+        least = 0 if name in ("seed", "dropout") else 1
+        fault = (f"at least {least}" if (type(value) is int or name == "dropout") and not value >= least else
+                 "above 0" if type(value) is float and name != "dropout" and not value > 0 else None)
         if fault:
             sys.exit(f"{parser.prog}: --{name.replace('_', '-')} must be {fault}, got {value}")
     return options

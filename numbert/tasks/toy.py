@@ -19,8 +19,10 @@ SETTINGS = {"epochs": 12, "lr": 7e-4, "batch_size": 16, "seeds": 5, "dropout": 0
 
 
 def arguments(description, *, name, **defaults):
-    """A parser with the options of an example; `defaults` are those of `experiment.add_options`."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """A parser with the options of an example, for `laboratory.start`; `defaults` are those of
+    `experiment.add_options`."""
+    parser = argparse.ArgumentParser(prog=f"{name}.py", description=description,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--model", help="the run folder of a pre-trained model (default: pre-train one on toy stories, once for all "
         "examples, in runs/toy-LANGUAGE)")
@@ -34,14 +36,8 @@ def arguments(description, *, name, **defaults):
     add("--quick", action="store_true", help="see everything work once, in seconds: "
         + ", ".join(f"--{key.replace('_', '-')} {value}" for key, value in QUICK.items()))
     add_options(parser, **SETTINGS | defaults)
+    parser.set_defaults(quick_values=QUICK)
     return parser
-
-
-def parse(parser, argv=None):
-    """The options; with --quick small ones where none was given."""
-    if parser.parse_args(argv).quick:
-        parser.set_defaults(**QUICK)
-    return parser.parse_args(argv)
 
 
 def body(options, workers):

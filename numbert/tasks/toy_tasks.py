@@ -35,7 +35,7 @@ SOURCES = {
 def draw(name, sizes, language="en", seed=5):
     """Training, development and test examples of a task, as many as `sizes` (3,) says; no two are the same.
 
-    Raises ValueError for a size below 1.
+    Raises ValueError for a size below 1, and for more examples than there are.
     """
     if min(sizes) < 1:
         raise ValueError(f"{sizes[0]} examples to learn from, {sizes[1]} to choose by and {sizes[2]} to report on: "
@@ -45,10 +45,14 @@ def draw(name, sizes, language="en", seed=5):
     for number, size in enumerate(sizes):
         part, rng = [], np.random.default_rng([seed, number, 1])
         while len(part) < size:
-            for example in source(size, rng, language):
+            before = len(part)
+            for example in source(max(size, 100), rng, language):
                 if len(part) < size and key(example) not in seen:
                     seen.add(key(example))
                     part.append(example)
+            if len(part) == before:
+                raise ValueError(f"{name}: there are hardly more than {len(seen)} different examples, and {sum(sizes)} "
+                                 "were asked for")
         parts.append(part)
     return parts
 
