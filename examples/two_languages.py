@@ -1,6 +1,6 @@
 """Two languages, one model: does what is learnt in English help in Chinese, which it never saw translated?
 
-    python examples/two_languages.py            about two minutes
+    python examples/two_languages.py            two and a half minutes
     python examples/two_languages.py --steps 6000 --seeds 3
 
 A BERT reads toy stories in English and other toy stories in Chinese, nowhere the same story in both, and no token is
