@@ -33,11 +33,17 @@ def arguments():
     return parser.parse_args()
 
 
+# %% How far apart are paraphrases and other sentences?
+
+
 def separation(cosines):
     """Mean cosine of the two sentences of a pair, and of sentences of different pairs."""
     pair = np.arange(len(cosines)) // 2
     same, self = pair[:, None] == pair[None, :], np.eye(len(cosines), dtype=bool)
     return cosines[same & ~self].mean(), cosines[~same].mean()
+
+
+# %% One vector for a sentence: the mean of its tokens', or that of [CLS]
 
 
 def main():

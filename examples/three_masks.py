@@ -30,6 +30,10 @@ def arguments():
     return parser.parse_args()
 
 
+# %% Who sees whom
+# Ask one output for its gradient by every input. Zero means: whatever stood there, this output would be the same.
+
+
 def influence(model, ids):
     """(T, T): how much output i depends on input j, the length of the gradient; each row divided by its largest."""
     T, size = len(ids), model.config.hidden_size
@@ -41,6 +45,9 @@ def influence(model, ids):
         gradient, = gradients(model(ids[None]).last_hidden_state, [model.embeddings.position.weight], upstream)
         lengths[i] = np.linalg.norm(gradient[:T], axis=1)
     return lengths / lengths.max(axis=1, keepdims=True)
+
+
+# %% The same weights under three masks
 
 
 def main():
