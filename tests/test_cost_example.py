@@ -1,33 +1,22 @@
 """The cost meter: what it counts, what it predicts from, and what it says in human units."""
-import importlib.util
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from example_scripts import EXAMPLES, load
 
 from numbert import BertForPreTraining
 from numbert.models import cost
 from numbert.trace import trace
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
-
 
 @pytest.fixture(scope="module")
 def example():
     """examples/cost.py, as a module."""
-    sys.path.insert(0, str(EXAMPLES))
-    try:
-        spec = importlib.util.spec_from_file_location("cost_example", EXAMPLES / "cost.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["cost_example"] = module            # a dataclass looks its module up
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(EXAMPLES))
-    return module
+    return load("cost")
 
 
 def test_a_case_has_the_operations_of_its_batch(example):

@@ -1,11 +1,11 @@
 """The loss and its floor: every example's best guess, a loss that is the model's own, and an alarm below the floor."""
-import importlib.util
 import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from example_scripts import load
 
 from numbert import BertForPreTraining
 from numbert.tasks.toy_body import Recipe, config_of
@@ -16,10 +16,7 @@ PATH = Path(__file__).parent.parent / "examples" / "entropy.py"
 
 @pytest.fixture(scope="module")
 def entropy():
-    spec = importlib.util.spec_from_file_location("entropy", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("entropy")
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,9 @@ import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
+from example_scripts import EXAMPLES, load
 
 
 def run(name, *arguments):
@@ -28,9 +26,7 @@ def test_three_masks(tmp_path):
 
 
 def test_chemistry_splits_smiles_into_symbols():
-    spec = importlib.util.spec_from_file_location("chemistry", EXAMPLES / "chemistry.py")
-    chemistry = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(chemistry)
+    chemistry = load("chemistry")
     assert chemistry.SYMBOL.findall("C[N+](=O)c1ccc(Br)cc1.ClC%12>>O=B") == [
         "C", "[N+]", "(", "=", "O", ")", "c", "1", "c", "c", "c", "(", "Br", ")", "c", "c", "1", ".", "Cl", "C", "%12",
         ">>", "O", "=", "B"]

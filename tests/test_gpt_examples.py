@@ -1,14 +1,13 @@
 """The examples of GPT: what they ask and count, and that they run."""
-import importlib.util
 import json
 import math
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from example_scripts import EXAMPLES, load
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,17 +15,7 @@ import numbert as nb
 from numbert.text.toyworld import enumerated
 from numbert.training.parallel import Workers
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
-
-
-def module(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-in_context, complete = module("in_context"), module("complete")
+in_context, complete = load("in_context"), load("complete")
 
 
 def run(name, *arguments):

@@ -1,19 +1,16 @@
 """examples/glue_toy.py: nine scores, their average as GLUE takes it, the control set, and results.json."""
-import importlib.util
 import json
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from example_scripts import load
 
 from numbert.tasks import glue_data
 from numbert.training.seeds import Seeds
 
-spec = importlib.util.spec_from_file_location("glue_toy", Path(__file__).parent.parent / "examples" / "glue_toy.py")
-glue_toy = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(glue_toy)
+glue_toy = load("glue_toy")
 
 FIGURES = {"CoLA": {"matthews_correlation": 0.6}, "SST-2": {"accuracy": 0.9}, "MRPC": {"f1": 0.8, "accuracy": 0.7},
            "STS-B": {"pearson": 0.5, "spearman": 0.3}, "QQP": {"f1": 0.6, "accuracy": 0.8},

@@ -1,14 +1,12 @@
 """why_pretrain.py, contextual.py, growth.py: their measures are right, each leaves the numbers that it speaks of."""
 import argparse
-import importlib.util
 import itertools
-import json
 import re
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
+from example_scripts import load, quick
 
 from numbert import BertConfig, BertModel, WordPieceTokenizer
 from numbert.tasks.experiment import Runs
@@ -16,23 +14,6 @@ from numbert.tasks.toy_body import tokenizer_of
 from numbert.text.toyworld import stories
 from numbert.training.parallel import Workers
 from numbert.training.seeds import Seeds
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def quick(name, folder, monkeypatch, capsys, *more):
-    """(what the script said, its results.json)"""
-    monkeypatch.chdir(folder)
-    load(name).main(["--quick", "--workers", "1", *more])
-    return capsys.readouterr().out, json.loads((folder / "runs" / name / "results.json").read_text())
-
 
 # ---- pre-training helps ----------------------------------------------------------------------------------------------
 

@@ -1,17 +1,13 @@
 """examples/masking_input.py: what it counts is right, and results.json holds what it prints."""
-import importlib.util
 import json
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from example_scripts import load
 
-spec = importlib.util.spec_from_file_location(
-    "masking_input", Path(__file__).parent.parent / "examples" / "masking_input.py")
-masking_input = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(masking_input)
+masking_input = load("masking_input")
 
 MASK, PAD = 1, 0
 ORDINARY = np.array([False, False, False] + 7 * [True])

@@ -1,22 +1,18 @@
 """examples/sentence_pairs.py: the bag of words is what it says, and results.json holds what is printed."""
-import importlib.util
 import json
 import re
 from argparse import Namespace
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
+from example_scripts import load
 
 from numbert.tasks.toy_body import tokenizer_of
 from numbert.text.toyworld import documents
 from numbert.training.parallel import Workers
 
-spec = importlib.util.spec_from_file_location(
-    "sentence_pairs", Path(__file__).parent.parent / "examples" / "sentence_pairs.py")
-sentence_pairs = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sentence_pairs)
+sentence_pairs = load("sentence_pairs")
 
 
 @pytest.fixture(scope="module")

@@ -1,28 +1,12 @@
 """dna.py, two_languages.py, objectives.py: their measures are right, and each leaves the numbers that it speaks of."""
-import importlib.util
-import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from example_scripts import load, quick
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def quick(name, folder, monkeypatch, capsys, *more):
-    """(what the script said, its results.json)"""
-    monkeypatch.chdir(folder)
-    load(name).main(["--quick", "--workers", "1", *more])
-    return capsys.readouterr().out, json.loads((folder / "runs" / name / "results.json").read_text())
-
+from numbert import BertForPreTraining
+from numbert.tasks.toy_body import Recipe, config_of, tokenizer_of
 
 # ---- dna -------------------------------------------------------------------------------------------------------------
 
@@ -67,6 +51,21 @@ def test_mean_reciprocal_rank():
     luck = [script.mean_reciprocal_rank(rng.standard_normal((50, 64)), rng.standard_normal((50, 64)))
             for _ in range(40)]
     assert np.mean(luck) == pytest.approx(script.by_chance(50), rel=0.1)
+
+
+def test_vectors_are_moved_towards_the_second_language():
+    script, read = load("two_languages"), []
+    tokenizer = tokenizer_of("en", "zh")
+    model = BertForPreTraining(config_of(Recipe(width=32, layers=1), len(tokenizer)), rng=np.random.default_rng(0))
+
+    def head(vectors, words):
+        read.append(vectors.data.copy())
+        return vectors
+    model.mlm = head
+    means = np.random.default_rng(1).standard_normal((2, 32)).astype(np.float32)
+    for strength in (0.0, 2.0):
+        script.turned(model, tokenizer, means, 1, strength)
+    np.testing.assert_allclose(read[1] - read[0], np.tile(2 * (means[1] - means[0]), (len(read[0]), 1)), atol=1e-5)
 
 
 def test_two_languages(tmp_path, monkeypatch, capsys):

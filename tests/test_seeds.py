@@ -57,3 +57,11 @@ def of(*values):
     ((0.9, 0.9), (0.5, 0.5), r"\+0\.400 accuracy; no two seeds differ")])
 def test_in_words(ours, scratch, said):
     assert re.fullmatch(said, in_words(of(*ours), of(*scratch)))
+
+
+@pytest.mark.parametrize("times,said", [(2.05, "more than luck"), (1.95, "too little to tell from luck"),
+                                        (-1.95, "too little to tell from luck"), (-2.05, "a loss that is more")])
+def test_two_standard_deviations_are_the_line(times, said):
+    ours, other = of(0.4, 0.6), of(0.5, 0.5)                     # the spread of a difference: 0.2 / √2
+    shift = times * 0.2 / math.sqrt(2)
+    assert in_words(of(0.4 + shift, 0.6 + shift), other).split(": ")[1].startswith(said) and ours.margin(other)[0] == 0

@@ -1,17 +1,14 @@
 """The toy comparison: a vocabulary without gaps, splits without repeats, a body that is made once, honest verdicts; and
 every example that stands on it, from beginning to end."""
-import importlib.util
 import json
 import math
 import re
-from pathlib import Path
 
 import pytest
+from example_scripts import load
 
 from numbert.tasks import laboratory, toy
 from numbert.training.parallel import Workers
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +53,6 @@ def test_mean_curve():
 
 
 # ---- the examples ----------------------------------------------------------------------------------------------------
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("name", ["classify", "infer", "tag"])

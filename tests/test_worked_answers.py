@@ -1,13 +1,12 @@
 """The lecture's worked answers, s = e = 17 and s = 77, e = 79: tokens counted from 1, columns, and back to text."""
-import importlib.util
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from example_scripts import EXAMPLES, load
 
 import numbert as nb
 from numbert.tasks.squad_answers import oracle, read_answers
@@ -15,20 +14,11 @@ from numbert.tasks.squad_windows import NO_ANSWER, batch_of, windows_of
 from numbert.training.optimizer import AdamW
 from numbert.training.parallel import Workers
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
-
 
 @pytest.fixture(scope="module")
 def example():
     """examples/windows.py, as a module."""
-    sys.path.insert(0, str(EXAMPLES))
-    try:
-        spec = importlib.util.spec_from_file_location("windows", EXAMPLES / "windows.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(EXAMPLES))
-    return module
+    return load("windows")
 
 
 def cases(example, **cutting):
