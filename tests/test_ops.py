@@ -434,6 +434,23 @@ def test_cross_entropy_wants_a_weight_for_each_class():
         ops.cross_entropy(np.zeros((3, 4)), labels=np.zeros(3, int), weights=np.ones(3))
 
 
+@pytest.mark.parametrize("ignored", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cross_entropy_overwriting_the_logits(dtype, ignored):
+    rng = np.random.default_rng(0)
+    logits, labels = rng.standard_normal((5, 7)).astype(dtype), rng.integers(7, size=5)
+    labels[2] = IGNORE if ignored else 0
+    loss, saved = ops.cross_entropy.forward(logits, labels=labels)
+    dlogits, = ops.cross_entropy.backward(dtype(0.7), saved)
+    before = logits.copy()
+    with ops.overwriting_logits():
+        loss2, saved2 = ops.cross_entropy.forward(logits, labels=labels)
+    assert loss2 == loss and (logits == before).all()               # until the backward pass
+    dlogits2, = ops.cross_entropy.backward(dtype(0.7), saved2)
+    assert (dlogits2 == dlogits).all() and dlogits2.dtype == dtype
+    assert ignored or np.shares_memory(dlogits2, logits)
+
+
 def test_an_ignored_row_changes_nothing():
     rng = np.random.default_rng(0)
     logits, labels = rng.standard_normal((4, 3)), np.array([0, IGNORE, 2, 1])

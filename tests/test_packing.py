@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from numbert import packing
 from numbert.ops import IGNORE
 from numbert.packing import integers, pack
 
@@ -56,16 +57,33 @@ def test_unpack_inverts_pack(batch):
 def test_spans(batch, seed):
     packed = pack(*batch, **LIMITS)
     N, B = len(packed.ids), len(batch[0])
-    assert [(s.queries, s.keys, s.count, s.at) for s in packed.spans()] == [
-        (slice(a, b), slice(a, b), 1, None) for a, b in zip(packed.starts[:-1], packed.starts[1:], strict=True)]
+    cuts = []
+    for span in packed.spans():
+        assert span.queries == span.keys and span.at is None
+        cuts += np.linspace(span.keys.start, span.keys.stop, span.count, endpoint=False).tolist()
+    assert cuts == packed.starts[:-1].tolist()
+    assert [n for span in packed.spans() for n in range(span.keys.start, span.keys.stop)] == list(range(N))
 
     rows = np.flatnonzero(np.random.default_rng(seed).random(N) < 0.5)
     spans = packed.spans(rows)
-    assert [s.keys for s in spans] == [s.keys for s in packed.spans()] and len(spans) == B
+    assert [s.keys for s in spans] == [slice(a, b) for a, b in zip(packed.starts[:-1], packed.starts[1:], strict=True)]
+    assert len(spans) == B and all(s.count == 1 for s in spans)
     asked = [(b, s.keys.start + at) for b, s in enumerate(spans) for at in s.at]
     assert [row for _, row in asked] == rows.tolist()                           # each once, in order
     assert [n for s in spans for n in range(s.queries.start, s.queries.stop)] == list(range(len(rows)))
     assert all(packed.starts[b] <= row < packed.starts[b + 1] for b, row in asked)      # in its own sequence
+
+
+def test_neighbours_of_equal_length_share_a_span(monkeypatch):
+    def counts():
+        return [span.count for span in pack(np.ones((6, 4), int), None, mask, **LIMITS).spans()]
+
+    mask = (np.arange(4) < np.array([4, 4, 4, 2, 4, 4])[:, None]).astype(int)
+    assert counts() == [3, 1, 2]
+    monkeypatch.setattr(packing, "SCORES", 2 * 4**2)            # no more than two sequences of four
+    assert counts() == [2, 1, 1, 2]
+    monkeypatch.setattr(packing, "SCORES", 1)                   # a longer one has a span to itself
+    assert counts() == [1, 1, 1, 1, 1, 1]
 
 
 def test_defaults():

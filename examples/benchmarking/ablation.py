@@ -45,6 +45,7 @@ class Rectangle(Packed):
     lengths: np.ndarray = None      # (B,)
 
     def spans(self, rows=None):
+        rows = np.arange(len(self.ids)) if rows is None else rows
         return [Span(span.queries, slice(span.keys.start, span.keys.start + length), at=span.at)
                 for span, length in zip(super().spans(rows), self.lengths, strict=True)]
 

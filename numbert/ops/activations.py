@@ -23,7 +23,7 @@ _ERFC = np.array([
     -1.52404629917514877e-15, -9.34073787112295093e-17, 1.19771269030544075e-16, -2.68984871866314751e-17,
 ])
 
-BLOCK = 16384                       # elements that stay in the cache over the dozen passes below: a third faster
+BLOCK = 65536                       # elements that stay in the cache over the twenty passes below: a third faster
 
 # P(x²) such that Φ(x) = ½ + ½ tanh(x P(x²)), fitted for |x Φ(x)| in float32; highest power first.
 _TANH_OF_CDF = [1.8139308553323504e-09, -1.3378335466835597e-07, 3.974073190734169e-06, -5.5273403607841305e-05,
@@ -40,20 +40,14 @@ def normal_cdf(x):
         t = 2 / (2 + z)
         tail = 0.5 * t * np.exp(chebval(2 * t - 1, _ERFC) - z * z)          # Φ(-|x|) = ½ erfc(|x| / √2)
         return np.where(x < 0, tail, 1 - tail)
-    flat, y = x.reshape(-1), np.empty(x.size, x.dtype)
-    for s in blocks(flat, BLOCK):
-        y[s] = _float32_cdf(flat[s])
-    return y.reshape(x.shape)
-
-
-def _float32_cdf(x):
-    square = np.minimum(x * x, 31)                                          # beyond it Φ is 0 or 1 to the last bit
-    y = square * _TANH_OF_CDF[0]
-    for coefficient in _TANH_OF_CDF[1:-1]:
-        y += coefficient
-        y *= square
-    y += _TANH_OF_CDF[-1]
-    y *= x
+    with np.errstate(over="ignore"):                                        # of a huge x: tanh(∞) is 1
+        square = x * x
+        y = square * _TANH_OF_CDF[0]
+        for coefficient in _TANH_OF_CDF[1:-1]:
+            y += coefficient
+            y *= square
+        y += _TANH_OF_CDF[-1]
+        y *= x
     np.tanh(y, out=y)
     y *= 0.5
     y += 0.5
@@ -72,19 +66,21 @@ def normal_pdf(x):
 @op
 def gelu(x):
     """x Φ(x), element by element, as BERT uses it: with erf, not with its approximation by tanh."""
-    cdf, slope = normal_cdf(x), None
-    if recording():                             # one array for the backward pass instead of two, x and Φ
-        slope = normal_pdf(x)                   # (x Φ)' = Φ + x φ
-        slope *= x
-        slope += cdf
-    y = cdf
-    y *= x
-    return y, slope
+    flat = x.reshape(-1)
+    y, slope = np.empty_like(flat), np.empty_like(flat) if recording() else None
+    for s in blocks(flat, BLOCK):
+        cdf = normal_cdf(flat[s])
+        np.multiply(flat[s], cdf, out=y[s])
+        if slope is not None:                   # one array for the backward pass instead of two, x and Φ
+            weighted = normal_pdf(flat[s])      # (x Φ)' = Φ + x φ
+            weighted *= flat[s]
+            np.add(cdf, weighted, out=slope[s])
+    return y.reshape(x.shape), slope
 
 
 @gelu.vjp
 def gelu_backward(dy, slope):
-    return (dy * slope,)
+    return (dy * slope.reshape(dy.shape),)
 
 
 @op

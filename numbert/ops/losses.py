@@ -3,6 +3,9 @@
 `count` is by default the number of rows that have a label. When a batch is computed in parts, every part is given the
 count of the whole batch, and the parts' losses add up to the batch's.
 """
+import contextlib
+from contextvars import ContextVar
+
 import numpy as np
 
 from ..autograd import op
@@ -10,6 +13,21 @@ from .blocks import blocks
 
 BLOCK = 1 << 17                     # logits: a few rows of a large vocabulary
 IGNORE = -100                       # the label of a row that has none, as in PyTorch
+_overwriting = ContextVar("overwriting_logits", default=False)
+
+
+@contextlib.contextmanager
+def overwriting_logits():
+    """What `cross_entropy` is given within this block is used up by its backward pass, which writes the gradient there.
+
+    For those who look at the logits before `gradients` or never: the scores of 30,000 words are what most of a small
+    model's memory is for, and are then held once instead of twice.
+    """
+    token = _overwriting.set(True)
+    try:
+        yield
+    finally:
+        _overwriting.reset(token)
 
 
 @op
@@ -37,14 +55,15 @@ def cross_entropy(logits, *, labels, count=None, weights=None):
         np.exp(x[s] - largest[s]).sum(-1, keepdims=True, out=total[s])
     chosen = x[np.arange(len(rows)), labels] - largest[:, 0]
     loss = (weight * (np.log(total[:, 0]) - chosen)).sum() / count
-    return loss.astype(logits.dtype), (x, largest, total, rows, labels, weight, count, logits.shape)
+    return loss.astype(logits.dtype), (x, _overwriting.get(), largest, total, rows, labels, weight, count, logits.shape)
 
 
 @cross_entropy.vjp
 def cross_entropy_backward(dy, saved):
-    x, largest, total, rows, labels, weight, count, shape = saved
+    x, overwrite, largest, total, rows, labels, weight, count, shape = saved
+    dlogits = x if overwrite else np.empty_like(x)
     scale = (weight * (dy / count))[..., None]          # a number, or one for each row
-    dlogits, factor = np.empty_like(x), scale / total
+    factor = scale / total
     for s in blocks(x, BLOCK):                             # softmax(x) · scale
         np.multiply(np.exp(x[s] - largest[s]), factor[s], out=dlogits[s])
     dlogits[np.arange(len(rows)), labels] -= scale[..., 0]

@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from ..autograd import accumulate, gradients
-from ..ops import IGNORE
+from ..ops import IGNORE, overwriting_logits
 
 PART_TOKENS = 4096                  # a part's rows: parts of 512 were a sixth slower, larger ones leave the cache
+
+_M_ARENA_MAX = -8                   # as glibc's malloc.h has it
 
 
 def cores():
@@ -57,6 +59,16 @@ def blas_threads(n):
         put(ctypes.c_int(before))
 
 
+def _one_heap():
+    """Let all threads take memory from one heap, where the C library is glibc.
+
+    It gives each thread a heap of its own, in which the holes that another thread could use stay empty: a training
+    step with 30,522 words held a sixth more at tiny size, a twentieth more at mini, in the same time.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):           # another library: nothing to be set
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
 class Workers:
     """n threads that share a list of jobs; to be used in a `with` block, at whose end BLAS has its threads back."""
 
@@ -68,6 +80,7 @@ class Workers:
     def __enter__(self):
         self._exit = contextlib.ExitStack()
         self._exit.enter_context(blas_threads(1))
+        _one_heap()
         self._pool = self._exit.enter_context(ThreadPoolExecutor(self.n)) if self.n > 1 else None
         return self
 
@@ -117,7 +130,8 @@ def loss_and_gradients(model, batch, rngs, workers, measure=None):
     def work(mine):                                     # one worker, its parts one after another
         sums, total = {}, [None] * len(parameters)
         for number, part in mine:
-            out = model(**part, rng=rngs(number), counts=counts)
+            with overwriting_logits():                  # `measure` sees them before `gradients` does
+                out = model(**part, rng=rngs(number), counts=counts)
             numbers = {"loss": out.loss} | out.losses | (measure(part, out) if measure else {})
             for name, value in numbers.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
