@@ -8,5 +8,5 @@ from .normalization import layer_norm
 from .rows import column, pad, reshape, take
 
 __all__ = ["IGNORE", "Span", "add", "attention", "binary_cross_entropy", "causal", "column", "cross_entropy", "dropout",
-           "gelu", "gelu_tanh", "layer_norm", "linear", "mean_squared_error", "overwriting_logits", "pad", "prefix", "relu", "reshape",
-           "take", "tanh"]
+           "gelu", "gelu_tanh", "layer_norm", "linear", "mean_squared_error", "overwriting_logits", "pad", "prefix",
+           "relu", "reshape", "take", "tanh"]
