@@ -12,6 +12,7 @@ from .. import files, ops
 from ..hub import safetensors
 from ..hub.checkpoint import load_weights
 from ..hub.errors import CheckpointError, read_json
+from ..heap import keep_memory
 from ..layers import Module, shapes_only
 
 log = logging.getLogger("numbert")
@@ -63,6 +64,7 @@ class PretrainedModel(Module):
     def __new__(cls, *arguments, dtype=np.float32, **options):
         """Raises TypeError for a dtype that we do not compute in."""
         check_dtype(dtype)
+        keep_memory()
         return super().__new__(cls)
 
     def _their_name(self, name):

@@ -21,8 +21,6 @@ from ..ops import IGNORE, overwriting_logits
 
 PART_TOKENS = 4096                  # a part's rows: parts of 512 were a sixth slower, larger ones leave the cache
 
-_M_ARENA_MAX = -8                   # as glibc's malloc.h has it
-
 
 def cores():
     """How many cores this process may use."""
@@ -59,16 +57,6 @@ def blas_threads(n):
         put(ctypes.c_int(before))
 
 
-def _one_heap():
-    """Let all threads take memory from one heap, where the C library is glibc.
-
-    It gives each thread a heap of its own, in which the holes that another thread could use stay empty: a training
-    step with 30,522 words held a sixth more at tiny size, a twentieth more at mini, in the same time.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):           # another library: nothing to be set
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
-
-
 class Workers:
     """n threads that share a list of jobs; to be used in a `with` block, at whose end BLAS has its threads back."""
 
@@ -80,7 +68,6 @@ class Workers:
     def __enter__(self):
         self._exit = contextlib.ExitStack()
         self._exit.enter_context(blas_threads(1))
-        _one_heap()
         self._pool = self._exit.enter_context(ThreadPoolExecutor(self.n)) if self.n > 1 else None
         return self
 
