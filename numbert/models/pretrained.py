@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from .. import files, ops
+from ..heap import keep_memory
 from ..hub import safetensors
 from ..hub.checkpoint import load_weights
 from ..hub.errors import CheckpointError, read_json
-from ..heap import keep_memory
 from ..layers import Module, shapes_only
 
 log = logging.getLogger("numbert")
