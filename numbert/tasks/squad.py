@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 
 from ..files import write_text
+from ..hub.errors import read_json
+from ..models.config import BertConfig
 from ..text.wordpiece import WordPieceTokenizer
 from ..training.parallel import Workers
 from ..training.run_folder import RunFolder
@@ -22,7 +24,7 @@ from ..training.seeds import table
 from . import experiment, squad_metrics
 from .squad_answers import best_threshold, check_limits, no_answer_probabilities, predictions, with_threshold
 from .squad_data import read
-from .squad_reader import Reader, qa_task, read_passages, remember, remembered
+from .squad_reader import Reader, check_length, qa_task, read_passages, remember, remembered
 from .squad_windows import describe, make_passages
 
 
@@ -87,6 +89,7 @@ def fine_tune_and_predict(options, workers):
     check_limits(options.n_best, options.max_answer_length)             # fails now, not after the training,
     RunFolder(options.out)                                              # and so does this
     if options.train:
+        check_length(options.max_length, BertConfig.from_dict(read_json(Path(options.model) / "config.json")))
         tokenizer = WordPieceTokenizer.from_pretrained(options.model)
         training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))
         if not judged(dev):

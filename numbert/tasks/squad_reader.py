@@ -25,6 +25,12 @@ from .squad_metrics import evaluate, evaluate_cmrc
 from .squad_windows import batch_of, make_passages, windows_of
 
 
+def check_length(max_length, config):
+    """Raises ValueError if the model has fewer positions than a window has tokens."""
+    if max_length > config.max_position_embeddings:
+        raise ValueError(f"max_length = {max_length}, but the model has only {config.max_position_embeddings} positions")
+
+
 class Reader:
     """Answers questions: `Reader(model, tokenizer)(question, context)` is a `squad_answers.Reading`.
 
@@ -36,10 +42,8 @@ class Reader:
 
     def __init__(self, model, tokenizer, *, max_length=None, step=None, max_question_length=64, n_best=20,
                  max_answer_length=30, threshold=0.5):
-        limit = model.config.max_position_embeddings
-        max_length = min(384, limit) if max_length is None else max_length
-        if max_length > limit:
-            raise ValueError(f"max_length = {max_length}, but the model has only {limit} positions")
+        max_length = min(384, model.config.max_position_embeddings) if max_length is None else max_length
+        check_length(max_length, model.config)
         self.model, self.tokenizer = model, tokenizer
         self.cutting = {"max_length": max_length, "step": step, "max_question_length": max_question_length}
         self.deciding = {"n_best": n_best, "max_answer_length": max_answer_length, "threshold": threshold}
