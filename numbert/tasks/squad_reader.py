@@ -27,8 +27,9 @@ from .squad_windows import batch_of, make_passages, windows_of
 
 def check_length(max_length, config):
     """Raises ValueError if the model has fewer positions than a window has tokens."""
-    if max_length > config.max_position_embeddings:
-        raise ValueError(f"max_length = {max_length}, but the model has only {config.max_position_embeddings} positions")
+    limit = config.max_position_embeddings
+    if max_length > limit:
+        raise ValueError(f"max_length = {max_length}, but the model has only {limit} positions")
 
 
 class Reader:
