@@ -271,8 +271,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(stopped, whole, tmp_path):
 
 def test_ctrl_c_before_the_first_step_leaves_nothing_in_the_way(text, tmp_path):
     folder = tmp_path / "run"
-    process = start("--text", text, "--out", folder, "--vocab-size", "80", "--batch-size", "4",
-                    "--size", "small", "--minutes", "1", "--workers", "1")             # timing the steps takes a while
+    process = start("--text", text, "--out", folder, "--vocab-size", "80", "--batch-size", "64",
+                    "--size", "small", "--minutes", "1", "--workers", "1")          # timing the steps takes seconds
     assert any(" parameters, 1 workers" in line for line in process.stdout)
     process.send_signal(signal.SIGINT)
     code, _, err = finish(process)
