@@ -1,4 +1,5 @@
 import threading
+import tracemalloc
 import weakref
 
 import numpy as np
@@ -176,6 +177,18 @@ def test_logits_are_not_kept_during_the_backward_pass(model, monkeypatch):
     with Workers(1) as workers:
         loss_and_gradients(model, batch, no_dropout, workers, lambda part, out: outputs.append(weakref.ref(out)) or {})
     assert alive == [False]
+
+
+def test_the_scores_of_all_words_are_held_once():
+    model = nb.BertForPreTraining(tiny_bert.config(vocab_size=20000), rng=np.random.default_rng(0))
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), 40 * LENGTHS)
+    scores = (batch["labels"] != -100).sum() * 20000 * 4
+    with Workers(1) as workers:
+        tracemalloc.start()
+        loss_and_gradients(model, batch, no_dropout, workers)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert scores < peak < 1.5 * scores             # their gradient beside them would make it twice that
 
 
 def test_a_mistake_in_a_part_reaches_the_caller(model):
