@@ -196,6 +196,16 @@ def test_gelu_saves_its_slope_and_nothing_where_nobody_will_ask():
         assert ops.gelu.forward(x)[1] is None
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gelu_in_blocks_is_gelu_in_one(dtype, monkeypatch):
+    x = np.random.default_rng(0).standard_normal((5, 7)).astype(dtype)
+    whole = ops.gelu.forward(x)
+    for block in (1, 6, 34, 35):
+        monkeypatch.setattr(ops.activations, "BLOCK", block)
+        for found, expected in zip(ops.gelu.forward(x), whole, strict=True):
+            close(found, expected)
+
+
 def test_relu_has_no_slope_at_0():
     _, saved = ops.relu.forward(np.array([-1.0, -0.0, 0.0, 1.0]))
     assert ops.relu.backward(np.ones(4), saved)[0].tolist() == [0, 0, 0, 1]
