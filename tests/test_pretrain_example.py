@@ -24,10 +24,16 @@ FILES = ["checkpoint.safetensors", "config.json", "curves.svg", "metrics.jsonl",
 ANIMALS = "ant bee cat dog elk fox gnu hen ibis jay kite lark mole newt owl pig quail rat seal toad".split()
 
 
+def heed_ctrl_c():
+    """A shell starts what runs in the background deaf to it, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*arguments):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     return subprocess.Popen([sys.executable, ROOT / "examples" / "pretrain.py", *map(str, arguments)],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+                            preexec_fn=heed_ctrl_c)
 
 
 def finish(process):
