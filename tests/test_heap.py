@@ -36,4 +36,4 @@ def test_another_c_library(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(ctypes, "CDLL", none)
-    heap.keep_memory()
+    assert heap.keep_memory() is None
