@@ -3,10 +3,13 @@ import ctypes
 import platform
 import subprocess
 import sys
+import types
 
+import numpy as np
 import pytest
+import tiny_bert
 
-from numbert import heap
+from numbert import BertModel, heap
 
 FAULTS = """
 import resource, numpy as np
@@ -28,6 +31,13 @@ def test_freed_memory_is_not_asked_for_again():
     kept, given_back = (int(subprocess.run([sys.executable, "-c", FAULTS.format(first=first)], check=True,
                                            capture_output=True, text=True).stdout) for first in ("keep_memory()", ""))
     assert kept < 100 < given_back                      # pages that the system had to fill with zeros
+
+
+def test_making_a_model_settles_everything(monkeypatch):
+    told = {}
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: types.SimpleNamespace(mallopt=told.__setitem__))
+    BertModel(tiny_bert.config(), rng=np.random.default_rng(0))
+    assert told[-8] == 1 and told[-3] == 2**25 and told[-1] > told[-3]      # numbers of glibc's malloc.h
 
 
 @pytest.mark.parametrize("error", [OSError, AttributeError, TypeError])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbert import ops
-from numbert.autograd import Rows, no_grad
+from numbert.autograd import Parameter, Rows, gradients, no_grad
 from numbert.gradcheck_cases import op_cases
 from numbert.ops import IGNORE, Span
 from numbert.ops.activations import normal_cdf, normal_pdf
@@ -454,11 +454,25 @@ def test_cross_entropy_overwriting_the_logits(dtype, ignored):
     dlogits, = ops.cross_entropy.backward(dtype(0.7), saved)
     before = logits.copy()
     with ops.overwriting_logits():
-        loss2, saved2 = ops.cross_entropy.forward(logits, labels=labels)
+        loss2, saved2 = ops.cross_entropy.forward(logits, labels=labels, owned=True)
     assert loss2 == loss and (logits == before).all()               # until the backward pass
     dlogits2, = ops.cross_entropy.backward(dtype(0.7), saved2)
     assert (dlogits2 == dlogits).all() and dlogits2.dtype == dtype
     assert ignored or np.shares_memory(dlogits2, logits)
+
+
+def test_two_losses_of_the_same_logits_overwrite_nothing():
+    rng = np.random.default_rng(0)
+    logits, labels = Parameter(rng.standard_normal((5, 7))), rng.integers(7, size=(2, 5))
+
+    def both():
+        return ops.add(*(ops.cross_entropy(logits, labels=one) for one in labels))
+
+    expected, before = gradients(both(), [logits])[0], logits.data.copy()
+    with ops.overwriting_logits():
+        found = gradients(both(), [logits])[0]
+    close(found, expected)
+    assert (logits.data == before).all()
 
 
 def test_an_ignored_row_changes_nothing():

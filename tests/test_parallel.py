@@ -160,8 +160,10 @@ def test_measures_add_up(model, monkeypatch):
     monkeypatch.setattr(parallel, "PART_TOKENS", 10)
     batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
     with Workers(2) as workers:
-        sums, _ = loss_and_gradients(model, batch, no_dropout, workers,
-                                     lambda part, output: {"rows": len(output.prediction_logits), "parts": 1})
+        sums, _ = loss_and_gradients(model, batch, no_dropout, workers, lambda part, output: {
+            "rows": len(output.prediction_logits), "parts": 1, "scores": (output.prediction_logits.data**2).sum()})
+    scores = model(**batch).prediction_logits.data              # that are seen before their gradient is written there
+    assert sums["scores"] == pytest.approx((scores**2).sum(), rel=1e-12)
     assert sums["rows"] == (batch["labels"] != -100).sum() and sums["parts"] == 6
 
 

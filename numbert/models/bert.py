@@ -176,5 +176,5 @@ class BertForPreTraining(BertTask):
             x = self.body.encode(packed, rows=rows, rng=rng)
             first = np.searchsorted(rows, first)
             logits = self.mlm(ops.take(x, ids=np.searchsorted(rows, masked)), words)
-            losses["mlm"] = ops.cross_entropy(logits, labels=labels[masked], count=counts.get("labels"))
+            losses["mlm"] = ops.cross_entropy(logits, labels=labels[masked], count=counts.get("labels"), owned=True)
         return logits, self.body.pool(ops.take(x, ids=first)), losses

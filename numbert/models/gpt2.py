@@ -194,7 +194,8 @@ class GPT2LMHeadModel(GPT2PretrainedModel):
         following[packed.starts[1:] - 1] = ops.IGNORE               # a text's last token has none after it
         rows = np.flatnonzero(following != ops.IGNORE)
         logits = self.score(self.body.encode(packed, rows=rows, rng=rng))
-        losses = {"lm": ops.cross_entropy(logits, labels=following[rows], count=(counts or {}).get("labels"))}
+        losses = {"lm": ops.cross_entropy(logits, labels=following[rows], count=(counts or {}).get("labels"),
+                                          owned=True)}
         return Output(loss=total(losses), losses=losses, logits=logits)
 
     def score(self, x):

@@ -51,7 +51,7 @@ class BertForMaskedLM(BertTask):
         labels = packed.labels("labels", labels)
         rows = np.flatnonzero(labels != ops.IGNORE)
         logits = self.mlm(self.body.encode(packed, rows=rows, rng=rng), words)
-        losses = {"mlm": ops.cross_entropy(logits, labels=labels[rows], count=(counts or {}).get("labels"))}
+        losses = {"mlm": ops.cross_entropy(logits, labels=labels[rows], count=(counts or {}).get("labels"), owned=True)}
         return Output(loss=total(losses), losses=losses, logits=logits)
 
 

@@ -18,7 +18,7 @@ _overwriting = ContextVar("overwriting_logits", default=False)
 
 @contextlib.contextmanager
 def overwriting_logits():
-    """What `cross_entropy` is given within this block is used up by its backward pass, which writes the gradient there.
+    """Within this block, the backward pass of a `cross_entropy` that owns its logits writes their gradient over them.
 
     For those who look at the logits before `gradients` or never: the scores of 30,000 words are what most of a small
     model's memory is for, and are then held once instead of twice.
@@ -31,10 +31,11 @@ def overwriting_logits():
 
 
 @op
-def cross_entropy(logits, *, labels, count=None, weights=None):
+def cross_entropy(logits, *, labels, count=None, weights=None, owned=False):
     """Σ -ln softmax(logits)[label] / count, for logits (N, C) and integer labels (N,); rows labelled -100 do not count.
 
     weights (C,): the term of a row is multiplied by weights[label], and the sum still divided by `count`.
+    owned: these logits were made for this loss alone, and no other op uses them; see `overwriting_logits`.
     0 if no row has a label. Raises ValueError for a label outside 0..C-1, and for weights that are not (C,).
     """
     if labels.shape != logits.shape[:1]:
@@ -55,7 +56,8 @@ def cross_entropy(logits, *, labels, count=None, weights=None):
         np.exp(x[s] - largest[s]).sum(-1, keepdims=True, out=total[s])
     chosen = x[np.arange(len(rows)), labels] - largest[:, 0]
     loss = (weight * (np.log(total[:, 0]) - chosen)).sum() / count
-    return loss.astype(logits.dtype), (x, _overwriting.get(), largest, total, rows, labels, weight, count, logits.shape)
+    overwrite = owned and _overwriting.get()
+    return loss.astype(logits.dtype), (x, overwrite, largest, total, rows, labels, weight, count, logits.shape)
 
 
 @cross_entropy.vjp
