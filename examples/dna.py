@@ -113,9 +113,9 @@ def experiment(options, workers):
     setup = laboratory.settings(options)
     parts = [[(as_words(sequence, words), None, label) for sequence, label in part]
              for part in (training, development, test)]
-    room = setup.max_length - 2                         # [CLS] and [SEP]
-    if longer := sum(len(sequence) > room for part in (training, development, test) for sequence, _ in part):
-        print(f"{longer} sequences are longer than {room} letters and lose their ends")
+    tokens = [len(ids) for part in parts for ids in tokenizer.encode_batch([text for text, _, _ in part])]
+    if longer := sum(count > setup.max_length for count in tokens):
+        print(f"{longer} sequences have more than {setup.max_length} tokens and lose their ends")
     task = class_task(names, parts, tokenizer, setup, workers)
     starts = {"pre-trained": folder, "from scratch": folder,
               "shuffled": controls.changed(folder, results.folder / "shuffled", controls.shuffled),
