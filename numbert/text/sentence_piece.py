@@ -28,7 +28,7 @@ SPECIAL_TOKENS = {"pad": "<pad>", "unk": "<unk>", "cls": "[CLS]", "sep": "[SEP]"
 class SentencePieceTokenizer(Tokenizer):
     """Texts to token ids and back. A text stands in [CLS] text [SEP], a pair in [CLS] text [SEP] text_pair [SEP].
 
-    model: the bytes of a spiece.model. special_tokens, added_tokens, model_max_length: see `Tokenizer`; the added
+    model: the bytes of a spiece.model. special_tokens, added_tokens, options: see `Tokenizer`; the added
     tokens that the model lacks get the ids behind its own. lowercase: small letters only. keep_accents: é stays é, and
     is else an e.
     Raises ImportError without the package `sentencepiece`, ValueError if the bytes are no model.
@@ -37,12 +37,12 @@ class SentencePieceTokenizer(Tokenizer):
     frame = (("cls",), ("sep",)), ((), ("sep",))
 
     def __init__(self, model, *, special_tokens=SPECIAL_TOKENS, added_tokens=None, lowercase=True, keep_accents=False,
-                 model_max_length=None):
+                 **options):
         self.model, self.lowercase, self.keep_accents = bytes(model), bool(lowercase), bool(keep_accents)
         self.processor = _processor(self.model)
         tokens = [self.processor.id_to_piece(index) for index in range(len(self.processor))]
         tokens += [token for token in added_tokens or () if token not in set(tokens)]
-        super().__init__(tokens, SPECIAL_TOKENS | special_tokens, added_tokens, model_max_length)
+        super().__init__(tokens, SPECIAL_TOKENS | special_tokens, added_tokens, **options)
         special = set(self.all_special_ids)
         # What the pieces of plain text may be: whatever the model says, none is a special token.
         self._ordinary = {token: index for token, index in self.vocab.items() if index not in special}
@@ -107,6 +107,10 @@ class SentencePieceTokenizer(Tokenizer):
             part = " " if part.isspace() else part if len(part) == 1 else '"'
             spans += [(first + start, first + end)] * (1 if part.isascii() else len(self._letters(part)))
         return spans
+
+    def normalise(self, text):
+        """`clean` and `align`."""
+        return self.clean(text), self.align(text)
 
     def _letters(self, text):
         if self.lowercase:

@@ -28,16 +28,20 @@ SPECIAL_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]"
 class WordPieceTokenizer(Tokenizer):
     """Texts to token ids and back. A text stands in [CLS] text [SEP], a pair in [CLS] text [SEP] text_pair [SEP].
 
-    vocabulary, special_tokens, added_tokens, model_max_length: see `Tokenizer`. lowercase, strip_accents,
-    tokenize_chinese_chars, clean_text: see `Normaliser`.
+    vocabulary, special_tokens, added_tokens, options: see `Tokenizer`. lowercase, strip_accents,
+    tokenize_chinese_chars, clean_text: see `Normaliser`. tidy: whether `decode` takes out spaces before . , ! ? and in
+    contractions.
     """
 
     frame = (("cls",), ("sep",)), ((), ("sep",))
 
     def __init__(self, vocabulary, *, special_tokens=SPECIAL_TOKENS, added_tokens=None, lowercase=True,
                  strip_accents=None, tokenize_chinese_chars=True, clean_text=True, max_input_chars_per_word=100,
-                 model_max_length=None):
-        super().__init__(vocabulary, SPECIAL_TOKENS | special_tokens, added_tokens, model_max_length)
+                 tidy=True, **options):
+        super().__init__(vocabulary, SPECIAL_TOKENS | special_tokens, added_tokens, **options)
+        if max_input_chars_per_word < 0:
+            raise ValueError(f"max_input_chars_per_word must be at least 0, got {max_input_chars_per_word}")
+        self.tidy = bool(tidy)
         self.normaliser = Normaliser(lowercase, strip_accents, tokenize_chinese_chars, clean_text)
         self.max_input_chars_per_word = max_input_chars_per_word
         self._longest_token = max(map(len, self.tokens), default=0)
@@ -96,6 +100,10 @@ class WordPieceTokenizer(Tokenizer):
         wordpiece_files.write(folder, self)
 
     # Texts to ids
+
+    def normalise(self, text):
+        """What `Normaliser.clean` makes of a text."""
+        return self.normaliser.clean(text)
 
     def split_word(self, word):
         """Greedy longest-match-first: the pieces of a normalised word, each (id, start, end) for word[start:end].
@@ -159,6 +167,8 @@ class WordPieceTokenizer(Tokenizer):
         special = set(self.all_special_ids) if skip_special_tokens else ()
         tokens = self.convert_ids_to_tokens([index for index in ids if index not in special])
         text = " ".join(tokens).replace(" " + PREFIX, "")
+        if not self.tidy:
+            return text
         text = re.sub(r" ([.?!,])", r"\1", text).replace(" ' ", "'")
         return re.sub(r" (n't|'m|'s|'ve|'re)", r"\1", text)
 
