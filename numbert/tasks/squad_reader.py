@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .. import files
 from ..autograd import no_grad
-from ..hub.errors import CheckpointError, read_json
+from ..hub.errors import CheckpointError, exists, read_json
 from ..models.heads import BertForQuestionAnswering
 from ..text.wordpiece import WordPieceTokenizer
 from ..training.finetuning import Shuffled
@@ -75,7 +75,7 @@ def remember(folder, threshold):
 def remembered(folder):
     """{"threshold": what `remember` wrote there}, or {} if nothing was. Raises CheckpointError for anything else."""
     path = Path(folder) / "answers.json"
-    if not path.exists():
+    if not exists(path):
         return {}
     content = read_json(path)
     if "threshold" not in content:
