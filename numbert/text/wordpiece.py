@@ -20,9 +20,8 @@ from . import wordpiece_files
 from .encoding import Pieces
 from .normalise import Normaliser
 from .tokenizer import Cache, Tokenizer, check_text
+from .wordpiece_files import SPECIAL_TOKENS
 from .wordpiece_training import PREFIX, SCORES, learn_vocabulary
-
-SPECIAL_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 
 
 class WordPieceTokenizer(Tokenizer):
