@@ -128,7 +128,8 @@ def write(folder, tokenizer):
         "trim_first_space": tokenizer.trim_first_space,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_text(folder / "vocab.json", json.dumps(tokenizer.vocab, ensure_ascii=False) + "\n")
+    own = {token: index for index, token in enumerate(tokenizer.tokens[:tokenizer.cut_from])}
+    files.write_text(folder / "vocab.json", json.dumps(own, ensure_ascii=False) + "\n")
     files.write_text(folder / "merges.txt", "".join(line + "\n" for line in [VERSION, *lines]))
     write_json(folder / "special_tokens_map.json", {name: config[name] for name in NAMES if name in config})
     write_json(folder / "tokenizer_config.json", config)
@@ -171,7 +172,7 @@ def _from_tokenizer_json(parts, added, named, config):
     entries = {token.content: token for token in listed_tokens(parts) + added}.values()
     entries = add_extra(tokens, entries, extra_tokens(named, config), parts.path)
     added = add_tokens(tokens, entries, parts.path)
-    check_ids(parts, tokens)
+    check_ids(parts, tokens, added)
     framed, trimming = _post_processing(parts)
     special = {token for token, is_special in added.items() if is_special}
     guessed = {role: token for default in (GPT2, ROBERTA) for role, token in default.items() if token in special}

@@ -52,9 +52,8 @@ TOKENIZER_CONFIG = CONFIG | {
 class SentencePieceTokenizer(Tokenizer):
     """Texts to token ids and back. A text stands in [CLS] text [SEP], a pair in [CLS] text [SEP] text_pair [SEP].
 
-    model: the bytes of a spiece.model. special_tokens, added_tokens, options: see `Tokenizer`; the added
-    tokens that the model lacks get the ids behind its own. lowercase: small letters only. keep_accents: é stays é, and
-    is else an e.
+    model: the bytes of a spiece.model. special_tokens, added_tokens, options: see `Tokenizer`. lowercase:
+    small letters only. keep_accents: é stays é, and is else an e.
     Raises ImportError without the package `sentencepiece`, ValueError if the bytes are no model.
     """
 
@@ -65,7 +64,6 @@ class SentencePieceTokenizer(Tokenizer):
         self.model, self.lowercase, self.keep_accents = bytes(model), bool(lowercase), bool(keep_accents)
         self.processor = _processor(self.model)
         tokens = [self.processor.id_to_piece(index) for index in range(len(self.processor))]
-        tokens += [token for token in added_tokens or () if token not in set(tokens)]
         super().__init__(tokens, SPECIAL_TOKENS | special_tokens, added_tokens, **options)
         special = set(self.all_special_ids)
         # What the pieces of plain text may be: whatever the model says, none is a special token.
@@ -88,13 +86,12 @@ class SentencePieceTokenizer(Tokenizer):
             tokens = cls(data).tokens
         except ValueError as error:
             raise CheckpointError(path, str(error)) from None
-        pieces = tokens.copy()
         added = add_extra(tokens, added_tokens(folder, config), extra_tokens(named, config), path)
         arguments = {"added_tokens": add_tokens(tokens, added, path)} | flags_of(told_tokens(named, config) + added)
         if whole.values:
-            entries = add_extra(pieces, listed_tokens(whole), extra_tokens(named, config), whole.path)
-            theirs = {"added_tokens": add_tokens(pieces, entries, whole.path), "vocabulary": _pieces_of(whole)}
-            ours = arguments | {"vocabulary": tokens[:len(theirs["vocabulary"])]}
+            entries = add_extra(tokens, listed_tokens(whole), extra_tokens(named, config), whole.path)
+            theirs = {"added_tokens": add_tokens(tokens, entries, whole.path), "vocabulary": _pieces_of(whole)}
+            ours = arguments | {"vocabulary": tokens}
             check_agreement(path, ours, theirs | flags_of(entries))
         return cls(data, special_tokens=names_by_role(named) | names_by_role(config),
                    lowercase=config.get("do_lower_case", bool, True),

@@ -24,7 +24,7 @@ class Tokenizer:
 
     vocabulary: the tokens in the order of their ids. special_tokens: their names, by role; a role whose token is not in
     the vocabulary is an error only where it is needed. added_tokens: {token: is it special} for further tokens that no
-    text is cut inside of. Of these and of the special tokens,
+    text is cut inside of; those that are not in the vocabulary get the ids behind it. Of these and of the special ones
         strip_left, strip_right  are those that take the white space before or after them with them,
         single_word              those that are not found inside a word,
         normalized               those that are looked for in the text as `normalise` leaves it, as it leaves them:
@@ -40,6 +40,8 @@ class Tokenizer:
     def __init__(self, vocabulary, special_tokens, added_tokens=None, *, strip_left=(), strip_right=(), single_word=(),
                  normalized=(), pair_type_id=1, padding_side="right", truncation_side="right", model_max_length=None):
         self.tokens = list(vocabulary)
+        self.cut_from, known = len(self.tokens), set(self.tokens)   # words are cut into tokens[:cut_from]
+        self.tokens += [token for token in added_tokens or () if token not in known]
         self.vocab = {token: index for index, token in enumerate(self.tokens)}
         self.special_tokens = dict(special_tokens)
         self.added_tokens = dict(added_tokens or {})
@@ -175,8 +177,10 @@ class Tokenizer:
             clean, spans = self.normalise(text[start:end])
             place = start
             for first, last, token in self._found(clean, normalised, special_tokens_in_text):
-                if token is not None:
-                    left, right = max(start + spans[first][0], place), start + spans[last - 1][1]
+                if token is not None:           # a character that became several is not cut: no part of it is the token
+                    left = start + spans[first][first > 0 and spans[first - 1] == spans[first]]
+                    right = start + spans[last - 1][last == len(spans) or spans[last] != spans[last - 1]]
+                    left, right = max(left, place), max(left, right, place)
                     if place < left:
                         yield place, left, None
                     yield left, right, token

@@ -370,7 +370,8 @@ def add_extra(tokens, added, extra, path):
 
 
 def add_tokens(tokens, added, path):
-    """Append the AddedTokens that `tokens` lacks, at their ids. Returns {token: is it special}."""
+    """{token: is it special} of the AddedTokens, in the order of their ids, which `tokens` has or which follow it."""
+    tokens, known = list(tokens), len(tokens)
     for token in sorted(added):
         if token.id == len(tokens):
             tokens.append(token.content)
@@ -378,6 +379,9 @@ def add_tokens(tokens, added, path):
             there = f"{tokens[token.id]!r:.100}" if 0 <= token.id < len(tokens) else f"past the end, {len(tokens)}"
             raise CheckpointError(path, f"added token {token.content!r:.100} should have id {token.id}, which is "
                                   + there)
+    twice = set(tokens[:known]).intersection(tokens[known:])
+    if twice or len(set(tokens[known:])) < len(tokens) - known:
+        raise CheckpointError(path, f"added token {min(twice or tokens[known:])!r:.100} has two ids")
     return {token.content: token.special for token in sorted(added)}
 
 
@@ -396,8 +400,12 @@ def listed_tokens(parts):
     return [AddedToken.of(token, token.need("id", int)) for token in parts.each("added_tokens")]
 
 
-def check_ids(parts, tokens):
-    """Refuse a tokenizer.json of which one part gives a token another id than the vocabulary, a list, does."""
+def check_ids(parts, tokens, added):
+    """Refuse a tokenizer.json of which one part gives a token another id than the vocabulary `tokens` and the `added`
+    ones behind it have."""
+    known = set(tokens)
+    tokens = [*tokens, *(token for token in added if token not in known)]
+
     def check(settings, name, token, index):
         if type(index) is not int or not 0 <= index < len(tokens) or tokens[index] != token:
             there = repr(tokens[index]) if type(index) is int and 0 <= index < len(tokens) else "nothing"

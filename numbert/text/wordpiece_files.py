@@ -101,7 +101,8 @@ def _resolved(arguments, names=()):
 def write(folder, tokenizer):
     """Save `tokenizer` as vocab.txt, tokenizer_config.json and special_tokens_map.json in `folder`."""
     folder = Path(folder)
-    broken = [token for token in tokenizer.tokens if "\n" in token or token.endswith("\r")]
+    own = tokenizer.tokens[:tokenizer.cut_from]
+    broken = [token for token in own if "\n" in token or token != token.rstrip(SPACES)]
     if broken:
         raise ValueError(f"{folder / 'vocab.txt'}: token {broken[0]!r} does not fit on a line")
     normaliser = tokenizer.normaliser
@@ -114,7 +115,7 @@ def write(folder, tokenizer):
         "max_input_chars_per_word": tokenizer.max_input_chars_per_word,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_text(folder / "vocab.txt", "".join(token + "\n" for token in tokenizer.tokens))
+    files.write_text(folder / "vocab.txt", "".join(token + "\n" for token in own))
     write_json(folder / "special_tokens_map.json", {name: config[name] for name in NAMES if name in config})
     write_json(folder / "tokenizer_config.json", config)
 
@@ -142,7 +143,7 @@ def _from_tokenizer_json(parts, added, named, config):
     entries = {token.content: token for token in listed_tokens(parts) + added}.values()
     entries = add_extra(tokens, entries, extra_tokens(named, config), parts.path)
     added = add_tokens(tokens, entries, parts.path)
-    check_ids(parts, tokens)
+    check_ids(parts, tokens, added)
     names = {_role(token): token for token, special in added.items() if special and _role(token) in ROLES}
     names |= names_by_role(model, ["unk"]) | names_by_role(parts.inner("padding"), ["pad"])
     return {
