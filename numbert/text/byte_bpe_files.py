@@ -17,16 +17,13 @@ from pathlib import Path
 
 from .. import files
 from ..hub.errors import CheckpointError, exists
+from ..hub.settings import ANY, FOLLOWED, Only, Settings
 from .byte_bpe_words import printable_bytes
 from .tokenizer_files import (
-    ANY,
     CONFIG,
-    FOLLOWED,
     FRAMING,
     NAMES,
     WHOLE,
-    Only,
-    Settings,
     add_extra,
     add_tokens,
     added_tokens,
@@ -193,7 +190,7 @@ def _merges_of_json(model):
     for number, pair in enumerate(pairs):
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(token, str) for token in pair):
             raise CheckpointError(model.path, f"model.merges[{number}] must be two tokens, got {merges[number]!r:.100}")
-    return pairs
+    return list(map(tuple, pairs))
 
 
 def _post_processing(parts):

@@ -18,13 +18,11 @@ from pathlib import Path
 
 from .. import files
 from ..hub.errors import CheckpointError, map_file
+from ..hub.settings import FOLLOWED, Only, Settings
 from .tokenizer import Tokenizer
 from .tokenizer_files import (
     CONFIG,
-    FOLLOWED,
     NAMES,
-    Only,
-    Settings,
     add_extra,
     add_tokens,
     added_tokens,
@@ -47,6 +45,7 @@ TOKENIZER_CONFIG = CONFIG | {
     "do_lower_case": FOLLOWED, "keep_accents": FOLLOWED, "remove_space": Only(True, None),
     "sp_model_kwargs": Only({}, None), "add_prefix_space": Only(True, None),
     "trim_offsets": "offsets leave the space before a word out, as in `tokenizers`",
+    "_spm_precompiled_charsmap": "a part of spiece.model",
 }
 
 class SentencePieceTokenizer(Tokenizer):

@@ -12,17 +12,14 @@ from pathlib import Path
 
 from .. import files
 from ..hub.errors import exists
+from ..hub.settings import ANY, FOLLOWED, Only, Settings
 from .tokenizer import SPACES
 from .tokenizer_files import (
-    ANY,
     CONFIG,
-    FOLLOWED,
     FRAMING,
     NAMES,
     ROLES,
     WHOLE,
-    Only,
-    Settings,
     add_extra,
     add_tokens,
     added_tokens,
