@@ -109,7 +109,7 @@ def bytes_and_files():
         "version": "1.0", "truncation": whole_bert()["truncation"], "normalizer": None,
         "padding": whole_bert()["padding"] | {"pad_token": "<pad>", "pad_id": trained.vocab["<pad>"]},
         "added_tokens": [*named, {"id": size} | other, {"id": size + 1} | entry],
-        "pre_tokenizer": byte_level, "decoder": byte_level,
+        "pre_tokenizer": byte_level, "decoder": dict(byte_level),
         "post_processor": {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0], "trim_offsets": True,
                            "add_prefix_space": False},
         "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "",
@@ -156,7 +156,8 @@ VALUES = {
     ("Bert", "tokenizer.json"): {
         "truncation.direction": ["Left"], "padding.direction": ["Left"], "padding.pad_token": ["x"],
         "padding.pad_id": [1], "added_tokens.id": [3],
-        **{f"normalizer.{key}": [False] for key in ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase")},
+        **dict.fromkeys(("normalizer.clean_text", "normalizer.handle_chinese_chars", "normalizer.strip_accents",
+                         "normalizer.lowercase"), [False]),
         "pre_tokenizer.type": ["Whitespace"], "post_processor.type": ["Other"], "post_processor.sep": [],
         "post_processor.cls": [], "decoder.cleanup": [False], "model.type": ["BPE"], "model.unk_token": ["x"],
         "model.max_input_chars_per_word": [1], "model.vocab.*": [],

@@ -1,5 +1,7 @@
-"""generation_config.json: how its authors let a model write. What whoever calls `generate` chooses stays his choice; what
-would change the text and cannot be followed is refused by name. Older folders have the same keys in config.json.
+"""generation_config.json: how its authors let a model write.
+
+What the arguments of `generate` choose stays the choice of its caller; what would change the text and cannot be
+followed is refused by name. Older folders have the same keys in config.json.
 """
 from pathlib import Path
 
