@@ -19,8 +19,7 @@ It returns arrays and writes nothing that is shared, so any number of threads ma
 once over the same parameters.
 
 One rule keeps memory safe and copies few: a backward function changes nothing that it did not
-allocate, and returns no memory twice (`dy` itself it may return, once). Cross-entropy may be told to break it: see
-`overwriting_logits`.
+allocate, and returns no memory twice (`dy` itself it may return, once).
 """
 import contextlib
 import functools

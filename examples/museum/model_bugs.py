@@ -7,7 +7,7 @@ where n - 1 = 0.)
 """
 from numbert import autograd, layers, packing
 from numbert.models import bert, gpt2, roberta
-from numbert.ops import attention, causal, cross_entropy, dropout, layer_norm
+from numbert.ops import attention, causal, dropout, layer_norm, losses
 from numbert.ops.attention import softmax, split_heads
 
 from .exhibit import Bug, Edit
@@ -141,15 +141,16 @@ BUGS = [
         "An index of -100 counts from the end, in NumPy and in PyTorch alike, and complains only if there are fewer "
         "classes. The sentinel itself has changed: huggingface/transformers issue 2759 had -1 on one side, -100 on "
         "the other.",
-        (Edit(cross_entropy.forward, "np.flatnonzero(labels != IGNORE)", "np.arange(len(labels))"),
-         Edit(cross_entropy.forward, "not (0 <= labels.min() and labels.max() < classes)", "labels.max() >= classes"),
-         Edit(bert.BertForPreTraining.read, "np.flatnonzero(labels != ops.IGNORE)", "np.arange(len(labels))"),
-         Edit(bert.BertForPreTraining.read, 'count=counts.get("labels")', "count=len(labels)")),
+        (Edit(losses.labelled_rows, "np.flatnonzero(labels != IGNORE)", "np.arange(len(labels))"),
+         Edit(losses.labelled_rows, "not (0 <= labels.min() and labels.max() < classes)", "labels.max() >= classes"),
+         Edit(losses.label_count, "(labels != IGNORE).sum()", "labels.size"),
+         Edit(bert.BertForPreTraining.read, 'np.flatnonzero(targets["mlm"] != ops.IGNORE)',
+              'np.arange(len(targets["mlm"]))')),
         "cross_entropy_is_the_printed_formula"),
     Bug("the padding id is ignored as a label, everywhere",
         "The loss of the sentence task falls to nothing, and the share of right answers stays at a half.",
         "Padding is 0, so the loss ignores label 0; and the same loss is used for next-sentence prediction, where 0 "
         "is a class. codertimo/BERT-pytorch issues 32, 49 and 98.",
-        (Edit(cross_entropy.forward, "(labels != IGNORE)", "((labels != IGNORE) & (labels != 0))"),),
+        (Edit(losses.labelled_rows, "(labels != IGNORE)", "((labels != IGNORE) & (labels != 0))"),),
         "cross_entropy_is_the_printed_formula"),
 ]

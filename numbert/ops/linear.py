@@ -14,6 +14,18 @@ def add_backward(dy, saved):
 
 
 @op
+def scale(x, *, factor):
+    """factor · x, for a number."""
+    return x * float(factor), (float(factor),)                      # a NumPy number would make float64 of float32
+
+
+@scale.vjp
+def scale_backward(dy, saved):
+    factor, = saved
+    return (dy * factor,)
+
+
+@op
 def linear(x, weight, bias):
     """y = x weightᵀ + bias, for x (N, D), weight (F, D), bias (F,) or None; y is (N, F).
 
