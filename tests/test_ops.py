@@ -114,13 +114,13 @@ def test_any_memory_layout(case):
             close(*(x.dense() if isinstance(x, Rows) else x for x in (g2, g)))
 
 
-@pytest.mark.parametrize("count", [7, 7.0, np.int64(7), np.float64(7)])
 @pytest.mark.parametrize("op,labels", [(ops.cross_entropy, np.array([1, IGNORE])),
                                        (ops.mean_squared_error, np.ones((2, 3))),
                                        (ops.binary_cross_entropy, np.ones((2, 3)))])
-def test_dtype_does_not_depend_on_the_kind_of_count(op, labels, count):
+def test_a_loss_has_the_dtype_of_what_it_judges(op, labels):
     x = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
-    loss, saved = op.forward(x, labels=labels, count=count)
+    loss, saved = op.forward(x, labels=labels)
+    assert isinstance(saved, tuple)
     dx, = op.backward(np.ones((), np.float32), saved)
     assert loss.dtype == dx.dtype == np.float32
 
@@ -528,7 +528,8 @@ def plain(x, weight, bias, labels, upstream):
     inputs = [a if a is None else Parameter(a) for a in (x, weight, bias)]
     logits = ops.linear(*inputs)
     loss = ops.cross_entropy(logits, labels=labels)
-    return loss.data, (logits.data.argmax(-1) == labels).sum(), gradients(loss, [a for a in inputs if a is not None], upstream)
+    right = (logits.data.argmax(-1) == labels).sum()
+    return loss.data, right, gradients(loss, [a for a in inputs if a is not None], upstream)
 
 
 @quick

@@ -44,6 +44,10 @@ class MaskedLMHead(Module):
         """x (M, D) and the table of word embeddings (V, E) -> logits (M, V)."""
         return ops.linear(*self.decoding(x, words))
 
+    def loss(self, x, words, labels):
+        """`word_loss` of x (M, D) with labels (M,)."""
+        return word_loss(self.decoding(x, words), labels)
+
     def decoding(self, x, words):
         """The inputs of the last product: (M, E), (V, E), (V,)."""
         h = self.norm(self.activation(self.transform(x)))
@@ -182,8 +186,8 @@ class BertForPreTraining(BertTask):
             rows = np.union1d(masked, first)
             x = self.body.encode(packed, rows=rows, rng=rng)
             first = np.searchsorted(rows, first)
-            decoding = self.mlm.decoding(ops.take(x, ids=np.searchsorted(rows, masked)), words)
-            loss, right, logits = word_loss(decoding, targets["mlm"][masked])
+            masked_x = ops.take(x, ids=np.searchsorted(rows, masked))
+            loss, right, logits = self.mlm.loss(masked_x, words, targets["mlm"][masked])
             found = {"losses": {"mlm": loss}, "correct": {"mlm": right}, "when_read": {"prediction_logits": logits}}
         return self.body.pool(ops.take(x, ids=first)), found
 

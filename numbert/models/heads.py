@@ -15,7 +15,7 @@ from .. import ops
 from ..layers import Linear
 from ..packing import integers
 from .bert import BertTask
-from .pretrained import correct, word_loss
+from .pretrained import correct
 
 
 def head(config, classes, rng, dtype):
@@ -55,8 +55,7 @@ class BertForMaskedLM(BertTask):
             logits = packed.unpack(self.mlm(self.body.encode(packed, rng=rng), words))
             return self.output({}, targets, logits=logits)
         rows = np.flatnonzero(targets["mlm"] != ops.IGNORE)
-        decoding = self.mlm.decoding(self.body.encode(packed, rows=rows, rng=rng), words)
-        loss, right, logits = word_loss(decoding, targets["mlm"][rows])
+        loss, right, logits = self.mlm.loss(self.body.encode(packed, rows=rows, rng=rng), words, targets["mlm"][rows])
         return self.output({"mlm": loss}, targets, correct={"mlm": right}, when_read={"logits": logits})
 
 
@@ -235,6 +234,8 @@ class BertForMultipleChoice(BertTask):
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
         """input_ids, token_type_ids and attention_mask are (B, C, T) here; labels (B,) say which; `logits` (B, C)."""
         packed = self.pack(input_ids, token_type_ids, attention_mask)
+        if labels is not None:
+            labels = integers("labels", labels, np.shape(input_ids)[:1])
         targets = self.targets(packed, labels=labels)
         scores = self.classifier(head_dropout(self.config, first_tokens(self.body, packed, rng), rng))
         logits = ops.reshape(scores, shape=np.shape(input_ids)[:2])

@@ -1,5 +1,4 @@
 """What every model can do: name its parameters as Hugging Face does, load a checkpoint, say what came of it, save."""
-import contextlib
 import functools
 import json
 import logging
@@ -23,19 +22,20 @@ log = logging.getLogger("numbert")
 class Output(types.SimpleNamespace):
     """What a model gives back: `loss` (a scalar Tensor, or None without labels) and its outputs, by name.
 
-    With labels it is made of `losses`, {name: scalar Tensor}, each the mean over as many labels as `counts` says.
-    `when_read`, {name: function}: outputs that are computed when somebody first reads them, as if it were in the call.
+    With labels `loss` is the sum of `losses`, {name: scalar Tensor}, each the mean over as many labels as `counts`
+    says. `when_read`, {name: function}: outputs that are computed when somebody first reads them; after a call under
+    `no_grad` without a gradient, as they would have been then.
     """
 
     def __init__(self, *, when_read=None, **outputs):
         super().__init__(**outputs)
-        self._when_read, self._recording = when_read or {}, recording()
+        if when_read:
+            self._when_read = {name: f if recording() else no_grad()(f) for name, f in when_read.items()}
 
-    def __getattr__(self, name):                # asked for what is not there, or not yet
-        if name not in self.__dict__.get("_when_read", ()):
+    def __getattr__(self, name):                # called for what is not there, or not yet
+        if name not in vars(self).get("_when_read", ()):
             raise AttributeError(f"this output has no {name!r}")
-        with contextlib.nullcontext() if self._recording else no_grad():
-            setattr(self, name, self._when_read[name]())
+        setattr(self, name, self._when_read[name]())
         return getattr(self, name)
 
 
