@@ -9,13 +9,16 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert import ops
-from numbert.autograd import Parameter, Rows, gradients, no_grad
+from numbert import machine, ops
+from numbert.autograd import gradients
 from numbert.gradcheck_cases import op_cases
+from numbert.module import Parameter
 from numbert.ops import IGNORE, Span
 from numbert.ops.activations import normal_cdf, normal_pdf
 from numbert.ops.attention import softmax
 from numbert.ops.dropout import keep_mask
+from numbert.recording import no_grad
+from numbert.sparse import SparseRows
 
 CASES = op_cases()
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -33,7 +36,7 @@ def arrays_in(value):
     """All arrays in nested tuples and lists."""
     if isinstance(value, np.ndarray):
         return [value]
-    if isinstance(value, Rows):
+    if isinstance(value, SparseRows):
         return [value.values]
     return [x for item in value for x in arrays_in(item)] if isinstance(value, tuple | list) else []
 
@@ -67,7 +70,7 @@ def test_float32_is_near_float64(case):
     close(output32, output, rtol=2e-5, atol=2e-6)
     for g, g32 in zip(gradients, gradients32, strict=True):
         if g is not None:
-            g, g32 = (x.dense() if isinstance(x, Rows) else x for x in (g, g32))
+            g, g32 = (x.dense() if isinstance(x, SparseRows) else x for x in (g, g32))
             close(g32, g, rtol=2e-5, atol=5e-6)
 
 
@@ -109,7 +112,7 @@ def test_any_memory_layout(case):
     close(output2, output)
     for g, g2 in zip(gradients, case.op.backward(strange(upstream), saved2), strict=True):
         if g is not None:
-            close(*(x.dense() if isinstance(x, Rows) else x for x in (g2, g)))
+            close(*(x.dense() if isinstance(x, SparseRows) else x for x in (g2, g)))
 
 
 @pytest.mark.parametrize("count", [7, 7.0, np.int64(7), np.float64(7)])
@@ -148,7 +151,7 @@ def test_take_with_repeated_ids(N, V, D, seed):
     for n, i in enumerate(ids):
         expected[i] += dy[n]
     dtable, = ops.take.backward(dy, saved)
-    assert isinstance(dtable, Rows)                 # it stays sparse
+    assert isinstance(dtable, SparseRows)                 # it stays sparse
     close(dtable.dense(), expected)
 
 
@@ -190,10 +193,10 @@ def test_gelu_by_hand():
 
 def test_gelu_saves_its_slope_and_nothing_where_nobody_will_ask():
     x = np.array([-1.0, 0, 1])
-    slope = ops.gelu.forward(x)[1]
+    slope, = ops.gelu.forward(x)[1]
     close(slope, [-0.08331547058768624, 0.5, 1.0833154705876863])      # Φ(x) + x φ(x)
     with no_grad():
-        assert ops.gelu.forward(x)[1] is None
+        assert ops.gelu.forward(x)[1] == (None,)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -527,10 +530,72 @@ def test_cross_entropy_in_several_blocks_is_that_of_its_rows():
     rng = np.random.default_rng(0)
     logits, labels = 5 * rng.standard_normal((11, 1 << 15)), rng.integers(1 << 15, size=11)
     labels[3] = -100
-    assert len(ops.blocks.blocks(logits, ops.losses.BLOCK)) == 3
+    assert len(machine.blocks(logits, ops.losses.BLOCK)) == 3
     loss, saved = ops.cross_entropy.forward(logits, labels=labels)
     whole = [ops.cross_entropy.forward(logits[i:i + 1], labels=labels[i:i + 1], count=10) for i in range(11)]
     np.testing.assert_allclose(loss, sum(part for part, _ in whole), rtol=1e-12)
     gradient, = ops.cross_entropy.backward(np.float64(0.7), saved)
     each = [ops.cross_entropy.backward(np.float64(0.7), saved)[0] for _, saved in whole]
     np.testing.assert_allclose(gradient, np.concatenate(each), rtol=1e-12, atol=1e-15)
+
+
+# --- at the door -----------------------------------------------------------------------------------------------------
+
+def rows(*shape):
+    return Parameter(np.ones(shape))
+
+
+@pytest.mark.parametrize("call,message", [
+    (lambda: ops.add(rows(3, 4), rows(4)), r"add: x and y must have the same shape, got \(3, 4\) and \(4,\)"),
+    (lambda: ops.add(rows(3, 4), rows(3, 1)), "add: .*same shape"),
+    (lambda: ops.add(rows(1), rows()), "add: .*same shape"),
+    (lambda: ops.linear(rows(3, 4), rows(5, 4), rows(1)), r"linear: bias must be \(F,\) = \(5,\), got \(1,\)"),
+    (lambda: ops.linear(rows(3, 4), rows(5, 3), None), r"linear: weight must be \(F, D\) = \(F, 4\), got \(5, 3\)"),
+    (lambda: ops.linear(rows(2, 3, 4), rows(5, 4), None), r"linear: x must be \(N, D\) = \(N, D\), got \(2, 3, 4\)"),
+    (lambda: ops.linear(rows(4), rows(5, 4), None), r"linear: x must be \(N, D\)"),
+    (lambda: ops.layer_norm(rows(3, 4), rows(1), rows(4), eps=1e-5), r"layer_norm: gain must be \(D,\) = \(4,\), got "),
+    (lambda: ops.layer_norm(rows(3, 4), rows(4), rows(3, 4), eps=1e-5), r"layer_norm: bias must be \(D,\) = \(4,\)"),
+    (lambda: ops.layer_norm(rows(4), rows(4), rows(4), eps=1e-5), r"layer_norm: x must be \(N, D\)"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([[0, 1]])), r"take: ids must be \(N,\) integers, got int64 \(1, 2\)"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([0.0])), r"take: ids must be \(N,\) integers, got float64"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([True, False, True])), r"take: ids must be \(N,\) integers, got bool"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([3])), r"take: ids must be 0\.\.2, got 3"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([-1])), r"take: ids must be 0\.\.2, got -1"),
+    (lambda: ops.pad(rows(2, 4), at=np.array([0]), shape=(2, 2)), r"pad: at must be \(N,\) = \(2,\), got \(1,\)"),
+    (lambda: ops.pad(rows(2, 4), at=np.array([0, 4]), shape=(2, 2)), r"pad: at must be 0\.\.3, got 4"),
+    (lambda: ops.pad(rows(2, 4), at=np.array([1, 1]), shape=(2, 2)), "each row needs a place of its own"),
+    (lambda: ops.column(rows(2, 4), index=4), r"column: index must be 0\.\.3, got 4"),
+    (lambda: ops.column(rows(2, 4), index=-1), r"column: index must be 0\.\.3, got -1"),
+    *((lambda rate=rate: ops.dropout(rows(2), rate=rate, rng=None), rf"dropout: rate must be in \[0, 1\), got {rate}")
+      for rate in (-0.1, 1, 1.5, math.nan)),
+    (lambda: attention(rate=1.0), r"attention: rate must be in \[0, 1\), got 1.0"),
+    (lambda: attention(heads=3), "attention: D = 4 cannot be cut into 3 heads"),
+    (lambda: attention(key=rows(3, 6)), r"attention: key must be \(N, D\) = \(N, 4\), got \(3, 6\)"),
+    (lambda: attention(value=rows(2, 4)), r"attention: value must be \(N, D\) = \(3, 4\), got \(2, 4\)"),
+])
+def test_what_does_not_fit_is_refused_at_the_door(call, message):
+    """Nothing is broadcast: the gradient would have another shape than its value."""
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def attention(key=None, value=None, heads=2, rate=0.0):
+    key, value = (rows(3, 4) if x is None else x for x in (key, value))
+    return ops.attention(rows(3, 4), key, value, spans=[ops.Span(slice(0, 3), slice(0, 3))], heads=heads, rate=rate)
+
+
+def test_attention_probs_are_those_of_the_op():
+    """Of each span a row for each token that asks; times the values they are the output."""
+    rng = np.random.default_rng(0)
+    query, key, value = (rng.standard_normal((6, 4)) for _ in range(3))
+    spans = [ops.Span(slice(0, 4), slice(0, 4), 2), ops.Span(slice(4, 6), slice(4, 6))]
+    options = {"spans": spans, "heads": 2, "mask": ops.causal}
+    found = ops.attention_probs(query, key, **options)
+    assert [p.shape for p in found] == [(2, 2, 2, 2), (1, 2, 2, 2)]
+    out = ops.attention(query, key, value, **options)
+    for b, probs in enumerate(np.concatenate(found)):
+        part = slice(2 * b, 2 * b + 2)
+        mixed = probs @ value[part].reshape(2, 2, 2).transpose(1, 0, 2)         # (H, Tq, K)
+        np.testing.assert_allclose(out[part], mixed.transpose(1, 0, 2).reshape(2, 4), rtol=1e-13)
+        np.testing.assert_allclose(probs.sum(-1), 1, rtol=1e-14)
+        assert (np.triu(probs, 1) == 0).all()

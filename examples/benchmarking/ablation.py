@@ -14,10 +14,11 @@ from functools import partial
 import numpy as np
 
 from numbert import ops
+from numbert.machine import blas_threads
 from numbert.ops import Span
 from numbert.packing import Packed
 from numbert.training import parallel
-from numbert.training.parallel import Workers, blas_threads
+from numbert.training.parallel import Workers
 
 from .contenders import NumbertTraining
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from .. import files, ops
-from ..heap import keep_memory
 from ..hub import safetensors
 from ..hub.checkpoint import load_weights
 from ..hub.errors import CheckpointError, read_json
-from ..layers import Module, shapes_only
+from ..module import Module, shapes_only
 
 log = logging.getLogger("numbert")
 
@@ -64,7 +63,6 @@ class PretrainedModel(Module):
     def __new__(cls, *arguments, dtype=np.float32, **options):
         """Raises TypeError for a dtype that we do not compute in."""
         check_dtype(dtype)
-        keep_memory()
         return super().__new__(cls)
 
     def _their_name(self, name):

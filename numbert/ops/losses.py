@@ -9,7 +9,7 @@ from contextvars import ContextVar
 import numpy as np
 
 from ..autograd import op
-from .blocks import blocks
+from ..machine import blocks
 
 BLOCK = 1 << 17                     # logits: a few rows of a large vocabulary
 IGNORE = -100                       # the label of a row that has none, as in PyTorch

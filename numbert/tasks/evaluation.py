@@ -14,8 +14,8 @@ import math
 
 import numpy as np
 
-from ..autograd import no_grad
 from ..ops import IGNORE
+from ..recording import no_grad
 from ..text.corpus import split_sentences
 
 # A loss: what it is a mean over, the labels that it asks for, the logits.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..autograd import no_grad, watching
+from ..recording import no_grad, watching
 from .optimizer import global_norm
 from .parallel import label_counts, loss_and_gradients, parts_of
 
@@ -64,7 +64,7 @@ def train(model, batches, *, optimizer, lr, steps, seed, workers, start=0, clip_
 
 def first_non_finite(model, batch, rngs, workers):
     """Compute the forward pass again and say which op was the first to give infinity or no number."""
-    def check(op, inputs, options, output):
+    def check(op, inputs, options, output, node):
         expected = np.isneginf(output) & (op.name in ("pad", "column"))         # the logits of padding
         if not (np.isfinite(output) | expected).all():
             shapes = ", ".join(str(np.shape(x)) for x in inputs)
