@@ -20,6 +20,7 @@ import warnings
 import numpy as np
 
 from numbert import files, svg
+from numbert.machine import cores
 from numbert.models.config import SIZES
 from numbert.tasks.evaluation import (
     TASKS,
@@ -41,7 +42,7 @@ from numbert.text.corpus import hold_out, python_documents, read_documents, spli
 from numbert.training.checkpoint import compare, load_checkpoint, read_settings, save_checkpoint
 from numbert.training.loop import finishing_on_interrupt, train
 from numbert.training.optimizer import AdamW, global_norm, linear_schedule
-from numbert.training.parallel import Workers, cores, loss_and_gradients
+from numbert.training.parallel import Workers, loss_and_gradients
 from numbert.training.run_folder import Progress, RunFolder
 
 RECORDED = ("text", "model", "size", "vocab_size", "objective", "max_length", "batch_size", "lr", "mask_rate",

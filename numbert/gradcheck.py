@@ -16,9 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .autograd import REGISTRY, Rows, gradients, no_grad
+from .autograd import REGISTRY, gradients
 from .gradcheck_cases import Case, op_cases, subjects
 from .mutants import EQUIVALENT, mutants
+from .recording import no_grad
+from .sparse import SparseRows
 
 STEP, RTOL, ATOL = 1e-5, 1e-6, 1e-9
 DIRECTIONS = 3                                      # per parameter of a layer or model
@@ -112,7 +114,7 @@ def judge(measured, backward):
     names, results = list(inspect.signature(case.op.forward).parameters), []
     for name, x, slope, g in zip(names[:len(found)], case.inputs, slopes, found, strict=True):
         if x is not None and x.size:
-            g = g.dense() if isinstance(g, Rows) else np.zeros(x.shape) if g is None else g
+            g = g.dense() if isinstance(g, SparseRows) else np.zeros(x.shape) if g is None else g
             results.append(compare(case.name, name, g, x.shape, elements(x.shape), slope, every_element=True))
     return results
 

@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import ops
-from .autograd import Parameter
-from .layers import Embedding, FeedForward, LayerNorm, Linear, Module, SelfAttention, TransformerLayer
+from .layers import Embedding, FeedForward, LayerNorm, Linear, SelfAttention, TransformerLayer
 from .models.albert import (
     AlbertConfig,
     AlbertForMaskedLM,
@@ -48,6 +47,7 @@ from .models.roberta import (
     RobertaForTokenClassification,
     RobertaModel,
 )
+from .module import Module, Parameter
 from .ops import IGNORE, Span
 from .packing import pack
 

@@ -2,75 +2,8 @@
 
 A layer holds its parameters and says in `__call__` what it does with rows (N, D). The gradient is the ops' business.
 """
-import contextlib
-from contextvars import ContextVar
-
-import numpy as np
-
 from . import ops
-from .autograd import Parameter
-
-
-class Module:
-    """Something with parameters: its own attributes, and those of the modules in its attributes and lists."""
-
-    def named_parameters(self, prefix=""):
-        """{name: Parameter}, in the order in which they were made; a name is the path of attributes to it."""
-        found = {}
-        for name, value in vars(self).items():
-            for path, item in ([(f"{name}.{i}", v) for i, v in enumerate(value)] if isinstance(value, list)
-                               else [(name, value)]):
-                if isinstance(item, Parameter):
-                    found[prefix + path] = item
-                elif isinstance(item, Module):
-                    found |= item.named_parameters(f"{prefix}{path}.")
-        return found
-
-    def parameters(self):
-        """The parameters, in the order of `named_parameters`."""
-        return list(self.named_parameters().values())
-
-    def trainable_parameters(self):
-        """Those of them that are not frozen."""
-        return [parameter for parameter in self.parameters() if parameter.requires_grad]
-
-
-_shapes_only = ContextVar("shapes_only", default=False)
-
-
-@contextlib.contextmanager
-def shapes_only():
-    """Within this block parameters are made that have a shape, and take no memory: one zero that looks like many.
-
-    So a model can be compared with a file before anything is allocated that a configuration merely claims.
-    """
-    token = _shapes_only.set(True)
-    try:
-        yield
-    finally:
-        _shapes_only.reset(token)
-
-
-def parameter(shape, dtype, fill):
-    """A Parameter of `shape`, with the values that `fill(shape)` gives."""
-    if not _shapes_only.get():
-        return Parameter(fill(shape).astype(dtype, copy=False))
-    empty = Parameter(np.zeros((), dtype))
-    empty.data = np.broadcast_to(empty.data, shape)
-    return empty
-
-
-def normal(rng, shape, std, dtype):
-    """A parameter drawn from N(0, std²). The draws are the same for every dtype."""
-    return parameter(shape, dtype, lambda shape: rng.standard_normal(shape) * std)
-
-
-def zeros(shape, dtype):
-    return parameter(shape, dtype, np.zeros)
-
-
-def ones(shape, dtype):
-    return parameter(shape, dtype, np.ones)
+from .module import Module, normal, ones, zeros
 
 
 class Linear(Module):

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from .autograd import Rows
+from .sparse import SparseRows
 
 # Mutants that compute the same gradient as the right function: (op, mistake) -> why.
 EQUIVALENT = {
@@ -115,7 +115,7 @@ def _build(trees, function):
 
 def _in_what_it_returns(backward, inputs):
     def changed(i, change, dy, saved):
-        found = [g.dense() if isinstance(g, Rows) else g for g in backward(dy, saved)]
+        found = [g.dense() if isinstance(g, SparseRows) else g for g in backward(dy, saved)]
         found[i] = None if found[i] is None else change(found[i])
         return found
 

@@ -7,10 +7,11 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert.autograd import gradients, watching
+from numbert.autograd import gradients
 from numbert.models.bert import BertForPreTraining, BertModel
 from numbert.models.config import BertConfig
 from numbert.ops import IGNORE
+from numbert.recording import watching
 
 CONFIG = BertConfig(vocab_size=13, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12,
                     max_position_embeddings=9, initializer_range=0.4)
@@ -264,7 +265,7 @@ def test_where_dropout_is():
     """After the embeddings, on the attention of each layer, and after both of its parts (Devlin et al. 2019, A.2)."""
     found, draws = [], np.random.default_rng(0)
 
-    def watch(op, inputs, options, output):
+    def watch(op, inputs, options, output, node):
         if options.get("rng") is not None:
             assert options["rng"] is draws
             found.append((op.name, options["rate"]))

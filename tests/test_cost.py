@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert.autograd import no_grad, watching
 from numbert.models import cost
 from numbert.models.albert import AlbertConfig, AlbertForMaskedLM, AlbertForPreTraining, AlbertModel
 from numbert.models.bert import BertForPreTraining, BertModel
@@ -14,6 +13,7 @@ from numbert.models.config import BertConfig
 from numbert.models.gpt2 import GPT2Config, GPT2LMHeadModel
 from numbert.models.heads import BertForQuestionAnswering
 from numbert.ops import IGNORE
+from numbert.recording import no_grad, watching
 
 CONFIG = BertConfig(vocab_size=37, hidden_size=12, num_hidden_layers=3, num_attention_heads=3, intermediate_size=20,
                     max_position_embeddings=16)
@@ -39,7 +39,7 @@ class Counted(np.ndarray):
 def counted(run):
     """Operations by part of the ops that run() calls: (of the forward pass, of the forward and the backward pass)."""
     calls = []
-    with watching(lambda op, inputs, options, output: calls.append((op, inputs, options))):
+    with watching(lambda op, inputs, options, output, node: calls.append((op, inputs, options))):
         run()
     forward, both = Counter(), Counter()
     for op, inputs, options in calls:

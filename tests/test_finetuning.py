@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbert import BertForSequenceClassification, BertForTokenClassification, WordPieceTokenizer, gradients, ops
-from numbert.autograd import Parameter
+from numbert.module import Parameter
 from numbert.ops import IGNORE
 from numbert.training.finetuning import (
     Shuffled,

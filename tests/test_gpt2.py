@@ -10,9 +10,9 @@ from tiny_family import check_golden, check_there_and_back, close, folder_with, 
 
 import numbert as nb
 from numbert import ops
-from numbert.autograd import watching
 from numbert.models.gpt2 import GPT2Layer
 from numbert.packing import pack
+from numbert.recording import watching
 
 CONFIG = nb.GPT2Config(vocab_size=20, n_embd=8, n_layer=2, n_head=2, n_positions=10, bos_token_id=1, eos_token_id=2)
 BERT = nb.BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12,
@@ -116,7 +116,7 @@ def test_initial_values():
 
 def test_where_dropout_is():
     found, config = [], CONFIG.replace(embd_pdrop=0.2, attn_pdrop=0.3, resid_pdrop=0.4)
-    with watching(lambda op, inputs, options, output: found.append((op.name, options.get("rate")))):
+    with watching(lambda op, inputs, options, output, node: found.append((op.name, options.get("rate")))):
         shaken(nb.GPT2LMHeadModel, config)(**text(20, [3, 2]), rng=np.random.default_rng(0))
     assert [entry for entry in found if entry[1]] == [("dropout", 0.2)] + 2 * [("attention", 0.3), ("dropout", 0.4),
                                                                               ("dropout", 0.4)]
@@ -387,7 +387,7 @@ def test_names_of_heads(cls, shapes, tmp_path):
 @pytest.mark.parametrize("given, found", [(None, 0.4), (0.0, 0.0), (0.25, 0.25)])
 def test_dropout_before_the_classes_of_tokens(given, found):
     rates, config = [], THREE.replace(resid_pdrop=0.4, classifier_dropout=given)
-    with watching(lambda op, inputs, options, output: rates.append((op.name, options.get("rate")))):
+    with watching(lambda op, inputs, options, output, node: rates.append((op.name, options.get("rate")))):
         for cls in HEADS[:2]:
             shaken(cls, config)(**with_labels(cls), rng=np.random.default_rng(0))
     drops = [entry for entry in rates if entry[0] == "dropout"]

@@ -8,7 +8,7 @@ from golden import make
 
 import numbert as nb
 from numbert import ops
-from numbert.autograd import no_grad, watching
+from numbert.recording import no_grad, watching
 
 CLASSES = (nb.BertForPreTraining, nb.BertForMaskedLM, nb.BertForNextSentencePrediction,
            nb.BertForSequenceClassification, nb.BertForTokenClassification, nb.BertForQuestionAnswering,
@@ -310,7 +310,7 @@ def test_class_weights_are_for_one_class_of_several(labels, problem):
 def test_the_scores_of_all_words_are_computed_when_they_are_read(kind):
     model, batch, seen = build(kind), example(kind, np.random.default_rng(5)), []
     name = "logits" if kind is nb.BertForMaskedLM else "prediction_logits"
-    with watching(lambda op, inputs, options, output: seen.append(np.shape(output))):
+    with watching(lambda op, inputs, options, output, node: seen.append(np.shape(output))):
         output = model(**batch)
         M = output.counts["mlm"]
         assert (M, tiny_bert.WORDS) not in seen

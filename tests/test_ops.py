@@ -12,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbert import ops
-from numbert.autograd import Parameter, Rows, gradients, no_grad
+from numbert.autograd import Tensor, gradients
 from numbert.gradcheck_cases import op_cases
+from numbert.module import Parameter
 from numbert.ops import IGNORE, Span
 from numbert.ops.activations import normal_cdf, normal_pdf
 from numbert.ops.attention import softmax
 from numbert.ops.dropout import keep_mask
+from numbert.recording import no_grad
+from numbert.sparse import SparseRows
 
 CASES = op_cases()
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -35,7 +38,7 @@ def arrays_in(value):
     """All arrays in nested tuples and lists."""
     if isinstance(value, np.ndarray):
         return [value]
-    if isinstance(value, Rows):
+    if isinstance(value, SparseRows):
         return [value.values]
     return [x for item in value for x in arrays_in(item)] if isinstance(value, tuple | list) else []
 
@@ -69,7 +72,7 @@ def test_float32_is_near_float64(case):
     close(output32, output, rtol=2e-5, atol=2e-6)
     for g, g32 in zip(gradients, gradients32, strict=True):
         if g is not None:
-            g, g32 = (x.dense() if isinstance(x, Rows) else x for x in (g, g32))
+            g, g32 = (x.dense() if isinstance(x, SparseRows) else x for x in (g, g32))
             close(g32, g, rtol=2e-5, atol=5e-6)
 
 
@@ -111,7 +114,7 @@ def test_any_memory_layout(case):
     close(output2, output)
     for g, g2 in zip(gradients, case.op.backward(strange(upstream), saved2), strict=True):
         if g is not None:
-            close(*(x.dense() if isinstance(x, Rows) else x for x in (g2, g)))
+            close(*(x.dense() if isinstance(x, SparseRows) else x for x in (g2, g)))
 
 
 @pytest.mark.parametrize("op,labels", [(ops.cross_entropy, np.array([1, IGNORE])),
@@ -150,7 +153,7 @@ def test_take_with_repeated_ids(N, V, D, seed):
     for n, i in enumerate(ids):
         expected[i] += dy[n]
     dtable, = ops.take.backward(dy, saved)
-    assert isinstance(dtable, Rows)                 # it stays sparse
+    assert isinstance(dtable, SparseRows)                 # it stays sparse
     close(dtable.dense(), expected)
 
 
@@ -192,10 +195,10 @@ def test_gelu_by_hand():
 
 def test_gelu_saves_its_slope_and_nothing_where_nobody_will_ask():
     x = np.array([-1.0, 0, 1])
-    slope = ops.gelu.forward(x)[1]
+    slope, = ops.gelu.forward(x)[1]
     close(slope, [-0.08331547058768624, 0.5, 1.0833154705876863])      # Φ(x) + x φ(x)
     with no_grad():
-        assert ops.gelu.forward(x)[1] is None
+        assert ops.gelu.forward(x)[1] == (None,)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -504,7 +507,7 @@ def test_what_counts_as_a_label():
 def test_a_loss_of_integers_is_refused(loss):
     """In their dtype labels of 0.4 would be zeros, and so would the gradient."""
     loss(np.ones((2, 2)))
-    for x in (np.ones((2, 2), int), Parameter(np.ones((2, 2), np.int32)), np.ones((2, 2), bool)):
+    for x in (np.ones((2, 2), int), Tensor(np.ones((2, 2), np.int32)), np.ones((2, 2), bool)):
         with pytest.raises(TypeError, match="must be floating-point numbers, got (int|bool)"):
             loss(x)
 
@@ -516,7 +519,7 @@ def test_classes_are_integers_one_for_each_row(loss):
     with pytest.raises(TypeError, match="labels must be integers, got float64"):
         loss(np.ones(2))
     for shape in ((3,), (2, 1), ()):
-        with pytest.raises(ValueError, match=r"one for each row of the \(N, C\) = \(2, 3\) scores, got"):
+        with pytest.raises(ValueError, match=r"labels must be \(N,\) = \(2,\), got"):
             loss(np.ones(shape, int))
 
 
@@ -593,12 +596,74 @@ def test_linear_cross_entropy_holds_a_block_of_scores_at_a_time():
 
 
 @pytest.mark.parametrize("shapes, message", [
-    (((2, 3), (4, 2), None), r"x must be \(N, D\) and weight \(V, D\), got \(2, 3\) and \(4, 2\)"),
-    (((2,), (4, 2), None), r"x must be \(N, D\)"),
+    (((2, 3), (4, 2), None), r"linear_cross_entropy: weight must be \(V, D\) = \(V, 3\), got \(4, 2\)"),
+    (((2,), (4, 2), None), r"x must be \(N, D\) = \(N, D\), got \(2,\)"),
     (((2, 3), (4, 3), (3,)), r"bias must be \(V,\) = \(4,\), got \(3,\)"),
     (((2, 3), (4, 3), (1,)), r"bias must be \(V,\) = \(4,\), got \(1,\)"),
-    (((3, 3), (4, 3), None), r"labels must be \(N,\)"),
+    (((3, 3), (4, 3), None), r"labels must be \(N,\) = \(3,\), got \(2,\)"),
     (((2, 3), (2, 3), None), r"labels must be 0..1, or -100 for none; got 2")])
 def test_linear_cross_entropy_checks_what_it_is_given(shapes, message):
     with pytest.raises(ValueError, match=message):
         ops.linear_cross_entropy(*(s if s is None else np.ones(s) for s in shapes), labels=np.array([0, 2]))
+
+
+# --- at the door -----------------------------------------------------------------------------------------------------
+
+def rows(*shape):
+    return Parameter(np.ones(shape))
+
+
+@pytest.mark.parametrize("call,message", [
+    (lambda: ops.add(rows(3, 4), rows(4)), r"add: x and y must have the same shape, got \(3, 4\) and \(4,\)"),
+    (lambda: ops.add(rows(3, 4), rows(3, 1)), "add: .*same shape"),
+    (lambda: ops.add(rows(1), rows()), "add: .*same shape"),
+    (lambda: ops.linear(rows(3, 4), rows(5, 4), rows(1)), r"linear: bias must be \(F,\) = \(5,\), got \(1,\)"),
+    (lambda: ops.linear(rows(3, 4), rows(5, 3), None), r"linear: weight must be \(F, D\) = \(F, 4\), got \(5, 3\)"),
+    (lambda: ops.linear(rows(2, 3, 4), rows(5, 4), None), r"linear: x must be \(N, D\) = \(N, D\), got \(2, 3, 4\)"),
+    (lambda: ops.linear(rows(4), rows(5, 4), None), r"linear: x must be \(N, D\)"),
+    (lambda: ops.layer_norm(rows(3, 4), rows(1), rows(4), eps=1e-5), r"layer_norm: gain must be \(D,\) = \(4,\), got "),
+    (lambda: ops.layer_norm(rows(3, 4), rows(4), rows(3, 4), eps=1e-5), r"layer_norm: bias must be \(D,\) = \(4,\)"),
+    (lambda: ops.layer_norm(rows(4), rows(4), rows(4), eps=1e-5), r"layer_norm: x must be \(N, D\)"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([[0, 1]])), r"take: ids must be \(N,\) integers, got int64 \(1, 2\)"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([0.0])), r"take: ids must be \(N,\) integers, got float64"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([True, False, True])), r"take: ids must be \(N,\) integers, got bool"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([3])), r"take: ids must be 0\.\.2, got 3"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([-1])), r"take: ids must be 0\.\.2, got -1"),
+    (lambda: ops.pad(rows(2, 4), at=np.array([0]), shape=(2, 2)), r"pad: at must be \(N,\) = \(2,\), got \(1,\)"),
+    (lambda: ops.pad(rows(2, 4), at=np.array([0, 4]), shape=(2, 2)), r"pad: at must be 0\.\.3, got 4"),
+    (lambda: ops.pad(rows(2, 4), at=np.array([1, 1]), shape=(2, 2)), "each row needs a place of its own"),
+    (lambda: ops.column(rows(2, 4), index=4), r"column: index must be 0\.\.3, got 4"),
+    (lambda: ops.column(rows(2, 4), index=-1), r"column: index must be 0\.\.3, got -1"),
+    *((lambda rate=rate: ops.dropout(rows(2), rate=rate, rng=None), rf"dropout: rate must be in \[0, 1\), got {rate}")
+      for rate in (-0.1, 1, 1.5, math.nan)),
+    (lambda: attention(rate=1.0), r"attention: rate must be in \[0, 1\), got 1.0"),
+    (lambda: attention(heads=3), "attention: D = 4 cannot be cut into 3 heads"),
+    (lambda: attention(key=rows(3, 6)), r"attention: key must be \(N, D\) = \(N, 4\), got \(3, 6\)"),
+    (lambda: attention(value=rows(2, 4)), r"attention: value must be \(N, D\) = \(3, 4\), got \(2, 4\)"),
+])
+def test_what_does_not_fit_is_refused_at_the_door(call, message):
+    """Nothing is broadcast: the gradient would have another shape than its value."""
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def attention(key=None, value=None, heads=2, rate=0.0):
+    key, value = (rows(3, 4) if x is None else x for x in (key, value))
+    return ops.attention(rows(3, 4), key, value, spans=[ops.Span(slice(0, 3), slice(0, 3))], heads=heads, rate=rate)
+
+
+def test_attention_probs_are_those_of_the_op():
+    """Of each span a row for each token that asks; times the values they are the output."""
+    rng = np.random.default_rng(0)
+    query, key, value = (rng.standard_normal((6, 4)) for _ in range(3))
+    spans = [ops.Span(slice(0, 4), slice(0, 4), 2), ops.Span(slice(4, 6), slice(4, 6))]
+    options = {"spans": spans, "heads": 2, "mask": ops.causal}
+    found = ops.attention_probs(query, key, **options)
+    assert [p.shape for p in found] == [(2, 2, 2, 2), (1, 2, 2, 2)]
+    out = ops.attention(query, key, value, **options)
+    for b, probs in enumerate(np.concatenate(found)):
+        part = slice(2 * b, 2 * b + 2)
+        mixed = probs @ value[part].reshape(2, 2, 2).transpose(1, 0, 2)         # (H, Tq, K)
+        np.testing.assert_allclose(out[part], mixed.transpose(1, 0, 2).reshape(2, 4), rtol=1e-13)
+        np.testing.assert_allclose(probs.sum(-1), 1, rtol=1e-14)
+        assert (np.triu(probs, 1) == 0).all()

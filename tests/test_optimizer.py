@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import reference
 
-from numbert.autograd import Parameter
+from numbert.module import Parameter
 from numbert.training import optimizer
 from numbert.training.optimizer import BLOCK, AdamW, blocks, global_norm, linear_schedule
 from numbert.training.parallel import Workers

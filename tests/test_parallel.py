@@ -1,3 +1,5 @@
+import os
+import signal
 import threading
 import tracemalloc
 import weakref
@@ -15,8 +17,6 @@ from numbert.tasks.pretraining import PretrainingData
 from numbert.training import parallel
 from numbert.training.parallel import (
     Workers,
-    _openblas,
-    blas_threads,
     cores,
     cut,
     loss_and_gradients,
@@ -344,23 +344,28 @@ def test_workers_keep_the_order_and_work_in_threads_of_their_own():
             Workers(n)
 
 
-def test_blas_has_its_threads_back():
-    if (found := _openblas()) is None:
-        pytest.skip("no OpenBLAS beside this NumPy")
-    get, before = found[0], found[0]()
-    with blas_threads(2):
-        assert get() == 2
-        with blas_threads(1):
-            assert get() == 1
-        assert get() == 2
-    assert get() == before
-    with pytest.raises(KeyError), Workers(2):
-        assert get() == 1
-        raise KeyError
-    assert get() == before
+def test_workers_need_their_block():
+    workers = Workers(2)
+    with pytest.raises(ValueError, match="with Workers"):
+        workers.map(abs, [1])
+    with workers:
+        with pytest.raises(ValueError, match="at work already"), workers:
+            pass
+        assert workers.map(abs, [-1, 2]) == [1, 2]
+    with pytest.raises(ValueError, match="with Workers"):
+        workers.map(abs, [1])
+    with workers:                                       # and may work again
+        assert workers.map(abs, [-3]) == [3]
 
 
-def test_without_openblas_nothing_happens(monkeypatch):
-    monkeypatch.setattr(parallel, "_openblas", lambda: None)
-    with blas_threads(1):
-        pass
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_has_workers_of_its_own():
+    with Workers(2) as workers:
+        assert workers.map(abs, [-1, 2]) == [1, 2]
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)                            # a child that waits for its parent's threads is ended
+            os._exit(0 if workers.map(abs, [-1, 2, -3]) == [1, 2, 3] else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert workers.map(abs, [-5]) == [5]

@@ -15,8 +15,9 @@ import tiny_bert
 
 import numbert as nb
 from numbert import ops
-from numbert.autograd import REGISTRY, watching
+from numbert.autograd import REGISTRY
 from numbert.models import cost
+from numbert.recording import watching
 from numbert.trace import trace
 from numbert.trace.__main__ import main, predicted
 from numbert.trace.report import EQUATIONS, columns, page, place, summary, table
@@ -236,7 +237,7 @@ def test_what_no_gradient_reaches_has_no_norm():
 def test_attention_is_what_the_run_used():
     """Each head's shares, times the values, are the output of the op; they are shares of 1."""
     bert, seen = model(), []
-    with watching(lambda op, inputs, options, output: seen.append((inputs, output)) if op is ops.attention else None):
+    with watching(lambda op, inputs, _, output, node: seen.append((inputs, output)) if op is ops.attention else None):
         bert(**batch())
     steps = [s for s in trace(bert, batch() | {"rng": np.random.default_rng(0)}).steps if s.attention]
     assert len(steps) == L == len(seen)

@@ -14,11 +14,12 @@ from functools import partial
 import numpy as np
 
 from numbert import ops
+from numbert.machine import blas_threads
 from numbert.models.pretrained import correct
 from numbert.ops import Span
 from numbert.packing import Packed
 from numbert.training import parallel
-from numbert.training.parallel import Workers, blas_threads
+from numbert.training.parallel import Workers
 
 from .contenders import NumbertTraining
 

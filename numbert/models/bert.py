@@ -5,7 +5,8 @@ The body, and the two heads that it is pre-trained with. Heads for its uses are 
 import numpy as np
 
 from .. import ops
-from ..layers import Embedding, LayerNorm, Linear, Module, TransformerLayer, zeros
+from ..layers import Embedding, LayerNorm, Linear, TransformerLayer
+from ..module import Module, zeros
 from ..packing import pack
 from .config import ACTIVATIONS, BertConfig
 from .pretrained import Output, PretrainedModel, WithLosses, correct, word_loss

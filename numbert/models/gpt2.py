@@ -18,7 +18,8 @@ import numpy as np
 
 from .. import ops
 from ..hub.errors import CheckpointError
-from ..layers import Embedding, LayerNorm, Module, TransformerLayer
+from ..layers import Embedding, LayerNorm, TransformerLayer
+from ..module import Module
 from .bert import BertModel, BertTask
 from .config import BertConfig, ModelConfig
 from .generation import generate

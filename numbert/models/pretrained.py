@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from .. import files, ops
-from ..autograd import no_grad, recording
-from ..heap import keep_memory
 from ..hub import safetensors
 from ..hub.checkpoint import load_weights
 from ..hub.errors import CheckpointError, read_json
-from ..layers import Module, shapes_only
+from ..module import Module, shapes_only
+from ..recording import no_grad, recording
 
 log = logging.getLogger("numbert")
 
@@ -112,7 +111,6 @@ class PretrainedModel(Module):
     def __new__(cls, *arguments, dtype=np.float32, **options):
         """Raises TypeError for a dtype that we do not compute in."""
         check_dtype(dtype)
-        keep_memory()
         return super().__new__(cls)
 
     def _their_name(self, name):

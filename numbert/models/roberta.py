@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import ops
-from ..layers import Linear, Module
+from ..layers import Linear
+from ..module import Module
 from .bert import BertModel, BertPretrainedModel, BertTask, MaskedLMHead
 from .config import BertConfig
 from .heads import (

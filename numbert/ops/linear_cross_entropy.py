@@ -8,9 +8,11 @@ gradient can be computed during the forward pass, while its exponentials are at 
 """
 import numpy as np
 
-from ..autograd import op, recording
-from .blocks import blocks
+from ..autograd import op
+from ..machine import blocks
+from ..recording import recording
 from .losses import check_floating, label_count, labelled_rows
+from .shapes import check_shapes
 
 BLOCK = 3 << 21                     # scores held at a time, 206 rows of 30,522 words: products of fewer rows are slower
 CACHE = 1 << 17                     # scores that stay in the cache while several lines work on them
@@ -26,12 +28,10 @@ def linear_cross_entropy(x, weight, bias, *, labels, block=BLOCK):
     shapes that do not fit and for a label outside 0..V-1.
     """
     check_floating("x", x)
-    if x.ndim != 2 or weight.ndim != 2 or x.shape[1] != weight.shape[1]:
-        raise ValueError(f"x must be (N, D) and weight (V, D), got {x.shape} and {weight.shape}")
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise ValueError(f"bias must be (V,) = {weight.shape[:1]}, got {bias.shape}")
+    check_shapes("linear_cross_entropy", x=(x, "N D"), weight=(weight, "V D"), labels=(labels, "N"),
+                 **({} if bias is None else {"bias": (bias, "V")}))
     n, loss, correct = max(1, label_count(labels)), 0.0, 0
-    rows, labels = labelled_rows(labels, (len(x), len(weight)))
+    rows, labels = labelled_rows(labels, len(weight))
     chosen, gradients = x[rows], None                                           # 1  (M, D)
     if recording():
         gradients = [a if a is None else np.zeros(a.shape, x.dtype) for a in (chosen, weight, bias)]

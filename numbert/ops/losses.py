@@ -2,6 +2,7 @@
 import numpy as np
 
 from ..autograd import op
+from .shapes import check_shapes
 
 IGNORE = -100                       # the label of a row that has none, as in PyTorch
 
@@ -11,18 +12,15 @@ def label_count(labels):
     return int((labels != IGNORE).sum()) if labels.dtype.kind in "iu" else labels.size
 
 
-def labelled_rows(labels, shape):
+def labelled_rows(labels, classes):
     """The rows (M,) that have a label, and their labels (M,); -100 in `labels` (N,) stands for none.
 
-    `shape` is that of the scores, (N, C). Raises TypeError for labels that are not integers, ValueError for a wrong
-    shape and for a label outside 0..C-1.
+    Raises TypeError for labels that are not integers, and ValueError for a label outside 0..classes-1.
     """
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels must be integers, got {labels.dtype}")
-    if len(shape) != 2 or labels.shape != shape[:1]:
-        raise ValueError(f"labels must be (N,), one for each row of the (N, C) = {shape} scores, got {labels.shape}")
     rows = np.flatnonzero(labels != IGNORE)
-    labels, classes = labels[rows], shape[1]
+    labels = labels[rows]
     if len(rows) and not (0 <= labels.min() and labels.max() < classes):
         wrong = labels[(labels < 0) | (labels >= classes)][0]
         raise ValueError(f"labels must be 0..{classes - 1}, or {IGNORE} for none; got {wrong}")
@@ -44,14 +42,14 @@ def cross_entropy(logits, *, labels, weights=None):
     0..C-1 and for weights that are not (C,).
     """
     check_floating("logits", logits)
-    n, C = max(1, label_count(labels)), logits.shape[-1]
-    rows, labels = labelled_rows(labels, logits.shape)
-    if weights is not None and np.shape(weights) != (C,):
-        raise ValueError(f"weights must be (C,) = {(C,)}, got {np.shape(weights)}")
+    check_shapes("cross_entropy", logits=(logits, "N C"), labels=(labels, "N"),
+                 **({} if weights is None else {"weights": (weights, "C")}))
+    n = max(1, label_count(labels))
+    rows, labels = labelled_rows(labels, logits.shape[1])
     weight = np.ones(len(rows), logits.dtype) if weights is None else np.asarray(weights, logits.dtype)[labels]
     x = logits[rows]                                                            # 1  (M, C)
-    x = x - x.max(-1, keepdims=True)                                            # 2  (M, C), softmax stays the same
-    log_probs = x - np.log(np.exp(x).sum(-1, keepdims=True))                    # 3  (M, C)
+    z = x - x.max(-1, keepdims=True)                                            # 2  (M, C), its softmax is that of x
+    log_probs = z - np.log(np.exp(z).sum(-1, keepdims=True))                    # 3  (M, C)
     loss = -(weight * log_probs[np.arange(len(rows)), labels]).sum() / n        # 4  ()
     return np.asarray(loss, logits.dtype), (log_probs, rows, labels, weight, n, logits.shape)
 

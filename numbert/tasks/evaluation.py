@@ -14,8 +14,8 @@ import math
 
 import numpy as np
 
-from ..autograd import no_grad
 from ..ops import IGNORE
+from ..recording import no_grad
 from ..text.corpus import split_sentences
 
 TASKS = {"mlm": "masked", "lm": "scored", "nsp": "pairs", "sop": "pairs"}       # a loss, and what it is a mean over

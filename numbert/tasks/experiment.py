@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..machine import cores
 from ..training.finetuning import finetune, rank, save, starting_point
-from ..training.parallel import cores
 from ..training.seeds import over_seeds
 
 

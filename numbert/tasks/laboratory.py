@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import files, svg
-from ..training.parallel import Workers, cores
+from ..machine import cores
+from ..training.parallel import Workers
 from ..training.run_folder import RunFolder
 from ..training.seeds import Seeds
 from .experiment import run

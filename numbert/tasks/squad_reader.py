@@ -13,9 +13,9 @@ import json
 from pathlib import Path
 
 from .. import files
-from ..autograd import no_grad
 from ..hub.errors import CheckpointError, read_json
 from ..models.heads import BertForQuestionAnswering
+from ..recording import no_grad
 from ..text.wordpiece import WordPieceTokenizer
 from ..training.finetuning import Shuffled
 from .experiment import Task

@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..autograd import no_grad
 from ..models.heads import BertForTokenClassification
 from ..ops import IGNORE
+from ..recording import no_grad
 from ..text.wordpiece import WordPieceTokenizer
 from ..training.finetuning import Shuffled
 from ..training.parallel import Workers

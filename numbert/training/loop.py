@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..autograd import Parameter, Tensor, no_grad, watching
+from ..autograd import Tensor
+from ..module import Parameter
+from ..recording import no_grad, watching
 from .optimizer import global_norm
 from .parallel import loss_and_gradients, parts_of
 
@@ -61,7 +63,7 @@ def train(model, batches, *, optimizer, lr, steps, seed, workers, start=0, clip_
 
 def first_non_finite(model, batch, rngs, workers):
     """Compute the forward pass again and say which op was the first to give infinity or no number."""
-    def check(op, inputs, options, output):
+    def check(op, inputs, options, output, node):
         had = [x for x in inputs if not isinstance(x, Parameter)]
         if not_finite(output) - not_finite(*had, *options.values()):    # -inf on padding is an option, and handed on
             shapes = ", ".join(str(np.shape(x)) for x in inputs)

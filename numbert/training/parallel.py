@@ -10,74 +10,53 @@ batch's labels for that loss (masked words for one, sequences for the other). So
 add up, whatever the cut; a mean of means would be another number.
 """
 import contextlib
-import ctypes
 import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
 from .. import ops
-from ..autograd import accumulate, gradients
+from ..autograd import gradients
+from ..machine import blas_threads, cores
+from ..sparse import accumulate
 
 PART_TOKENS = 4096                  # a part's rows: parts of 512 were a sixth slower, larger ones leave the cache
 
 
-def cores():
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _openblas():
-    """(get, set) for the number of threads of the OpenBLAS that lies beside NumPy, or None where there is none."""
-    package = Path(np.__file__).parent
-    for folder in (package.parent / "numpy.libs", package / ".dylibs", package / ".libs"):
-        for path in sorted(folder.glob("*openblas*")):
-            with contextlib.suppress(OSError):
-                library = ctypes.CDLL(str(path))
-                for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads",
-                             "openblas_{}_num_threads64_", "openblas_{}_num_threads"):
-                    if hasattr(library, name.format("set")):
-                        return getattr(library, name.format("get")), getattr(library, name.format("set"))
-    return None
-
-
-@contextlib.contextmanager
-def blas_threads(n):
-    """Within this block NumPy's matrix products use n threads each, where its library lets itself be told."""
-    found = _openblas()
-    if found is None:
-        yield
-        return
-    get, put = found
-    before = get()
-    put(ctypes.c_int(n))
-    try:
-        yield
-    finally:
-        put(ctypes.c_int(before))
-
-
 class Workers:
-    """n threads that share a list of jobs; to be used in a `with` block, at whose end BLAS has its threads back."""
+    """n threads that share a list of jobs, each with one thread of BLAS. They work within a `with` block alone."""
 
     def __init__(self, n=None):
         self.n = cores() if n is None else n
         if self.n < 1:
             raise ValueError(f"there must be at least 1 worker, got {n}")
+        self._exit = None
 
     def __enter__(self):
+        if self._exit is not None:
+            raise ValueError("these Workers are at work already: make others for another `with` block")
         self._exit = contextlib.ExitStack()
         self._exit.enter_context(blas_threads(1))
-        self._pool = self._exit.enter_context(ThreadPoolExecutor(self.n)) if self.n > 1 else None
+        self._start()
         return self
 
+    def _start(self):
+        self._process = os.getpid()
+        self._pool = self._exit.enter_context(ThreadPoolExecutor(self.n)) if self.n > 1 else None
+
     def __exit__(self, *error):
-        self._exit.close()
+        leaving, self._exit = self._exit, None
+        if self._process == os.getpid():
+            leaving.close()
 
     def map(self, function, *iterables):
-        """The list of function(...) over the iterables, in their order."""
+        """The list of function(...) over the iterables, in their order. Raises ValueError outside of `with`."""
+        if self._exit is None:
+            raise ValueError("Workers work within a `with` block: with Workers() as workers: ...")
+        if self._process != os.getpid():                # a process that was forked has no threads but its own
+            self._exit = contextlib.ExitStack()
+            self._start()
         return list((self._pool.map if self._pool else map)(function, *iterables))
 
 
