@@ -405,6 +405,52 @@ def test_a_stub_says_what_it_needs(stub):
     assert left == {name for name, file in FILES.items() if file == stub}
 
 
+# ---- the page for teachers -------------------------------------------------------------------------------------------
+
+PAGES = {name: (FOLDER / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md")}
+
+
+def table(text, columns):
+    """The rows of the table of a page that has so many columns, without its head."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    return [row for row in rows if len(row) == columns and not set(row[0]) <= {"-"}][1:]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_lists_every_exercise_and_the_bug_hunt_first(page):
+    listed = [re.match(r"\[(.+?)\]\((.+?)\)", row[0]).groups() for row in table(PAGES[page], 5)]
+    assert listed[0] == ("bug_hunt.py", "../bug_hunt.py")
+    assert sorted(listed[1:]) == [(f"{stub}.py", f"{stub}.py") for stub in STUBS]
+    assert all((FOLDER / path).is_file() for _, path in listed)
+    for row in table(PAGES[page], 5)[1:]:
+        stub = row[0].partition(".py")[0].strip("[")
+        assert re.search(r"\nTime: (\d+) minutes", MODULES[stub].__doc__)[1] == row[4]
+    if page == "README.md":                             # the cards that the stub names
+        for row in table(PAGES[page], 5)[1:]:
+            cards = re.findall(r'the cards? "([^"]+)"', MODULES[row[0].partition(".py")[0].strip("[")].__doc__)
+            assert row[2] in cards or (row[2].startswith("none") and not cards)
+
+
+def test_both_pages_say_the_same():
+    english, chinese = (re.findall(r"`([^`]+)`", text) for text in PAGES.values())
+    assert [" ".join(one.split()) for one in english] == [" ".join(one.split()) for one in chinese]
+    one, other = (re.findall(r"^    (p.+?)(?:  |$)", text, re.MULTILINE) for text in PAGES.values())
+    assert one == other and len(one) == 3
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_points_of_the_homework_are_where_the_page_says(page):
+    points = table(PAGES[page], 4)
+    assert len(points) == 6
+    for _, _, where, test in points:
+        for reference in re.findall(r"`([^`]+::[^`]+)`", where + test):
+            path, _, name = reference.partition("::")
+            tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+            found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+            assert set(name.split(".")) <= found, reference
+        assert where.count("::") and test.count("::test_") == 1
+
+
 def test_the_checks_need_nothing_of_the_package():
     for name in ("checks", "verdict", *STUBS):
         tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
