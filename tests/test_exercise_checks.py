@@ -19,6 +19,8 @@ from example_scripts import EXAMPLES
 
 import numbert as nb
 from numbert import ops
+from numbert.gradcheck_cases import op_cases
+from numbert.mutants import mutants
 from numbert.tasks import masking
 from numbert.tasks.squad_answers import read_answers
 from numbert.tasks.squad_data import Answer, Example
@@ -296,6 +298,16 @@ def test_a_mistake_is_found_and_its_first_element_named(name, old, new):
 
 def test_every_exercise_has_mutants():
     assert {name for name, *_ in MUTANTS} == set(CHECKS)
+
+
+def test_the_mutants_of_the_package_are_found(monkeypatch):
+    """Those of layer norm, every one; the other ops can do more than their exercises ask."""
+    inputs = [case.inputs for case in op_cases() if case.op is ops.layer_norm]
+    found = list(mutants(ops.layer_norm, inputs))
+    assert len(found) > 20
+    for what, backward in found:
+        monkeypatch.setattr(ops.layer_norm, "backward", backward)
+        assert verdict("layer_norm_backward", layer_norm_backward), what
 
 
 def test_the_first_wrong_element_is_the_first():

@@ -495,7 +495,9 @@ def test_mistakes_take_one_line(here):
             ("tags", [TEXT], ["--backward", "--label", "0 1"], "each of 8 words (at noon kate did go a walk .)"),
             ("answers", [TEXT], ["--backward"], "reads a question and a text: give both"),
             ("answers", both, ["--backward", "--label", "Nancy"], "--label 'Nancy' is not a part of the second"),
+            ("answers", [QUESTION, ""], ["--backward"], "there is no word in ''"),
             ("words", [TEXT], ["--backward", "--label", "1"], "takes no --label"),
+            ("number", [TEXT], ["--backward", "--label", "1 2"], "labels for regression must be (1, 1), got (1, 2)"),
             ("number", [TEXT], ["--backward"], "give another one, --label NUMBER"),
             ("number", [TEXT], ["--backward", "--label", "x"], "--label must be a number, got 'x'"),
             ("choice", [TEXT], [], "['BertForMultipleChoice']; what can be traced is one of BertModel, ")):

@@ -75,14 +75,15 @@ def hidden_words(model, tokenizer, given, rng):
 
 
 def class_of_the_text(model, tokenizer, given, rng):
-    """One class; or a number; or, where each class is a question of its own, all that hold."""
-    config, names = model.config, names_of(model)
-    kind = getattr(model.config, "problem_type", None) if isinstance(model, BertForSequenceClassification) else None
+    """One class; or a number (or several); or, where each class is a question of its own, all that hold."""
+    names = names_of(model)
+    kind = model.config.problem_type if isinstance(model, BertForSequenceClassification) else None
     if kind == "regression" or (kind is None and len(names) == 1):
         if given.label is None:
-            raise ValueError(f"{type(model).__name__} with {config.num_labels} label gives a number, and its own guess "
-                             "has no gradient: give another one, --label NUMBER")
-        return given.batch | {"labels": np.array([number(given.label)])}, f"label: {given.label}"
+            raise ValueError(f"this {type(model).__name__} gives a number, and its own guess has no gradient: give "
+                             "another one, --label NUMBER")
+        return given.batch | {"labels": np.array([[number(word) for word in given.label.split()]])}, \
+            f"label: {given.label}"
     if kind == "multi_label_classification":
         chosen = [numbered(word, names) for word in given.label.split()] if given.label is not None else \
             np.flatnonzero(guess(model, given).logits.data[0] > 0).tolist()
@@ -115,6 +116,8 @@ def place_of_the_answer(model, tokenizer, given, rng):
     if given.pair is None:
         raise ValueError(f"{type(model).__name__} reads a question and a text: give both")
     document = [t for t, which in enumerate(given.encoding.sequence_ids) if which == 1]
+    if not document:
+        raise ValueError(f"there is no word in {given.pair!r}")
     offsets = [given.encoding.offsets[t] for t in document]
     if given.label is None:
         output = guess(model, given)
