@@ -145,7 +145,22 @@ class BertForTokenClassification(BertTask):
 
 
 class BertForQuestionAnswering(BertTask):
-    """Where does the answer start, and where does it end? Two vectors, each asked of every token (section 4.2)."""
+    """Where does the answer start, and where does it end? Two vectors, each asked of every token (section 4.2).
+
+    The lecture's picture is the matrix qa_outputs.weight (2, D): its row 0 is the start vector S (orange in the
+    lecture), its row 1 the end vector E (blue). Of the vector h (D,) that the body gives for a token they make two
+    numbers, and a softmax over the tokens of a text makes probabilities of those:
+
+        start_logits[b, t] = S · h[b, t] + b_S      P(the answer starts at t) = softmax of start_logits[b] (T,) at t
+        end_logits[b, t]   = E · h[b, t] + b_E      P(the answer ends at t)   = softmax of end_logits[b] (T,) at t
+
+    Four things differ from the lecture. There is a bias, qa_outputs.bias (2,); it shifts all the scores of a text
+    alike, a softmax does not see that, and so its gradient is zero up to rounding (like that of the last layer norm's
+    bias, which adds the same to every h). The softmax of training also covers [CLS], the question and [SEP]. An answer
+    is not the two maxima, of which the second may stand before the first, but the best pair i <= j over all windows of
+    a document (`tasks.squad_answers.read_answers`). And "no answer" is not a maximum at [CLS], but a threshold on how
+    much better the best span of all windows is than [CLS] (section 4.3).
+    """
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
@@ -160,7 +175,9 @@ class BertForQuestionAnswering(BertTask):
         the mean of the two cross-entropies; `losses` holds their halves.
         """
         packed = self.body.pack(input_ids, token_type_ids, attention_mask)
-        logits = packed.unpack(self.qa_outputs(self.body.encode(packed, rng=rng)), fill=-np.inf)
+        h = self.body.encode(packed, rng=rng)               # (N, D)
+        scores = self.qa_outputs(h)                         # (N, 2): S · h + b_S and E · h + b_E of every token
+        logits = packed.unpack(scores, fill=-np.inf)        # (B, T, 2)
         output = Output(loss=None, losses={})
         for i, (name, labels) in enumerate({"start": start_positions, "end": end_positions}.items()):
             column = ops.column(logits, index=i)
