@@ -197,13 +197,7 @@ def _check_op(op, cases, rng):
 
 
 def _check_subject(subject, rng):
-    missing = [name for name, op in REGISTRY.items() if op.backward is None]
-    try:
-        results = check_module(subject, rng)
-    except TypeError:
-        if missing:
-            raise NotImplementedError(f"not written yet: the backward pass of {', '.join(missing)}") from None
-        raise
+    results = check_module(subject, rng)
     return _print([r for r in results if not r.passed] or [max(results, key=lambda result: result.error)])
 
 

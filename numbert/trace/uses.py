@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import ops
-from ..autograd import no_grad
 from ..hub.errors import CheckpointError, read_json
 from ..models import cost
 from ..models.bert import BertForPreTraining, BertModel
@@ -22,6 +21,7 @@ from ..models.heads import (
     BertForSequenceClassification,
     BertForTokenClassification,
 )
+from ..recording import no_grad
 
 
 class Given(NamedTuple):
