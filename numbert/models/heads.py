@@ -168,7 +168,22 @@ class BertForTokenClassification(BertTask):
 
 
 class BertForQuestionAnswering(BertTask):
-    """Where does the answer start, and where does it end? Two vectors, each asked of every token (section 4.2)."""
+    """Where does the answer start, and where does it end? Two vectors, each asked of every token (section 4.2).
+
+    The lecture's picture is the matrix qa_outputs.weight (2, D): its row 0 is the start vector S (orange in the
+    lecture), its row 1 the end vector E (blue). Of the vector h (D,) that the body gives for a token they make two
+    numbers, and a softmax over the tokens of a text makes probabilities of those:
+
+        start_logits[b, t] = S · h[b, t] + b_S      P(the answer starts at t) = softmax of start_logits[b] (T,) at t
+        end_logits[b, t]   = E · h[b, t] + b_E      P(the answer ends at t)   = softmax of end_logits[b] (T,) at t
+
+    Four things differ from the lecture. There is a bias, qa_outputs.bias (2,); it shifts all the scores of a text
+    alike, a softmax does not see that, and so its gradient is zero up to rounding (like that of the last layer norm's
+    bias, which adds the same to every h). The softmax of training also covers [CLS], the question and [SEP]. An answer
+    is not the two maxima, of which the second may stand before the first, but the best pair i <= j over all windows of
+    a document (`tasks.squad_answers.read_answers`). And "no answer" is not a maximum at [CLS], but a threshold on how
+    much better the best span of all windows is than [CLS] (section 4.3).
+    """
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
@@ -189,8 +204,10 @@ class BertForQuestionAnswering(BertTask):
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, start_positions=start_positions, end_positions=end_positions)
-        both = packed.unpack(self.qa_outputs(self.body.encode(packed, rng=rng)), fill=-np.inf)
-        logits = {name: ops.column(both, index=i) for i, name in enumerate(("start", "end"))}
+        h = self.body.encode(packed, rng=rng)               # (N, D)
+        scores = self.qa_outputs(h)                         # (N, 2): S · h + b_S and E · h + b_E of every token
+        both = packed.unpack(scores, fill=-np.inf)          # (B, T, 2)
+        logits = {name: ops.column(both, index=i) for i, name in enumerate(("start", "end"))}       # (B, T) each
         losses = {name: ops.scale(ops.cross_entropy(logits[name], labels=target), factor=0.5)
                   for name, target in targets.items()}
         return self.output(losses, targets, start_logits=logits["start"], end_logits=logits["end"])
