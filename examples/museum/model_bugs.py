@@ -7,7 +7,7 @@ where n - 1 = 0.)
 """
 from numbert import layers, packing, sparse
 from numbert.models import bert, gpt2, roberta
-from numbert.ops import attention, causal, cross_entropy, dropout, layer_norm
+from numbert.ops import attention, causal, dropout, layer_norm, losses
 from numbert.ops.attention import _probs, softmax, split_heads
 
 from .exhibit import Bug, Edit
@@ -90,7 +90,7 @@ BUGS = [
         "The loss of a left-to-right model falls to almost nothing in a few dozen steps.",
         "Every token is asked for itself, which it sees: huggingface/transformers pull request 404 found both GPT "
         "heads like that. Shifting in the data as well as in the model is its twin (pull request 562).",
-        (Edit(gpt2.GPT2LMHeadModel.__call__, "np.append(labels[1:], ops.IGNORE)[:len(labels)]", "labels.copy()"),),
+        (Edit(gpt2.GPT2LMHeadModel.targets, "np.append(labels[1:], ops.IGNORE)[:len(labels)]", "labels.copy()"),),
         "a_token_is_asked_for_the_next_one", "gpt"),
     Bug("padding is attended to",
         "Hardly anything. A text's answer depends on how long its batch-mates are.",
@@ -115,7 +115,7 @@ BUGS = [
         "The loss falls more slowly: words are learnt where they are read, not where they are guessed.",
         "The word embeddings are used twice, and have the sum of two gradients. Where the second matrix is a copy, "
         "each gets its own; where it is detached, one is lost: paiml/entrenar issue 314.",
-        (Edit(bert.MaskedLMHead.__call__, "ops.linear(h, words, self.bias)", "ops.linear(h, words.data, self.bias)"),),
+        (Edit(bert.MaskedLMHead.decoding, "(h, words, self.bias)", "(h, words.data, self.bias)"),),
         "the_gradients_of_the_models"),
     Bug("repeated ids keep one gradient",
         "The loss falls more slowly: of a word that stands ten times in a batch, one counts.",
@@ -142,15 +142,16 @@ BUGS = [
         "An index of -100 counts from the end, in NumPy and in PyTorch alike, and complains only if there are fewer "
         "classes. The sentinel itself has changed: huggingface/transformers issue 2759 had -1 on one side, -100 on "
         "the other.",
-        (Edit(cross_entropy.forward, "np.flatnonzero(labels != IGNORE)", "np.arange(len(labels))"),
-         Edit(cross_entropy.forward, "not (0 <= labels.min() and labels.max() < classes)", "labels.max() >= classes"),
-         Edit(bert.BertForPreTraining.read, "np.flatnonzero(labels != ops.IGNORE)", "np.arange(len(labels))"),
-         Edit(bert.BertForPreTraining.read, 'count=counts.get("labels")', "count=len(labels)")),
+        (Edit(losses.labelled_rows, "np.flatnonzero(labels != IGNORE)", "np.arange(len(labels))"),
+         Edit(losses.labelled_rows, "not (0 <= labels.min() and labels.max() < classes)", "labels.max() >= classes"),
+         Edit(losses.label_count, "(labels != IGNORE).sum()", "labels.size"),
+         Edit(bert.BertForPreTraining.read, 'np.flatnonzero(targets["mlm"] != ops.IGNORE)',
+              'np.arange(len(targets["mlm"]))')),
         "cross_entropy_is_the_printed_formula"),
     Bug("the padding id is ignored as a label, everywhere",
         "The loss of the sentence task falls to nothing, and the share of right answers stays at a half.",
         "Padding is 0, so the loss ignores label 0; and the same loss is used for next-sentence prediction, where 0 "
         "is a class. codertimo/BERT-pytorch issues 32, 49 and 98.",
-        (Edit(cross_entropy.forward, "(labels != IGNORE)", "((labels != IGNORE) & (labels != 0))"),),
+        (Edit(losses.labelled_rows, "(labels != IGNORE)", "((labels != IGNORE) & (labels != 0))"),),
         "cross_entropy_is_the_printed_formula"),
 ]

@@ -17,6 +17,19 @@ def add_backward(dy, saved):
 
 
 @op
+def scale(x, *, factor):
+    """factor · x, for a number."""
+    factor = float(factor)                                      # a NumPy number would make float64 of float32
+    return x * factor, (factor,)                                # 1
+
+
+@scale.vjp
+def scale_backward(dy, saved):
+    factor, = saved
+    return (dy * factor,)                                       # 1
+
+
+@op
 def linear(x, weight, bias):
     """y = x weightᵀ + bias, for x (N, D), weight (F, D), bias (F,) or None; y is (N, F). Raises ValueError for others.
 

@@ -70,14 +70,15 @@ def run(task, folder, options, workers, *, from_scratch=False, seeds=None, say=p
     if seeds is None and options.seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {options.seeds}")
     rates = dict.fromkeys(task.model_class.config_class.probabilities, options.dropout)
+    weights = {} if task.class_weights is None else {"class_weights": task.class_weights}
     with contextlib.nullcontext() if say else _without_reports():
-        start = starting_point(task.model_class, folder, from_scratch=from_scratch, **rates, **task.settings)
+        start = starting_point(task.model_class, folder, from_scratch=from_scratch, **rates, **weights,
+                               **task.settings)
     best, records = None, []
 
     def one(seed):
         nonlocal best
         model = start(seed)
-        model.class_weights = task.class_weights
         result = finetune(model, task.batches_of_epoch, epochs=options.epochs, lr=options.lr, evaluate=task.evaluate,
                           workers=workers, seed=seed, layer_decay=options.layer_decay, patience=options.patience,
                           freeze_body=options.freeze_body, say=say and (lambda text: say(f"seed {seed}  {text}")))

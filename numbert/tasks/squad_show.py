@@ -6,7 +6,7 @@ import textwrap
 
 import numpy as np
 
-from ..autograd import no_grad
+from ..recording import no_grad
 from .squad_windows import answer_tokens, batch_of, scored_by
 
 

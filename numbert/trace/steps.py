@@ -124,7 +124,7 @@ def length(gradient):
 
 def operations(op, inputs, options):
     """Floating-point operations of the products of matrices in one call of an op: 2nmk for (n, m) times (m, k)."""
-    if op is ops.linear:
+    if op in (ops.linear, ops.linear_cross_entropy):
         x, weight = inputs[:2]
         return 2 * x.shape[0] * weight.shape[0] * weight.shape[1]
     if op is ops.attention:

@@ -133,8 +133,10 @@ def starting_point(cls, folder, *, from_scratch=False, **changes):
     """A function seed -> model of class `cls`, with the configuration in `folder` but for `changes`, as fine-tuning
     starts from it: the body as it is saved there, or drawn `from_scratch`; the head drawn. The seed decides the draws.
 
-    What was loaded and what not is logged once. Raises CheckpointError if the folder does not fit.
+    `changes` as in `from_pretrained`. What was loaded and what not is logged once. Raises CheckpointError if the folder
+    does not fit.
     """
+    options = {name: changes.pop(name) for name in cls.options if name in changes}
     if from_scratch:
         config, weights = cls.config_class.from_dict(read_json(Path(folder) / "config.json"), **changes), {}
     else:
@@ -142,7 +144,7 @@ def starting_point(cls, folder, *, from_scratch=False, **changes):
 
     def draw(seed):
         # two numbers behind the seed keep it apart from the shuffling; and a last one of 0 would not count, for NumPy
-        model = cls(config, rng=np.random.default_rng([seed, 0, 1]))
+        model = cls(config, rng=np.random.default_rng([seed, 0, 1]), **options)
         model.load_state_dict(weights, source=folder)
         return model
     return draw
