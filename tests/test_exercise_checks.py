@@ -305,9 +305,14 @@ def test_the_mutants_of_the_package_are_found(monkeypatch):
     inputs = [case.inputs for case in op_cases() if case.op is ops.layer_norm]
     found = list(mutants(ops.layer_norm, inputs))
     assert len(found) > 20
-    for what, _, backward in found:
+    wrong_numbers = 0
+    for what, forward, backward in found:
+        monkeypatch.setattr(ops.layer_norm, "forward", forward)
         monkeypatch.setattr(ops.layer_norm, "backward", backward)
-        assert verdict("layer_norm_backward", layer_norm_backward), what
+        said = verdict("layer_norm_backward", layer_norm_backward)
+        assert said, what
+        wrong_numbers += "]: expected " in said
+    assert wrong_numbers > 2 * len(found) / 3           # the others cannot be computed
 
 
 def test_the_first_wrong_element_is_the_first():

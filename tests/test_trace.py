@@ -1,5 +1,6 @@
 """The trace of a run: every claim that it makes, held to the model, to the source and to gradients()."""
 import ast
+import dataclasses
 import html
 import html.parser
 import re
@@ -16,12 +17,13 @@ import tiny_bert
 import numbert as nb
 from numbert import ops
 from numbert.autograd import REGISTRY
+from numbert.gradcheck_cases import CONFIGS, MODELS
 from numbert.models import cost
 from numbert.recording import watching
 from numbert.trace import trace
 from numbert.trace.__main__ import main
 from numbert.trace.report import EQUATIONS, columns, page, place, summary, table
-from numbert.trace.uses import USES
+from numbert.trace.uses import USES, Given, use_of
 
 ROOT = Path(__file__).parent.parent
 CONFIG = tiny_bert.config()
@@ -460,6 +462,31 @@ def test_without_a_label_it_is_the_models_own_guess(cls, changes, here, capsys):
             assert lines[3].startswith(f"label: {names[output.logits.data[0].argmax()]} (")
 
 
+@pytest.mark.parametrize("cls,changes", [(cls, changes) for cls, changes, *_ in MODELS
+                                         if not cls.__name__.endswith("MultipleChoice")])
+def test_every_family_has_its_uses(cls, changes):
+    """The operations that are predicted are those of the run, without labels and with them."""
+    use, config = use_of(cls), dataclasses.replace(CONFIGS[cls.config_class], vocab_size=len(TOKENIZER), **changes)
+    config = dataclasses.replace(config, **{"n_positions" if "GPT2" in cls.__name__ else "max_position_embeddings": 24})
+    bert, encoding = cls(config, rng=np.random.default_rng(0), dtype=np.float64), TOKENIZER(QUESTION, TEXT)
+    batch = TOKENIZER.pad([encoding])
+    if "GPT2" in cls.__name__:
+        del batch["token_type_ids"]
+    if (config.problem_type, config.num_labels) == (None, 1):
+        label = "1.5"
+    else:
+        label = None
+    batches = [batch]
+    if use.labels:
+        given = Given(QUESTION, TEXT, encoding, batch, label)
+        batches.append(use.labels(bert, TOKENIZER, given, np.random.default_rng(0))[0])
+        assert set(batches[1]) > set(batch)
+    for one, backward in zip(batches, (False, True), strict=False):
+        found = trace(bert, one, backward=backward)
+        assert sum(s.operations for s in found.steps) == use.predicted(config, one).total()
+        assert not backward or found.output.losses
+
+
 def test_a_body_has_no_loss(here, capsys):
     saved("body", nb.BertModel)
     assert run(capsys, QUESTION, TEXT, "--model", "body").splitlines()[0].endswith("a BertModel")
@@ -502,5 +529,5 @@ def test_mistakes_take_one_line(here):
             ("number", [TEXT], ["--backward", "--label", "1 2"], "labels for regression must be (1, 1), got (1, 2)"),
             ("number", [TEXT], ["--backward"], "give another one, --label NUMBER"),
             ("number", [TEXT], ["--backward", "--label", "x"], "--label must be a number, got 'x'"),
-            ("choice", [TEXT], [], "['BertForMultipleChoice']; what can be traced is one of BertModel, ")):
+            ("choice", [TEXT], [], "['BertForMultipleChoice']; what can be traced is one of AlbertForMaskedLM, ")):
         assert message in fails(*texts, "--model", model, *more)

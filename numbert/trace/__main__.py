@@ -13,7 +13,7 @@ from ..text.wordpiece import WordPieceTokenizer
 from . import __doc__ as description
 from .report import page, summary, table
 from .steps import trace
-from .uses import USES, Given, class_in
+from .uses import Given, class_in, use_of
 
 HOME = "runs/pretrain"                          # where examples/pretrain.py leaves its model
 SEED = 0                                        # of the random model, and of the choice of the words to hide
@@ -60,7 +60,7 @@ def show(options):
     encoding = tokenizer(options.text, options.pair, special_tokens_in_text=True)
     if all(encoding.special_tokens_mask):
         raise ValueError(f"there is no word in {options.text!r}")
-    use, batch, labels = USES[type(model)], tokenizer.pad([encoding]), ""
+    use, batch, labels = use_of(type(model)), tokenizer.pad([encoding]), ""
     if options.backward:
         if use.labels is None:
             raise ValueError(f"a {type(model).__name__} has no loss, so there is nothing for --backward")

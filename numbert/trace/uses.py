@@ -12,8 +12,10 @@ import numpy as np
 
 from .. import ops
 from ..hub.errors import CheckpointError, read_json
-from ..models import cost
+from ..models import albert, bert, cost, gpt2, heads, roberta
+from ..models.albert import AlbertForPreTraining
 from ..models.bert import BertForPreTraining, BertModel
+from ..models.gpt2 import GPT2ForSequenceClassification, GPT2LMHeadModel, GPT2Model
 from ..models.heads import (
     BertForMaskedLM,
     BertForNextSentencePrediction,
@@ -21,6 +23,7 @@ from ..models.heads import (
     BertForSequenceClassification,
     BertForTokenClassification,
 )
+from ..models.pretrained import PretrainedModel
 from ..recording import no_grad
 
 
@@ -41,6 +44,11 @@ class Use(NamedTuple):
     predicted: Callable
 
 
+def use_of(kind):
+    """The `Use` of a class of models: its own, or that of the class that it is made of; None if it has none."""
+    return next((USES[cls] for cls in kind.__mro__ if cls in USES), None)
+
+
 def class_in(folder):
     """The class of the model in a folder, None if config.json names none. CheckpointError if it cannot be traced."""
     path = Path(folder) / "config.json"
@@ -48,9 +56,11 @@ def class_in(folder):
     names = settings.get("architectures") if isinstance(settings, dict) else None
     if not names:
         return None
-    known = {cls.__name__: cls for cls in USES}
+    known = {name: cls for module in (bert, heads, roberta, albert, gpt2) for name, cls in vars(module).items()
+             if isinstance(cls, type) and issubclass(cls, PretrainedModel) and use_of(cls)}
     if not isinstance(names, list) or len(names) != 1 or names[0] not in known:
-        raise CheckpointError(path, f"architectures = {names!r}; what can be traced is one of {', '.join(known)}")
+        raise CheckpointError(path, f"architectures = {names!r}; what can be traced is one of "
+                              f"{', '.join(sorted(known))}")
     return known[names[0]]
 
 
@@ -70,8 +80,20 @@ def hidden_words(model, tokenizer, given, rng):
     labels[0, hidden] = ids[0, hidden]
     batch = given.batch | {"input_ids": np.where(labels == ops.IGNORE, ids, tokenizer.mask_token_id), "labels": labels}
     if isinstance(model, BertForPreTraining) and given.pair is not None:
-        batch["next_sentence_label"] = np.zeros(1, int)
+        order = isinstance(model, AlbertForPreTraining)
+        batch["sentence_order_label" if order else "next_sentence_label"] = np.zeros(1, int)
     return batch, "hidden: " + " ".join(tokenizer.convert_ids_to_tokens(ids[0, hidden].tolist()))
+
+
+def next_words(model, tokenizer, given, rng):
+    """Every token but the first is guessed from those before it."""
+    if given.label is not None:
+        raise ValueError(f"{type(model).__name__} learns from the words that follow: it takes no --label")
+    if len(given.encoding) < 2:
+        raise ValueError("there is no next word to guess in a text of one token")
+    labels = given.batch["input_ids"].copy()
+    labels[0, 0] = ops.IGNORE
+    return given.batch | {"labels": labels}, "to guess: each token but the first"
 
 
 def class_of_the_text(model, tokenizer, given, rng):
@@ -204,11 +226,25 @@ def of_answer(config, batch):
     return cost.encoder(config, _lengths(batch)) + cost.classifier(config, *_lengths(batch), 2)
 
 
+def of_gpt2_body(config, batch):
+    return cost.encoder(config, _lengths(batch))
+
+
+def of_next_words(config, batch):
+    if "labels" in batch:
+        return cost.language_modelling(config, _lengths(batch))
+    return cost.encoder(config, _lengths(batch)) + cost.causal_lm_head(config, *_lengths(batch))
+
+
+def of_gpt2_text(config, batch):
+    return cost.encoder(config, _lengths(batch), [1]) + cost.classifier(config, 1, config.num_labels)
+
+
 def _lengths(batch):
     return [batch["input_ids"].shape[1]]
 
 
-USES = {
+USES = {                                            # RoBERTa's and ALBERT's classes are made of BERT's
     BertModel: Use(None, of_body),
     BertForPreTraining: Use(hidden_words, of_pretraining),
     BertForMaskedLM: Use(hidden_words, of_hidden_words),
@@ -216,4 +252,7 @@ USES = {
     BertForSequenceClassification: Use(class_of_the_text, of_text),
     BertForTokenClassification: Use(class_of_each_word, of_each_word),
     BertForQuestionAnswering: Use(place_of_the_answer, of_answer),
+    GPT2Model: Use(None, of_gpt2_body),
+    GPT2LMHeadModel: Use(next_words, of_next_words),
+    GPT2ForSequenceClassification: Use(class_of_the_text, of_gpt2_text),
 }
