@@ -166,22 +166,11 @@ class BertForQuestionAnswering(BertTask):
             column = ops.column(logits, index=i)
             setattr(output, f"{name}_logits", column)
             if labels is not None:
-                labels = _on_text(packed, f"{name}_positions", labels)
+                labels = packed.columns(f"{name}_positions", labels)
                 count = (counts or {}).get(f"{name}_positions", (labels != ops.IGNORE).sum())
                 output.losses[name] = ops.cross_entropy(column, labels=labels, count=2 * max(1, int(count)))
         output.loss = total(output.losses)
         return output
-
-
-def _on_text(packed, name, labels):
-    """Labels (B,) that are columns of the text, or -100; raises ValueError for one that stands on padding."""
-    labels = packed.sequence_labels(name, labels)
-    real = np.zeros(packed.shape, bool)
-    real.reshape(-1)[packed.at] = True
-    for b in np.flatnonzero(labels != ops.IGNORE):
-        if not (0 <= labels[b] < packed.shape[1] and real[b, labels[b]]):
-            raise ValueError(f"{name}[{b}] = {labels[b]} is not a place in its text of {real[b].sum()} tokens")
-    return labels
 
 
 class BertForMultipleChoice(BertTask):
