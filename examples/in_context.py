@@ -21,17 +21,16 @@ import itertools
 import json
 import math
 import statistics
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
-from numbert import GPT2Config, GPT2LMHeadModel, files, no_grad, svg
+from numbert import GPT2Config, GPT2LMHeadModel, command, files, no_grad, svg
 from numbert.autograd import watching
 from numbert.training.loop import train
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.parallel import Workers, cores
+from numbert.training.parallel import cores
+from numbert.training.run_folder import RunFolder
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 T = 32                                  # tokens in a text: 16 pairs, the last of which is the question
@@ -52,30 +51,12 @@ def arguments():
     add("--lr", type=float, default=5e-3, help="the highest learning rate (default: %(default)s)")
     add("--workers", type=int, default=cores(), help="threads (default: all cores, %(default)s here)")
     add("--out", default="runs/in_context", help="where pictures and figures go (default: %(default)s)")
-    add("--quick", action="store_true", help="see everything work once, in seconds: "
-        + ", ".join(f"--{name} {value}" for name, value in QUICK.items()))
+    command.add_quick(parser, QUICK)
     return parser
 
 
 def main(argv=None):
-    parser = arguments()
-    if parser.parse_args(argv).quick:
-        parser.set_defaults(**QUICK)
-    options = parser.parse_args(argv)
-    try:
-        for name in ("steps", "seeds", "questions"):
-            if getattr(options, name) < 1:
-                raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
-        if not options.lr > 0:
-            raise ValueError(f"--lr must be above 0, got {options.lr}")
-        out = Path(options.out)
-        out.mkdir(parents=True, exist_ok=True)
-        with Workers(options.workers) as workers:
-            show(options, out, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"in_context.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("in_context.py: interrupted")
+    command.start(show, arguments(), argv)
 
 
 # %% What it learns from: letters that repeat themselves
@@ -198,7 +179,8 @@ def fine_tuned(model, seed, options, workers):
 # %% All of it
 
 
-def show(options, out, workers):
+def show(options, workers):
+    out = RunFolder(options.out).path
     began, chance = time.monotonic(), 1 / len(LETTERS)
     models, curves = {}, {}
     for layers, seed in itertools.product((1, 2), range(options.seeds)):

@@ -8,7 +8,7 @@ import tiny_run
 
 from numbert import BertForSequenceClassification
 from numbert.tasks.classification import collate, encode
-from numbert.tasks.experiment import Task, add_options, run, save_runs
+from numbert.tasks.experiment import FineTuning, Task, add_options, run, save_runs
 from numbert.training.finetuning import Shuffled
 from numbert.training.parallel import Workers
 
@@ -32,7 +32,7 @@ def experiment(made, figures, *arguments, **settings):
     task = Task(BertForSequenceClassification, {"num_labels": 2},
                 Shuffled(encode(ROWS, made[1], 40), 2, collate(made[1])), evaluate, {"accuracy": 0.5}, **settings)
     with Workers(1) as workers:
-        return run(task, made[0], parser.parse_args(["--workers", "1", *arguments]), workers, say=None), seen
+        return run(task, made[0], FineTuning.of(parser.parse_args(arguments)), workers, say=None), seen
 
 
 def test_the_best_seed_by_development_is_kept_and_all_are_reported(made):

@@ -2,13 +2,16 @@
 
     parser = argparse.ArgumentParser()
     add_options(parser)
-    options = parser.parse_args()
+    settings = FineTuning.of(parser.parse_args())
     with Workers() as workers:
-        runs = run(task, "runs/pretrain", options, workers)
+        runs = run(task, "runs/pretrain", settings, workers)
     print(table({"fine-tuned": runs.seeds}))
 """
 import contextlib
+import dataclasses
 import logging
+import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +19,41 @@ import numpy as np
 from ..training.finetuning import finetune, rank, save, starting_point
 from ..training.parallel import cores
 from ..training.seeds import over_seeds
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """The settings that all fine-tunings share; `add_options` says what each is. Raises ValueError for one that cannot
+    be."""
+    epochs: int = 3
+    lr: float = 1e-4
+    batch_size: int = 32
+    max_length: int = 128
+    seeds: int = 1
+    dropout: float = 0.1
+    layer_decay: float = 1.0
+    patience: int | None = None
+    freeze_body: bool = False
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "max_length", "seeds", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr must be above 0 and finite, got {self.lr}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay must be in (0, 1], got {self.layer_decay}")
+
+    @classmethod
+    def of(cls, options, *, defaults=None, **changes):
+        """`changes`, then what `options` (of argparse, or a FineTuning) say, then `defaults`, then those of the class.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        said = {name: value for name, value in vars(options).items() if name in names}
+        return cls(**(defaults or {}) | said | changes)
 
 
 class Task(NamedTuple):
@@ -46,7 +84,7 @@ class Runs(NamedTuple):
 
 
 def add_options(parser, *, epochs=3, lr=1e-4, batch_size=32, max_length=128, seeds=1, dropout=0.1):
-    """Add the options that `run` and the tasks read. Which defaults are good depends on the size of model and data."""
+    """Add the options of FineTuning, and --workers. Which defaults are good depends on the size of model and data."""
     add = parser.add_argument
     add("--epochs", type=int, default=epochs, help="passes over the training examples (default: %(default)s)")
     add("--lr", type=float, default=lr, help="the highest learning rate (default: %(default)s)")
@@ -61,15 +99,14 @@ def add_options(parser, *, epochs=3, lr=1e-4, batch_size=32, max_length=128, see
     add("--workers", type=int, default=cores(), help="threads (default: all cores, %(default)s here)")
 
 
-def run(task, folder, options, workers, *, from_scratch=False, seeds=None, say=print):
+def run(task, folder, settings, workers, *, from_scratch=False, seeds=None, say=print):
     """Fine-tune from the model in `folder`, or with its sizes from scratch, with each of `seeds` (default:
-    0..options.seeds-1).
+    0..settings.seeds-1).
 
-    say(text): is told about every epoch; None for silence, also about what was loaded. Returns Runs.
+    settings: a FineTuning. say(text): is told about every epoch; None for silence, also about what was loaded.
+    Returns Runs.
     """
-    if seeds is None and options.seeds < 1:
-        raise ValueError(f"seeds must be at least 1, got {options.seeds}")
-    rates = dict.fromkeys(task.model_class.config_class.probabilities, options.dropout)
+    rates = dict.fromkeys(task.model_class.config_class.probabilities, settings.dropout)
     with contextlib.nullcontext() if say else _without_reports():
         start = starting_point(task.model_class, folder, from_scratch=from_scratch, **rates, **task.settings)
     best, records = None, []
@@ -78,15 +115,15 @@ def run(task, folder, options, workers, *, from_scratch=False, seeds=None, say=p
         nonlocal best
         model = start(seed)
         model.class_weights = task.class_weights
-        result = finetune(model, task.batches_of_epoch, epochs=options.epochs, lr=options.lr, evaluate=task.evaluate,
-                          workers=workers, seed=seed, layer_decay=options.layer_decay, patience=options.patience,
-                          freeze_body=options.freeze_body, say=say and (lambda text: say(f"seed {seed}  {text}")))
+        result = finetune(model, task.batches_of_epoch, epochs=settings.epochs, lr=settings.lr, evaluate=task.evaluate,
+                          workers=workers, seed=seed, layer_decay=settings.layer_decay, patience=settings.patience,
+                          freeze_body=settings.freeze_body, say=say and (lambda text: say(f"seed {seed}  {text}")))
         records.extend({"seed": seed} | record for record in result.history)
         if best is None or rank(result.figures) > rank(best[0].figures):
             best = result, model
         return task.test(model) if task.test else result.figures
 
-    seeds = over_seeds(one, range(options.seeds) if seeds is None else seeds, task.baseline)
+    seeds = over_seeds(one, range(settings.seeds) if seeds is None else seeds, task.baseline)
     return Runs(seeds, best[1], records)
 
 

@@ -5,17 +5,16 @@
 What the tasks and their files are stands in glue_data.py, what the model does in classification.py.
 """
 import argparse
-import sys
 from pathlib import Path
 
+from .. import command
 from ..models.heads import BertForSequenceClassification
 from ..text.wordpiece import WordPieceTokenizer
 from ..training.finetuning import Shuffled
-from ..training.parallel import Workers
 from ..training.seeds import table
 from . import glue_data
 from .classification import balanced_weights, collate, decide, encode, evaluation, majority, predict
-from .experiment import Task, add_options, run, save_runs
+from .experiment import FineTuning, Task, add_options, run, save_runs
 
 
 def arguments():
@@ -41,22 +40,18 @@ def arguments():
 
 
 def main(argv=None):
-    options = arguments().parse_args(argv)
-    try:
-        with Workers(options.workers) as workers:
-            glue(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"glue: {error}")
+    command.start(glue, arguments(), argv)
 
 
 def glue(options, workers):
     name = task_name(options.task)
     out = options.out or f"runs/glue-{name}"
+    settings = FineTuning.of(options)
     tokenizer = WordPieceTokenizer.from_pretrained(options.model)
     splits = read_splits(name, options)
-    encoded = {split: encode(rows, tokenizer, options.max_length) for split, rows in splits.items()}
-    task = task_of(name, encoded, tokenizer, options, workers)
-    runs = run(task, options.model, options, workers, from_scratch=options.from_scratch)
+    encoded = {split: encode(rows, tokenizer, settings.max_length) for split, rows in splits.items()}
+    task = task_of(name, encoded, tokenizer, settings, workers, class_weights=options.class_weights)
+    runs = run(task, options.model, settings, workers, from_scratch=options.from_scratch)
     print(f"\n{name}, development set:\n\n{table({'fine-tuned': runs.seeds})}\n")
     print("The best epoch was chosen on these same examples, so the figures are a little too good.")
     save_runs(out, runs, tokenizer)
@@ -112,8 +107,11 @@ def assignments(option, given, known=None):
     return found
 
 
-def task_of(name, encoded, tokenizer, options, workers):
-    """The `experiment.Task`: the task's own measures on its development sets, of which the first decides."""
+def task_of(name, encoded, tokenizer, settings, workers, class_weights=False):
+    """The `experiment.Task`: the task's own measures on its development sets, of which the first decides.
+
+    settings: an `experiment.FineTuning`. class_weights: let every class count the same, however frequent.
+    """
     labels = glue_data.find(name).labels
     training = [label for _, label in encoded["train"]]
     development = [split for split in encoded if split.startswith("dev")]
@@ -127,13 +125,13 @@ def task_of(name, encoded, tokenizer, options, workers):
         return glue_data.evaluate(name, wanted, given)
 
     evaluations = {split: evaluation(encoded[split], tokenizer, measure, workers) for split in development}
-    settings = ({"num_labels": len(labels), "id2label": dict(enumerate(labels)), "problem_type": None} if labels else
-                {"num_labels": 1, "id2label": None, "problem_type": "regression"})
-    return Task(BertForSequenceClassification, settings,
-                Shuffled(encoded["train"], options.batch_size, collate(tokenizer)),
+    changes = ({"num_labels": len(labels), "id2label": dict(enumerate(labels)), "problem_type": None} if labels else
+               {"num_labels": 1, "id2label": None, "problem_type": "regression"})
+    return Task(BertForSequenceClassification, changes,
+                Shuffled(encoded["train"], settings.batch_size, collate(tokenizer)),
                 evaluate=lambda model: on_all(lambda split: evaluations[split](model)),
                 baseline=on_all(lambda split: majority(training, [label for _, label in encoded[split]], measure)),
-                class_weights=balanced_weights(training, len(labels)) if options.class_weights and labels else None)
+                class_weights=balanced_weights(training, len(labels)) if class_weights and labels else None)
 
 
 if __name__ == "__main__":

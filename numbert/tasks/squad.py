@@ -14,11 +14,11 @@ import json
 import sys
 from pathlib import Path
 
+from .. import command
 from ..files import write_text
 from ..hub.errors import read_json
 from ..models.config import BertConfig
 from ..text.wordpiece import WordPieceTokenizer
-from ..training.parallel import Workers
 from ..training.run_folder import RunFolder
 from ..training.seeds import table
 from . import experiment, squad_metrics
@@ -73,15 +73,9 @@ def main(argv=None):
     argv = list(sys.argv[1:] if argv is None else argv)
     if "--evaluate" in argv:
         argv.remove("--evaluate")
-        return squad_metrics.main(argv)
-    options = arguments().parse_args(argv)
-    try:
-        with Workers(options.workers) as workers:
-            fine_tune_and_predict(options, workers)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        squad_metrics.main(argv)
+    else:
+        command.start(fine_tune_and_predict, arguments(), argv)
 
 
 def fine_tune_and_predict(options, workers):
@@ -94,8 +88,9 @@ def fine_tune_and_predict(options, workers):
         training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))
         if not judged(dev):
             raise ValueError(f"{options.dev}: has questions without an entry for answers, which cannot choose an epoch")
-        task = qa_task(tokenizer, training, dev, workers, batch_size=options.batch_size, cmrc=options.cmrc, **deciding)
-        runs = experiment.run(task, options.model, options, workers, from_scratch=options.from_scratch)
+        settings = experiment.FineTuning.of(options)
+        task = qa_task(tokenizer, training, dev, workers, batch_size=settings.batch_size, cmrc=options.cmrc, **deciding)
+        runs = experiment.run(task, options.model, settings, workers, from_scratch=options.from_scratch)
         experiment.save_runs(options.out, runs, tokenizer)
         print(table({"fine-tuned": runs.seeds}))
         model = runs.model
@@ -152,4 +147,4 @@ def load(path, tokenizer, options, shown=5):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

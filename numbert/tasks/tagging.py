@@ -14,22 +14,21 @@ window holds keeps the first ones.)
 """
 import argparse
 import re
-import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from .. import command
 from ..autograd import no_grad
 from ..models.heads import BertForTokenClassification
 from ..ops import IGNORE
 from ..text.wordpiece import WordPieceTokenizer
 from ..training.finetuning import Shuffled
-from ..training.parallel import Workers
 from ..training.seeds import table
 from . import conll, metrics
-from .experiment import Task, add_options, run, save_runs
+from .experiment import FineTuning, Task, add_options, run, save_runs
 
 
 class Window(NamedTuple):
@@ -140,19 +139,22 @@ def baselines(training, sentences):
             "by word": [[best.get(word, majority) for word in words] for words, _ in sentences]}
 
 
-def task_of(training, development, tokenizer, options, workers, test=None):
-    """The `experiment.Task` of tagging sentences [(words, tags), ...], and lines about what one should know of them."""
+def task_of(training, development, tokenizer, settings, workers, test=None):
+    """The `experiment.Task` of tagging sentences [(words, tags), ...], and lines about what one should know of them.
+
+    settings: an `experiment.FineTuning`.
+    """
     names = tag_names(training)
     if not names:
         raise ValueError("no word of the training sentences has a tag")
     notes = []
 
     def windows(sentences, what):
-        found, cut = windows_of(with_ids(sentences, names), tokenizer, options.max_length)
+        found, cut = windows_of(with_ids(sentences, names), tokenizer, settings.max_length)
         unknown = Counter(tag for _, tags in sentences for tag in tags if tag is not None and tag not in names)
         if cut:
-            notes.append(f"{what}: {cut} of {len(found)} sentences are longer than {options.max_length} pieces and are "
-                         "read in several windows")
+            notes.append(f"{what}: {cut} of {len(found)} sentences are longer than {settings.max_length} pieces and "
+                         "are read in several windows")
         if unknown:
             notes.append(f"{what}: {unknown.total()} words have a tag that training never shows, and count as wrong: "
                          + ", ".join(sorted(unknown)))
@@ -169,7 +171,7 @@ def task_of(training, development, tokenizer, options, workers, test=None):
     reported = development if test is None else test
     baseline = measure([tags for _, tags in reported], baselines(training, reported)["majority"])
     task = Task(BertForTokenClassification, {"num_labels": len(names), "id2label": dict(enumerate(names))},
-                Shuffled(flat, options.batch_size, collate(tokenizer)), evaluation(development, "development"),
+                Shuffled(flat, settings.batch_size, collate(tokenizer)), evaluation(development, "development"),
                 baseline, test=test and evaluation(test, "test"))
     return task, notes
 
@@ -219,26 +221,22 @@ def arguments():
 
 
 def main(argv=None):
-    options = arguments().parse_args(argv)
-    try:
-        with Workers(options.workers) as workers:
-            tag_files(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"tagging: {error}")
+    command.start(tag_files, arguments(), argv)
 
 
 def tag_files(options, workers):
+    settings = FineTuning.of(options)
     tokenizer = WordPieceTokenizer.from_pretrained(options.model)
     files = {name: read(path, options.column) for name, path in
              (("train", options.train), ("dev", options.dev), ("test", options.test)) if path}
     training, development, test = (
         [sentence[:2] for sentence in files[name].sentences] if name in files else None
         for name in ("train", "dev", "test"))
-    task, notes = task_of(training, development, tokenizer, options, workers, test)
+    task, notes = task_of(training, development, tokenizer, settings, workers, test)
     print(", ".join(f"{name}: {len(file.sentences)} sentences, {sum(len(s.words) for s in file.sentences)} words"
                     for name, file in files.items()) + f"; {task.settings['num_labels']} tags")
     print("\n".join(notes), end="\n" if notes else "")
-    runs = run(task, options.model, options, workers, from_scratch=options.from_scratch)
+    runs = run(task, options.model, settings, workers, from_scratch=options.from_scratch)
 
     reported = test or development
     by_word = measure([tags for _, tags in reported], baselines(training, reported)["by word"])

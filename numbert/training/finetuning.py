@@ -8,7 +8,6 @@ Sources: Devlin et al. 2019, section 4 and appendix A.3; Mosbach et al. 2021, "O
 (why Adam's bias correction and a warm-up matter); Howard and Ruder 2018, section 3.2 (learning rates by layer).
 """
 import math
-import re
 import statistics
 from pathlib import Path
 from typing import NamedTuple
@@ -102,11 +101,11 @@ class _Epoch:
 def depths(model):
     """How far each parameter is from the input: embeddings 0, layer i (from 0) i + 1, whatever reads the last layer
     (pooler and head) L + 1. In the order of `parameters()`."""
-    names = list(model.named_parameters())
-    layer = [re.search(r"\blayers\.(\d+)\.", name) for name in names]
-    top = 1 + max((int(found[1]) + 1 for found in layer if found), default=0)
-    return [int(found[1]) + 1 if found else 0 if "embeddings." in name else top
-            for name, found in zip(names, layer, strict=True)]
+    body = model.body
+    level = dict.fromkeys(map(id, body.embeddings.parameters()), 0)
+    for depth, layer in enumerate(body.layers, 1):
+        level |= dict.fromkeys(map(id, layer.parameters()), depth)
+    return [level.get(id(parameter), 1 + len(body.layers)) for parameter in model.parameters()]
 
 
 def freeze(model):
