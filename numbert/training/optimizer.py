@@ -24,6 +24,7 @@ def adamw(w, g, m, v, t, lr, *, betas, eps, weight_decay, scale=1.0):
     (Kingma and Ba 2015, algorithm 1, in the order of its section 2; Loshchilov and Hutter 2019, algorithm 2.)
     """
     beta1, beta2 = betas
+    correction1, correction2 = 1 - beta1**t, 1 - beta2**t
     g = g * scale                                   # a copy, and from here on the place for what follows
     m *= beta1                                      # m = β₁ m + (1 - β₁) g
     m += (1 - beta1) * g
@@ -31,11 +32,11 @@ def adamw(w, g, m, v, t, lr, *, betas, eps, weight_decay, scale=1.0):
     g *= g
     g *= 1 - beta2
     v += g
-    np.divide(v, 1 - beta2**t, out=g)               # w = (1 - lr λ) w - lr m̂ / (√v̂ + ε)
+    np.divide(v, correction2, out=g)                # w = (1 - lr λ) w - lr m̂ / (√v̂ + ε)
     np.sqrt(g, out=g)                               # with m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ)
     g += eps
     np.divide(m, g, out=g)
-    g *= lr / (1 - beta1**t)
+    g *= lr / correction1
     w *= 1 - lr * weight_decay
     w -= g
 
