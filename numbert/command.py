@@ -5,7 +5,10 @@
 """
 import contextlib
 import math
+import os
+import signal
 import sys
+import threading
 
 from .training.parallel import Workers
 
@@ -56,14 +59,80 @@ def start(experiment, parser, argv=None):
 
 @contextlib.contextmanager
 def one_line(parser):
-    """A block that ends the program in one line, with the name of the command, for a user's mistake and for Ctrl-C."""
+    """A block that ends the program in one line, with the name of the command, for a user's mistake and for Ctrl-C.
+
+    To be asked to end (SIGTERM), and a closed terminal, are as Ctrl-C. Nothing is lost because nobody can read what is
+    printed: see `Output`.
+    """
     name = parser.prog.removeprefix("python -m numbert.").removeprefix("tasks.")
+    with _ending_as_by_ctrl_c(), _patient_output():
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            sys.exit(f"{name}: {error}")
+        except KeyboardInterrupt as interrupt:
+            sys.exit(f"{name}: interrupted" + (f"; {interrupt}" if str(interrupt) else ""))
+
+
+class Output:
+    """A text stream that goes on when nobody reads any more (`| head`), the terminal is closed, or its disk is full:
+    what cannot be written is dropped, since the work is worth more than what is said of it. A character that the
+    encoding lacks becomes a question mark."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            stream.reconfigure(errors="replace", line_buffering=True)
+
+    def write(self, text):
+        with contextlib.suppress(OSError):
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self):
+        with contextlib.suppress(OSError):
+            self.stream.flush()
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def close_if_broken(self):
+        """Nothing may be left in the stream that Python would fail to write at its end."""
+        try:
+            self.stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError, ValueError, AttributeError), open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), self.stream.fileno())
+
+
+@contextlib.contextmanager
+def _patient_output():
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(Output, before)
     try:
         yield
-    except (ValueError, OSError) as error:
-        sys.exit(f"{name}: {error}")
-    except KeyboardInterrupt:
-        sys.exit(f"{name}: interrupted")
+    finally:
+        for output in (sys.stdout, sys.stderr):
+            if isinstance(output, Output):
+                output.close_if_broken()
+        sys.stdout, sys.stderr = before
+
+
+@contextlib.contextmanager
+def _ending_as_by_ctrl_c():
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")):
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _option(name):
