@@ -15,7 +15,6 @@ takes the ball must be where it lies), how many of these the model has never rea
 lowest that there can be. Source: Radford et al. 2019, section 2.
 """
 import argparse
-import json
 import math
 import re
 import statistics
@@ -224,7 +223,8 @@ def complete(options, workers):
         raise ValueError(f"--length must be at least 3, a token between two ends, got {options.length}")
     if options.width % 32:
         raise ValueError(f"--width must be a multiple of 32, the width of a head, got {options.width}")
-    out = RunFolder(options.out).path
+    run_folder = RunFolder(options.out).hold()          # ours as long as we are there
+    out = run_folder.path
     began = time.monotonic()
     material = READ[options.text](options)
     end = end_of_text_id(material.tokenizer)
@@ -296,7 +296,7 @@ def save(options, out, losses, levels, shares, real, samples):
                       {name: [(heat[way], means[way][name]) for way in heat] for name in real},
                       {f"{name}, top-p": means["top-p 0.9"][name] for name in real})
     files.write_text(out / f"{options.text}.svg", svg.page([chart]))
-    files.write_text(out / f"{options.text}.json", json.dumps({
+    files.write_text(out / f"{options.text}.json", files.json_text({
         "options": {name: value for name, value in vars(options).items() if name != "out"}, "losses": losses,
         "levels": levels, "real": real, "shares": {way: [
             {name: None if math.isnan(x) else x for name, x in one.items()} for one in found]

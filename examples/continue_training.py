@@ -14,6 +14,7 @@ import numpy as np
 from numbert import BertForSequenceClassification, WordPieceTokenizer, command
 from numbert.hub.packages import packaged
 from numbert.tasks.classification import classify, collate, decide, encode, evaluation, majority, predict
+from numbert.tasks.kept import opened
 from numbert.tasks.metrics import accuracy
 from numbert.text.toyworld import SENTIMENT_LABELS, sentiment_examples
 from numbert.training.finetuning import Shuffled, finetune, save
@@ -58,11 +59,13 @@ def continue_training(options, workers):
     evaluate = evaluation(test, tokenizer, measure, workers)
     baseline = majority([y for _, y in training], [y for _, y in test], measure)
     print(f"before: accuracy {evaluate(model)['accuracy']:.3f}; always the majority {baseline['accuracy']:.3f}")
-    result = finetune(model, Shuffled(training, 16, collate(tokenizer)), epochs=options.epochs, lr=options.lr,
-                      evaluate=evaluate, workers=workers, seed=0)
 
-    # %% Saved, and read again: the same labels
-    save(options.out, model, tokenizer, result.history)
+    # %% The training, which saves the model of the best pass before it says anything, and then read again: the same
+    with opened(options.out, folder) as out:
+        result = finetune(model, Shuffled(training, 16, collate(tokenizer)), epochs=options.epochs, lr=options.lr,
+                          evaluate=evaluate, workers=workers, seed=0, keep=lambda course: course.best_is_new() and save(
+                              out, model, tokenizer, course.history))
+        save(out, model, tokenizer, result.history)
     again = BertForSequenceClassification.from_pretrained(options.out)
     before, after = (decide(m.config, predict(m, tokenizer, test, workers)) for m in (model, again))
     print(f"after: accuracy {result.figures['accuracy']:.3f} on {len(test)} sentences, the best of {options.epochs} "

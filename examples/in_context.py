@@ -18,7 +18,6 @@ dictionaries that nobody has seen before, each made up for one question.
 import argparse
 import copy
 import itertools
-import json
 import math
 import statistics
 import time
@@ -180,7 +179,8 @@ def fine_tuned(model, seed, options, workers):
 
 
 def show(options, workers):
-    out = RunFolder(options.out).path
+    run_folder = RunFolder(options.out).hold()          # ours as long as we are there
+    out = run_folder.path
     began, chance = time.monotonic(), 1 / len(LETTERS)
     models, curves = {}, {}
     for layers, seed in itertools.product((1, 2), range(options.seeds)):
@@ -235,7 +235,7 @@ the answers; right answers to {FEW} shots without the head
     files.write_text(out / "head.svg", svg.heat_map(
         f"Layer {layer + 1}, head {head + 1}: where the letter of the row looks", text,
         attention(model, example)[layer][0, head]))
-    files.write_text(out / "results.json", json.dumps({
+    files.write_text(out / "results.json", files.json_text({
         "options": {name: value for name, value in vars(options).items() if name != "out"}, "chance": chance,
         "accuracy": {names[layers]: row for layers, row in table.items()},
         "heads": [dict(layer=layer + 1, head=head + 1, back=back, answers=bring, accuracy_without=left)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..training.finetuning import finetune, rank, save, starting_point
+from ..training.finetuning import finetune, rank, starting_point
 from ..training.parallel import cores
 from ..training.seeds import over_seeds
 
@@ -65,6 +65,7 @@ class Task(NamedTuple):
     test: model -> figures that are reported; None: those of `evaluate`, a little too good since they were chosen by.
     baseline: the figures of the majority answer, on the same examples as those that are reported.
     class_weights: how much each class counts in the loss (C,), or None.
+    save_beside: folder -> writes what belongs to the model that `evaluate` saw last, beside it; or None.
     """
     model_class: type
     settings: dict
@@ -73,6 +74,7 @@ class Task(NamedTuple):
     baseline: dict
     test: object = None
     class_weights: np.ndarray | None = None
+    save_beside: object = None
 
 
 class Runs(NamedTuple):
@@ -99,32 +101,51 @@ def add_options(parser, *, epochs=3, lr=1e-4, batch_size=32, max_length=128, see
     add("--workers", type=int, default=cores(), help="threads (default: all cores, %(default)s here)")
 
 
-def run(task, folder, settings, workers, *, from_scratch=False, seeds=None, say=print):
+def run(task, folder, settings, workers, *, from_scratch=False, keep_head=False, seeds=None, say=print, kept=None):
     """Fine-tune from the model in `folder`, or with its sizes from scratch, with each of `seeds` (default:
     0..settings.seeds-1).
 
-    settings: a FineTuning. say(text): is told about every epoch; None for silence, also about what was loaded.
-    Returns Runs.
+    settings: a FineTuning. keep_head: see `starting_point`. say(text): is told about every epoch; None for silence,
+    also about what was loaded. kept: a `kept.Kept`, to save on the way. Returns Runs. Ctrl-C raises KeyboardInterrupt,
+    which says what is kept.
     """
     rates = dict.fromkeys(task.model_class.config_class.probabilities, settings.dropout)
     with contextlib.nullcontext() if say else _without_reports():
-        start = starting_point(task.model_class, folder, from_scratch=from_scratch, **rates, **task.settings)
-    best, records = None, []
+        start = starting_point(task.model_class, folder, from_scratch=from_scratch, keep_head=keep_head, **rates,
+                               **task.settings)
+    seeds = range(settings.seeds) if seeds is None else seeds
+    state = kept.begin(start, seeds) if kept else {}
+    figures = {int(seed): those for seed, those in state.get("figures", {}).items()}
+    records, top, best = list(state.get("records", [])), state.get("top"), None
 
     def one(seed):
         nonlocal best
+        if seed in figures:
+            return figures[seed]
         model = start(seed)
         model.class_weights = task.class_weights
+
+        def keep(course):
+            nonlocal top, best
+            records.append({"seed": seed} | course.history[-1])
+            new = course.best_is_new() and (top is None or rank(course.best.figures) > rank(top))
+            if new:
+                top, best = course.best.figures, model
+            if kept:
+                kept.epoch(task, course, seed, figures, records, top)
+
         result = finetune(model, task.batches_of_epoch, epochs=settings.epochs, lr=settings.lr, evaluate=task.evaluate,
                           workers=workers, seed=seed, layer_decay=settings.layer_decay, patience=settings.patience,
-                          freeze_body=settings.freeze_body, say=say and (lambda text: say(f"seed {seed}  {text}")))
-        records.extend({"seed": seed} | record for record in result.history)
-        if best is None or rank(result.figures) > rank(best[0].figures):
-            best = result, model
-        return task.test(model) if task.test else result.figures
+                          freeze_body=settings.freeze_body, say=say and (lambda text: say(f"seed {seed}  {text}")),
+                          restore=kept and (lambda course: kept.before(course, seed, state)), keep=keep)
+        figures[seed] = task.test(model) if task.test else result.figures
+        return figures[seed]
 
-    seeds = over_seeds(one, range(settings.seeds) if seeds is None else seeds, task.baseline)
-    return Runs(seeds, best[1], records)
+    try:
+        found = over_seeds(one, seeds, task.baseline)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(*([kept.in_words()] if kept else [])) from None
+    return Runs(found, best or task.model_class.from_pretrained(kept.folder.path), records)
 
 
 @contextlib.contextmanager
@@ -136,8 +157,3 @@ def _without_reports():
         yield
     finally:
         log.setLevel(level)
-
-
-def save_runs(folder, runs, tokenizer):
-    """The best model, its tokenizer and metrics.jsonl, in a run folder."""
-    save(folder, runs.model, tokenizer, runs.records)

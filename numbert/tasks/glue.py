@@ -14,7 +14,8 @@ from ..training.finetuning import Shuffled
 from ..training.seeds import table
 from . import glue_data
 from .classification import balanced_weights, collate, decide, encode, evaluation, majority, predict
-from .experiment import FineTuning, Task, add_options, run, save_runs
+from .experiment import FineTuning, Task, add_options, run
+from .kept import Kept, add_run_options, opened, recorded
 
 
 def arguments():
@@ -25,7 +26,6 @@ def arguments():
     add("--task", required=True, help=", ".join(glue_data.TASKS) + " (capitals and dashes do not matter)")
     add("--data", required=True, metavar="FOLDER", help="the folder with the task's files (train.tsv, dev.tsv, ...)")
     add("--model", required=True, metavar="RUN_FOLDER", help="a pre-trained model with its tokenizer")
-    add("--from-scratch", action="store_true", help="take only sizes and tokenizer from it, not its weights")
     add("--files", nargs="+", metavar="SPLIT=NAME", help="files with other names, as in train=rte-train.tsv")
     add("--columns", nargs="+", metavar="ROLE=COLUMN", help="a layout that is not GLUE's: sentence=text label=label; "
         "names of the header, or numbers from 0")
@@ -34,7 +34,7 @@ def arguments():
         "0=entailment 1=not_entailment")
     add("--skip-broken", action="store_true", help="leave out rows with too few or too many columns")
     add("--class-weights", action="store_true", help="let every class count the same, however frequent")
-    add("--out", help="the run folder (default: runs/glue-TASK)")
+    add_run_options(parser, "runs/glue-TASK")
     add_options(parser)
     return parser
 
@@ -44,23 +44,24 @@ def main(argv=None):
 
 
 def glue(options, workers):
-    name = task_name(options.task)
-    out = options.out or f"runs/glue-{name}"
-    settings = FineTuning.of(options)
-    tokenizer = WordPieceTokenizer.from_pretrained(options.model)
-    splits = read_splits(name, options)
-    encoded = {split: encode(rows, tokenizer, settings.max_length) for split, rows in splits.items()}
-    task = task_of(name, encoded, tokenizer, settings, workers, class_weights=options.class_weights)
-    runs = run(task, options.model, settings, workers, from_scratch=options.from_scratch)
-    print(f"\n{name}, development set:\n\n{table({'fine-tuned': runs.seeds})}\n")
-    print("The best epoch was chosen on these same examples, so the figures are a little too good.")
-    save_runs(out, runs, tokenizer)
-    for split, submission in glue_data.find(name).submissions.items():
-        if split in splits:
-            answers = decide(runs.model.config, predict(runs.model, tokenizer, encoded[split], workers))
-            glue_data.write_submission(out, name, split, splits[split], answers)
-            print(f"predictions for {split}: {out}/{submission}")
-    print(f"the best model: {out}")
+    name, settings = task_name(options.task), FineTuning.of(options)
+    with opened(options.out, options.model, options.resume, default=f"runs/glue-{name}") as folder:
+        tokenizer = WordPieceTokenizer.from_pretrained(options.model)
+        splits = read_splits(name, options)
+        encoded = {split: encode(rows, tokenizer, settings.max_length) for split, rows in splits.items()}
+        task = task_of(name, encoded, tokenizer, settings, workers, class_weights=options.class_weights)
+        kept = Kept(folder, tokenizer, recorded(options, settings, splits), options.resume)
+        runs = run(task, options.model, settings, workers, from_scratch=options.from_scratch,
+                   keep_head=options.keep_head, kept=kept)
+        print(f"\n{name}, development set:\n\n{table({'fine-tuned': runs.seeds})}\n")
+        print("The best epoch was chosen on these same examples, so the figures are a little too good.")
+        print(f"the best model: {folder.path}")
+        for split, submission in glue_data.find(name).submissions.items():
+            if split in splits:
+                answers = decide(runs.model.config, predict(runs.model, tokenizer, encoded[split], workers))
+                glue_data.write_submission(folder.path, name, split, splits[split], answers)
+                print(f"predictions for {split}: {folder.path}/{submission}")
+        kept.finish()
 
 
 def task_name(given):

@@ -5,8 +5,6 @@ it speaks of, and pictures, in a folder; and it says no more than the spread ove
 (`training.seeds.in_words`).
 """
 import argparse
-import json
-import math
 import time
 from pathlib import Path
 
@@ -40,14 +38,15 @@ class Results:
     """A folder with results.json: the settings, the numbers that are added, and how many seconds it took."""
 
     def __init__(self, options):
-        self.folder, self.began = RunFolder(options.out).path, time.monotonic()
+        self.run_folder, self.began = RunFolder(options.out).hold(), time.monotonic()
+        self.folder = self.run_folder.path
         self.content = {"settings": vars(options)}
 
     def add(self, **numbers):
         """Keep numbers, lists and dicts of them; Seeds are kept with every run, mean and standard deviation."""
         self.content |= numbers
         seconds = {"seconds": round(time.monotonic() - self.began, 1)}
-        text = json.dumps(_plain(self.content | seconds), indent=1, allow_nan=False)
+        text = files.json_text(_plain(self.content | seconds), indent=1)
         files.write_text(self.folder / "results.json", text + "\n")
 
     def draw(self, name, charts):
@@ -58,7 +57,7 @@ class Results:
 
 
 def _plain(value):
-    """As JSON can have it; which knows no NaN (the standard deviation of one seed) and no infinity: None."""
+    """As JSON can have it."""
     if isinstance(value, Seeds):
         value = {"runs": value.figures, "mean": value.mean(), "std": value.std(), "baseline": value.baseline}
     if isinstance(value, np.ndarray | np.generic):
@@ -69,7 +68,7 @@ def _plain(value):
         return [_plain(one) for one in value]
     if isinstance(value, Path):
         return str(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return value
 
 
 def bodies(recipe, seeds, workers):

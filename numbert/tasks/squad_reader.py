@@ -117,14 +117,20 @@ def qa_task(tokenizer, training, dev, workers, *, test=None, batch_size=32, cmrc
     def read(model, passages):
         return read_passages(model, tokenizer, passages, workers, **deciding)
 
+    threshold = deciding.get("threshold")               # what a user wants, else what is best for the last model
+
     def evaluated(model):
+        nonlocal threshold
         readings = read(model, dev)
-        return scores(dev, with_threshold(readings, best_threshold(dev, readings)), cmrc)
+        best = best_threshold(dev, readings)
+        threshold = deciding.get("threshold") if deciding.get("threshold") is not None else best
+        return scores(dev, with_threshold(readings, best), cmrc)
 
     def tested(model):
         return scores(test, with_threshold(read(model, test), best_threshold(dev, read(model, dev))), cmrc)
 
     return Task(BertForQuestionAnswering, {}, evaluate=evaluated, test=tested if test else None,
+                save_beside=lambda folder: remember(folder, threshold),
                 batches_of_epoch=Shuffled(pairs, batch_size, lambda some: batch_of(some, tokenizer, labels=True)),
                 baseline=scores(test or dev, silence(test or dev), cmrc))
 
