@@ -48,12 +48,20 @@ class FineTuning:
             raise ValueError(f"layer_decay must be in (0, 1], got {self.layer_decay}")
 
     @classmethod
-    def of(cls, options, *, defaults=None, **changes):
+    def of(cls, options, *, defaults=None, positions=math.inf, **changes):
         """`changes`, then what `options` (of argparse, or a FineTuning) say, then `defaults`, then those of the class.
+
+        positions: as many tokens as the model takes. A larger max_length is refused, and a max_length of None is the
+        default or, if that is less, this.
         """
         names = {field.name for field in dataclasses.fields(cls)}
         said = {name: value for name, value in vars(options).items() if name in names}
-        return cls(**(defaults or {}) | said | changes)
+        given = (defaults or {}) | said | changes
+        if given.get("max_length", 0) is None:
+            given["max_length"] = min(cls.max_length, positions)
+        settings = cls(**given)
+        check_length(settings.max_length, positions)
+        return settings
 
 
 class Task(NamedTuple):
@@ -85,13 +93,21 @@ class Runs(NamedTuple):
     records: list
 
 
+def check_length(max_length, positions):
+    """Raises ValueError for a text of more tokens than the model has positions."""
+    if max_length > positions:
+        raise ValueError(f"max_length = {max_length}, but the model has only {positions} positions")
+
+
 def add_options(parser, *, epochs=3, lr=1e-4, batch_size=32, max_length=128, seeds=1, dropout=0.1):
     """Add the options of FineTuning, and --workers. Which defaults are good depends on the size of model and data."""
     add = parser.add_argument
     add("--epochs", type=int, default=epochs, help="passes over the training examples (default: %(default)s)")
     add("--lr", type=float, default=lr, help="the highest learning rate (default: %(default)s)")
     add("--batch-size", type=int, default=batch_size, help="examples in a batch (default: %(default)s)")
-    add("--max-length", type=int, default=max_length, help="tokens in an example (default: %(default)s)")
+    add("--max-length", type=int, default=max_length, help="tokens in an example (default: "
+        + (f"{FineTuning.max_length}, or what the model takes, if that is less)" if max_length is None else
+           "%(default)s)"))
     add("--seeds", type=int, default=seeds, help="train that often, with other draws (default: %(default)s)")
     add("--dropout", type=float, default=dropout, help="while fine-tuning (default: %(default)s)")
     add("--layer-decay", type=float, default=1.0, help="the learning rate of a layer, as a share of that of the layer "

@@ -15,7 +15,7 @@ from ..training.seeds import table
 from . import glue_data
 from .classification import balanced_weights, collate, decide, encode, evaluation, majority, predict
 from .experiment import FineTuning, Task, add_options, run
-from .kept import Kept, add_run_options, opened, recorded
+from .kept import Kept, add_run_options, opened, positions_of, recorded
 
 
 def arguments():
@@ -35,7 +35,7 @@ def arguments():
     add("--skip-broken", action="store_true", help="leave out rows with too few or too many columns")
     add("--class-weights", action="store_true", help="let every class count the same, however frequent")
     add_run_options(parser, "runs/glue-TASK")
-    add_options(parser)
+    add_options(parser, max_length=None)
     return parser
 
 
@@ -44,9 +44,10 @@ def main(argv=None):
 
 
 def glue(options, workers):
-    name, settings = task_name(options.task), FineTuning.of(options)
+    name = task_name(options.task)
     with opened(options.out, options.model, options.resume, default=f"runs/glue-{name}") as folder:
         tokenizer = WordPieceTokenizer.from_pretrained(options.model)
+        settings = FineTuning.of(options, positions=positions_of(options.model))
         splits = read_splits(name, options)
         encoded = {split: encode(rows, tokenizer, settings.max_length) for split, rows in splits.items()}
         task = task_of(name, encoded, tokenizer, settings, workers, class_weights=options.class_weights)

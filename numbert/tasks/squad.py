@@ -16,16 +16,14 @@ from pathlib import Path
 
 from .. import command
 from ..files import json_text, write_text
-from ..hub.errors import read_json
-from ..models.config import BertConfig
 from ..text.wordpiece import WordPieceTokenizer
 from ..training.run_folder import RunFolder
 from ..training.seeds import table
 from . import experiment, squad_metrics
-from .kept import Kept, add_run_options, opened, recorded
+from .kept import Kept, add_run_options, opened, positions_of, recorded
 from .squad_answers import best_threshold, check_limits, no_answer_probabilities, predictions, with_threshold
 from .squad_data import read
-from .squad_reader import Reader, check_length, qa_task, read_passages, remember, remembered
+from .squad_reader import Reader, qa_task, read_passages, remember, remembered
 from .squad_windows import describe, make_passages
 
 
@@ -94,8 +92,8 @@ def fine_tune_and_predict(options, workers):
 
 
 def fine_tune(options, folder, deciding, workers):
-    check_length(options.max_length, BertConfig.from_dict(read_json(Path(options.model) / "config.json")))
-    tokenizer, settings = WordPieceTokenizer.from_pretrained(options.model), experiment.FineTuning.of(options)
+    tokenizer = WordPieceTokenizer.from_pretrained(options.model)
+    settings = experiment.FineTuning.of(options, positions=positions_of(options.model))
     training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))
     if not judged(dev):
         raise ValueError(f"{options.dev}: has questions without an entry for answers, which cannot choose an epoch")

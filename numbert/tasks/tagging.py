@@ -29,7 +29,7 @@ from ..training.finetuning import Shuffled
 from ..training.seeds import table
 from . import conll, metrics
 from .experiment import FineTuning, Task, add_options, run
-from .kept import Kept, add_run_options, opened, recorded
+from .kept import Kept, add_run_options, opened, positions_of, recorded
 
 
 class Window(NamedTuple):
@@ -123,24 +123,21 @@ def entities_in(tags):
     """The `Entities` of a collection of tags, of the scheme that most of them belong to; None if fewer than half of
     those that are not O are tags of entities.
 
-    A tag of an entity is a letter of its scheme, a dash or an underscore, and a type (B-PER); or, where B alone is a
-    tag, beside O or S, the letter alone.
+    A tag of an entity is a letter of its scheme, a dash (or everywhere an underscore), and a type: B-PER. Where B alone
+    is a tag, beside O or S, letters alone are read, too.
     """
-    alone = "B" in tags and ("O" in tags or "S" in tags)
     different = sorted({tag for tag in tags if tag is not None and tag != "O"})
+    alone = "B" in tags and ("O" in tags or "S" in tags)
 
-    def read(tag, letters):
-        letter, kind = tag[:1], tag[1:]
-        if letter not in letters or not (kind[1:] if kind[:1] in ("-", "_") else alone and not kind):
-            return None
-        return "BIES"["BIES".index(letter) if letter in "BIES" else {"M": 1, "L": 2}.get(letter, 3)] + (
-            "-" + kind[1:] if kind else "")
+    def understood(scheme, mark):
+        """{tag: as IOBES has it} for those of the tags that this scheme has."""
+        letters = dict(zip(SCHEMES[scheme], "BIES", strict=False))
+        return {tag: letters[tag[0]] + ("-" + tag[2:] if tag[1:] else "") for tag in different
+                if tag[:1] in letters and (tag[1:2] == mark and tag[2:] or alone and not tag[1:])}
 
-    def understood(letters):
-        return {tag: new for tag in different if (new := read(tag, letters))}
-
-    scheme = max(SCHEMES, key=lambda name: len(understood(SCHEMES[name])))         # of equals the first, the smallest
-    letters = understood(SCHEMES[scheme])
+    found = {(scheme, mark): understood(scheme, mark) for mark in "-_" for scheme in SCHEMES}
+    scheme, mark = max(found, key=lambda which: len(found[which]))     # of equals the first, which has fewest letters
+    letters = found[scheme, mark]
     if not letters or 2 * len(letters) < len(different):
         return None
     strange = [tag for tag in different if tag not in letters]
@@ -279,7 +276,7 @@ def arguments():
     add("--model", required=True, metavar="RUN_FOLDER", help="a pre-trained model with its tokenizer")
     add("--column", help="the column of the tag: UPOS or XPOS in CoNLL-U (default: UPOS), elsewhere its number from 0")
     add_run_options(parser, "runs/tagging")
-    add_options(parser)
+    add_options(parser, max_length=None)
     return parser
 
 
@@ -289,7 +286,8 @@ def main(argv=None):
 
 def tag_files(options, workers):
     with opened(options.out, options.model, options.resume, default="runs/tagging") as folder:
-        settings, tokenizer = FineTuning.of(options), WordPieceTokenizer.from_pretrained(options.model)
+        tokenizer = WordPieceTokenizer.from_pretrained(options.model)
+        settings = FineTuning.of(options, positions=positions_of(options.model))
         files = {name: read(path, options.column) for name, path in
                  (("train", options.train), ("dev", options.dev), ("test", options.test)) if path}
         sentences = {name: [sentence[:2] for sentence in file.sentences] for name, file in files.items()}
@@ -315,7 +313,7 @@ def tag_files(options, workers):
                   "FILE.")
         for path, file in predicted_files(folder.path, options, files).items():
             words = [sentence.words for sentence in file.sentences]
-            file.write(path, tag(runs.model, tokenizer, words, workers, options.max_length))
+            file.write(path, tag(runs.model, tokenizer, words, workers, settings.max_length))
             print(f"tags of the best model: {path}")
         kept.finish()
 

@@ -105,9 +105,10 @@ def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, wa
             course.judge(figures, step=start + len(batches), loss=statistics.fmean(losses))
             if keep:
                 keep(course)
+            stop = interrupted()
             if say:
                 say(f"epoch {epoch + 1}/{epochs}  loss {course.history[-1]['loss']:.3f}  {describe(figures)}")
-            if interrupted():
+            if stop or (interrupted() and not over()):      # that nobody read the last line is no reason to stop now
                 course.back_to_best()
                 raise KeyboardInterrupt
     course.back_to_best()
