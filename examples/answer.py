@@ -11,7 +11,7 @@ story; then both vectors should point at [CLS]. Source: Devlin et al. 2019, sect
 from numbert import WordPieceTokenizer
 from numbert.tasks import laboratory, squad_show, toy
 from numbert.tasks.squad_answers import best_threshold
-from numbert.tasks.squad_reader import Reader, qa_task, read_passages, remember, scores
+from numbert.tasks.squad_reader import Reader, qa_task, read_passages, scores
 from numbert.tasks.squad_windows import describe
 from numbert.tasks.toy_tasks import passages
 
@@ -47,7 +47,6 @@ def answer(options, workers):
     # behind the question, and the best span of all windows is the answer. What does that cost on stories that could be
     # read whole? More windows are more chances to see an answer where there is none: look at NoAns_f1.
     threshold = best_threshold(development, read_passages(model, tokenizer, development, workers))
-    remember(options.out, threshold)                    # beside the model, for whoever reads with it later
     pieces = passages(splits[2], tokenizer, options.window)
     print("\nThe test questions, read in pieces: " + "\n  ".join(describe(pieces)))
     for name, read in (("whole", test), ("in pieces", pieces)):

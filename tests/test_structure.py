@@ -20,6 +20,7 @@ FLOORS = [
     {"text"},
     {"models"},
     {"training", "gradcheck_cases"},
+    {"command"},
     {"tasks", "gradcheck", "trace"},
     {""},                                           # numbert/__init__.py
 ]

@@ -192,7 +192,7 @@ class BertForQuestionAnswering(BertTask):
 
     def targets(self, packed, *, start_positions=None, end_positions=None):
         """What each loss is asked for: "start" (B,), "end" (B,), columns of input_ids."""
-        return {name: _on_text(packed, f"{name}_positions", labels)
+        return {name: packed.columns(f"{name}_positions", labels)
                 for name, labels in (("start", start_positions), ("end", end_positions)) if labels is not None}
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, start_positions=None, end_positions=None,
@@ -211,17 +211,6 @@ class BertForQuestionAnswering(BertTask):
         losses = {name: ops.scale(ops.cross_entropy(logits[name], labels=target), factor=0.5)
                   for name, target in targets.items()}
         return self.output(losses, targets, start_logits=logits["start"], end_logits=logits["end"])
-
-
-def _on_text(packed, name, labels):
-    """Labels (B,) that are columns of the text, or -100; raises ValueError for one that stands on padding."""
-    labels = packed.sequence_labels(name, labels)
-    real = np.zeros(packed.shape, bool)
-    real.reshape(-1)[packed.at] = True
-    for b in np.flatnonzero(labels != ops.IGNORE):
-        if not (0 <= labels[b] < packed.shape[1] and real[b, labels[b]]):
-            raise ValueError(f"{name}[{b}] = {labels[b]} is not a place in its text of {real[b].sum()} tokens")
-    return labels
 
 
 class BertForMultipleChoice(BertTask):

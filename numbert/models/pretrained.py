@@ -81,17 +81,35 @@ def check_dtype(dtype):
 
 @dataclass
 class LoadReport:
-    """What became of a checkpoint: names that were `loaded`, `new` ones and `unused` ones, each with the reason."""
+    """What became of a checkpoint: names that were `loaded`, `new` ones and `unused` ones, each with the reason; and
+    `damaged`, those of the loaded that hold values which are not finite."""
     source: str
     loaded: list = field(default_factory=list)
     new: dict = field(default_factory=dict)
     unused: dict = field(default_factory=dict)
+    damaged: dict = field(default_factory=dict)
 
     def __str__(self):
         lines = [f"{self.source}: {len(self.loaded)} tensors loaded, {len(self.new)} new, {len(self.unused)} not used"]
         lines += [f"  new       {name}: {reason}" for name, reason in self.new.items()]
         lines += [f"  not used  {name}: {reason}" for name, reason in self.unused.items()]
+        lines += [f"  DAMAGED   {name}: {reason}" for name, reason in self.damaged.items()]
         return "\n".join(lines)
+
+    def log(self):
+        """As a warning, if there is something to say."""
+        notable = self.new or self.damaged or any("buffer" not in reason for reason in self.unused.values())
+        log.log(logging.WARNING if notable else logging.INFO, "%s", self)
+
+
+def _damage(array, loaded):
+    """What is wrong with the values of an array as it was loaded, in words, or None."""
+    bad = loaded.size - int(np.isfinite(loaded).sum())
+    if not bad:
+        return None
+    over = int(np.isfinite(array).sum()) - (loaded.size - bad)
+    return f"{bad} of {loaded.size} values are not finite" + (
+        f", of which {over} are too large for {loaded.dtype}" if over else "")
 
 
 class PretrainedModel(Module):
@@ -156,9 +174,20 @@ class PretrainedModel(Module):
                                    else f"{type(self).__name__} has no such part")
         if strict and (report.new or report.unused):
             raise CheckpointError(source, "does not fit exactly (strict=True)\n" + str(report))
-        for parameter, array in matched:
-            parameter.data = np.array(array, parameter.dtype, order="C")
+        for (parameter, array), name in zip(matched, report.loaded, strict=True):
+            with np.errstate(over="ignore"):
+                parameter.data = np.array(array, parameter.dtype, order="C")
+            if reason := _damage(array, parameter.data):
+                report.damaged[name] = reason
         return report
+
+    def without_head(self, arrays):
+        """(arrays, {name: reason}): arrays by Hugging Face's names without those that this model's head would take,
+        and what was left out: heads of all kinds have the same names, whatever they were trained for."""
+        head = {self._plain(self._their_name(name)) for name in self.named_parameters() if not name.startswith("body.")}
+        left_out = {name: f"the head of an earlier task, {array.shape}" for name, array in arrays.items()
+                    if self._plain(name) in head}
+        return {name: array for name, array in arrays.items() if name not in left_out}, left_out
 
     def _plain(self, name):
         """A name without what differs between files that mean the same."""
@@ -221,8 +250,7 @@ class PretrainedModel(Module):
             for name, parameter in model.named_parameters().items():
                 if model._their_name(name) in model.load_report.new:
                     parameter.data = drawn[name].data
-        notable = model.load_report.new or any("buffer" not in reason for reason in model.load_report.unused.values())
-        log.log(logging.WARNING if notable else logging.INFO, "%s", model.load_report)
+        model.load_report.log()
         return model
 
     def save_pretrained(self, folder):

@@ -10,6 +10,7 @@ No random state is carried from one step to the next: the dropout of part p in s
 import contextlib
 import math
 import signal
+import threading
 import time
 from dataclasses import dataclass
 
@@ -86,18 +87,26 @@ def not_finite(*values):
 
 @contextlib.contextmanager
 def finishing_on_interrupt():
-    """Gives a function that says whether Ctrl-C was pressed (or the process asked to end) within this block.
+    """Gives a function that says whether Ctrl-C was pressed within this block, or the process was asked to end, or its
+    terminal was closed, or nobody reads its output any more (a pipe to `head`).
 
-    So a step is never cut in two. A second Ctrl-C interrupts at once. Use it in the main thread.
+    So a step is never cut in two. A second Ctrl-C interrupts at once. Outside the main thread nothing is noticed.
     """
     pressed = []
 
     def remember(number, frame):
-        if pressed:
+        if pressed and number != getattr(signal, "SIGPIPE", None):      # which comes with every line
             raise KeyboardInterrupt
         pressed.append(number)
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"):         # a system has some of them
+            if (number := getattr(signal, name, None)) is None:
+                continue
+            if name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN:
+                continue                                                # nohup: the terminal may be closed
+            before[number] = signal.signal(number, remember)
     try:
         yield lambda: bool(pressed)
     finally:
