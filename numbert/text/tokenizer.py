@@ -68,10 +68,10 @@ class Tokenizer:
     @cached_property
     def _finders(self):
         """(what finds tokens in a text as it is, what finds tokens in a normalised text): patterns and {what a match
-        looks like: its token}."""
-        found = [*self._special, *self._always_found]
+        looks like: its token}. Where two tokens come to look alike, it is the one of the lower id."""
+        found = sorted({*self._special, *self._always_found}, key=self.vocab.get, reverse=True)
         return (_finder({token: token for token in found if token not in self.normalized}),
-                _finder({self.normalise(token)[0]: token for token in reversed(found) if token in self.normalized}))
+                _finder({self.normalise(token)[0]: token for token in found if token in self.normalized}))
 
     # Texts to ids
 
