@@ -5,6 +5,8 @@ whoever looks, and whenever the machine stops, finds the old file or the new one
 """
 import contextlib
 import errno
+import json
+import math
 import os
 import secrets
 import stat
@@ -13,28 +15,59 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path):
-    """A binary file to write to; it takes the place of `path` when the block ends without an error."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
+    """A binary file to write to; it takes the place of `path` when the block ends without an error.
+
+    A link stays a link, and the file that it leads to is replaced. What is no regular file (/dev/stdout, a pipe) is
+    written to. An OSError names `path`.
+    """
+    target = _to_replace(path)
+    if target is None:
+        with naming(path), open(path, "ab") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
+        return
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with naming(path, instead_of=temporary):
+            with open(temporary, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+    except BaseException:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(temporary)
-        if isinstance(error, OSError) and error.filename == str(temporary):
-            raise type(error)(error.errno, error.strerror, str(path)) from None       # the name that the user knows
         raise
-    _flush_folder(path.parent)
+    _flush_folder(target.parent)
+
+
+@contextlib.contextmanager
+def naming(path, instead_of=None):
+    """A block whose OSErrors name `path`, if they name nothing, as a full disk does, or only `instead_of`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(instead_of)):
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from None
 
 
 def write_text(path, text):
     """Write `text` to `path` as UTF-8, whole or not at all."""
     with replacing(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def json_text(value, **options):
+    """`value` as JSON, which knows neither NaN nor infinity: null stands for both. options: of `json.dumps`."""
+    return json.dumps(_finite(value), allow_nan=False, **options)
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def open_to_read(path):
@@ -67,6 +100,25 @@ def read_text(path, keep_mark=False):
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8: byte {data[error.start]:#04x} at offset {error.start}") from None
     return text if keep_mark else text.removeprefix("\ufeff")
+
+
+def _to_replace(path):
+    """The path of the regular file that `path` is, or leads to, or will be; None if it is something else.
+
+    What the system shows in /dev and /proc is never replaced: behind /dev/stdout may be a file, and others write to it.
+    """
+    step = Path(path)
+    while step.is_symlink():
+        if os.path.realpath(step.parent).startswith(("/dev", "/proc")):
+            return None
+        step = step.parent / os.readlink(step)
+        if len(step.parts) > 1000:                      # links in a circle
+            break
+    try:
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        regular = True
+    return Path(os.path.realpath(path)) if regular else None
 
 
 def _flush_folder(folder):
