@@ -21,6 +21,15 @@ log = logging.getLogger("numbert")
 class Output(types.SimpleNamespace):
     """What a model gives back: `loss` (a scalar Tensor, or None without labels) and its outputs, by name."""
 
+    def refuse(self, name, error):
+        """What is called `name` cannot be had; who asks for it gets the ValueError `error`."""
+        self.__dict__.setdefault("_refused", {})[name] = error
+
+    def __getattr__(self, name):                    # only asked for what is not there
+        if error := self.__dict__.get("_refused", {}).get(name):
+            raise error
+        raise AttributeError(f"the output has no {name}, only {', '.join(self.__dict__)}")
+
 
 def total(losses):
     """The sum of the losses of a dict, None if there are none."""
@@ -66,6 +75,16 @@ class PretrainedModel(Module):
         check_dtype(dtype)
         keep_memory()
         return super().__new__(cls)
+
+    @property
+    def max_tokens(self):
+        """How many tokens the longest text has."""
+        return self.config.max_tokens
+
+    def accepted(self, batch):
+        """A batch of a tokenizer as the model takes it: without token_type_ids where it has no segments."""
+        return batch if self.config.type_vocab_size > 1 else {
+            name: x for name, x in batch.items() if name != "token_type_ids"}
 
     def _their_name(self, name):
         for ours, theirs in self.names:
