@@ -109,17 +109,24 @@ class AutoModelForMultipleChoice(_AutoModel):
                "albert": albert.AlbertForMultipleChoice}
 
 
-def look(folder, auto_class, *, max_length=None, from_scratch=False):
-    """(class, tokenizer) of the model in `folder`, for work on texts of `max_length` tokens.
+def look(folder, auto_class, *, max_length, default_length, from_scratch=False):
+    """(class, tokenizer, max_length) of the model in `folder`, for work on texts of `max_length` tokens.
 
     No weight is read, but whatever can be known to be wrong before work begins is refused: a family without such a
-    model, settings or a tokenizer that cannot be followed, texts longer than the model takes, and, unless it is only
-    taken for its sizes (`from_scratch`), a folder without weights. Raises ValueError.
+    model, settings or a tokenizer that cannot be followed, more tokens than the model takes (but of `default_length`,
+    which nobody asked for, as many are left as it takes), and, unless it is only taken for its sizes (`from_scratch`),
+    a folder without weights. Raises ValueError.
     """
     model_class, config = auto_class.class_of(folder), AutoConfig.from_pretrained(folder)
     if not from_scratch:
         weights_file(folder)
-    if max_length is not None and max_length > config.max_tokens:
-        raise ValueError(f"max_length = {max_length}, but the model in {folder} takes at most {config.max_tokens} "
-                         "tokens")
-    return model_class, AutoTokenizer.from_pretrained(folder)
+    if max_length != default_length:
+        check_length(max_length, config)
+    return model_class, AutoTokenizer.from_pretrained(folder), min(max_length, config.max_tokens)
+
+
+def check_length(max_length, config):
+    """Raises ValueError if texts of so many tokens are longer than the model takes."""
+    if max_length > config.max_tokens:
+        raise ValueError(f"max_length = {max_length}, but the model has only {config.max_tokens} positions for tokens "
+                         f"(max_position_embeddings is {config.max_position_embeddings})")

@@ -15,16 +15,14 @@ import sys
 from pathlib import Path
 
 from ..files import write_text
-from ..hub.errors import read_json
-from ..models.config import BertConfig
-from ..text.wordpiece import WordPieceTokenizer
+from ..models.auto import AutoModelForQuestionAnswering, look
 from ..training.parallel import Workers
 from ..training.run_folder import RunFolder
 from ..training.seeds import table
 from . import experiment, squad_metrics
 from .squad_answers import best_threshold, check_limits, no_answer_probabilities, predictions, with_threshold
 from .squad_data import read
-from .squad_reader import Reader, check_length, qa_task, read_passages, remember, remembered
+from .squad_reader import Reader, qa_task, read_passages, remember, remembered
 from .squad_windows import describe, make_passages
 
 
@@ -88,20 +86,21 @@ def fine_tune_and_predict(options, workers):
     deciding = {name: getattr(options, name) for name in ("n_best", "max_answer_length", "threshold")}
     check_limits(options.n_best, options.max_answer_length)             # fails now, not after the training,
     RunFolder(options.out)                                              # and so does this
+    model_class, tokenizer, options.max_length = look(
+        options.model, AutoModelForQuestionAnswering, max_length=options.max_length,
+        default_length=arguments().get_default("max_length"), from_scratch=options.from_scratch)
     if options.train:
-        check_length(options.max_length, BertConfig.from_dict(read_json(Path(options.model) / "config.json")))
-        tokenizer = WordPieceTokenizer.from_pretrained(options.model)
         training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))
         if not judged(dev):
             raise ValueError(f"{options.dev}: has questions without an entry for answers, which cannot choose an epoch")
-        task = qa_task(tokenizer, training, dev, workers, batch_size=options.batch_size, cmrc=options.cmrc, **deciding)
+        task = qa_task(tokenizer, training, dev, workers, model_class=model_class, batch_size=options.batch_size,
+                       cmrc=options.cmrc, **deciding)
         runs = experiment.run(task, options.model, options, workers, from_scratch=options.from_scratch)
         experiment.save_runs(options.out, runs, tokenizer)
         print(table({"fine-tuned": runs.seeds}))
         model = runs.model
     else:
-        reader = Reader.from_pretrained(options.model, max_length=options.max_length)
-        model, tokenizer = reader.model, reader.tokenizer
+        model = Reader.from_pretrained(options.model, max_length=options.max_length).model
         dev = load(options.dev, tokenizer, options)
     readings = read_passages(model, tokenizer, dev, workers, **deciding)
     readings = with_threshold(readings, choose_threshold(options, dev, readings))

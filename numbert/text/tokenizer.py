@@ -87,9 +87,8 @@ class Tokenizer:
     def pad(self, examples, max_length=None):
         """B Encodings, or lists of ids, as a dict of int64 arrays (B, T): input_ids, token_type_ids (where the
         tokenizer's models have segments), attention_mask. Without a pad token, eos stands on the padding."""
-        fill = self.id_of_role("pad" if self.special_tokens.get("pad") in self.vocab else
-                               "eos" if self.special_tokens.get("eos") in self.vocab else "pad")
-        return pad(examples, fill, max_length, self.has_segments)
+        named = [role for role in ("pad", "eos") if self.special_tokens.get(role) in self.vocab]
+        return pad(examples, self.id_of_role(named[0] if named else "pad"), max_length, self.has_segments)
 
     def cut(self, text):
         """The words of plain text, each a list of its pieces (id, start, end), which stand for text[start:end]."""

@@ -53,8 +53,8 @@ def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, wa
         schedule = schedule or linear_schedule(epochs * len(batches), lr, warmup)
         start = epoch * len(batches)
         losses = [step.sums["loss"] for step in train(
-            model, iter(batches), optimizer=optimizer, lr=schedule, start=start, steps=start + len(batches), seed=seed,
-            workers=workers)]
+            model, map(model.accepted, batches), optimizer=optimizer, lr=schedule, start=start,
+            steps=start + len(batches), seed=seed, workers=workers)]
         figures = evaluate(model)
         history.append({"epoch": epoch + 1, "step": start + len(batches), "loss": statistics.fmean(losses)} | figures)
         if say:
