@@ -109,7 +109,7 @@ class AutoModelForMultipleChoice(_AutoModel):
                "albert": albert.AlbertForMultipleChoice}
 
 
-def look(folder, auto_class, *, max_length, default_length, from_scratch=False):
+def look(folder, auto_class, *, max_length, default_length=None, from_scratch=False):
     """(class, tokenizer, max_length) of the model in `folder`, for work on texts of `max_length` tokens.
 
     No weight is read, but whatever can be known to be wrong before work begins is refused: a family without such a

@@ -146,11 +146,12 @@ class BertModel(BertPretrainedModel):
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         x = self.encode(packed, rng=rng)
-        output = Output(last_hidden_state=packed.unpack(x))
+        output = Output()
         try:
             output.pooler_output = self.pool(ops.take(x, ids=packed.first_rows())) if self.pooler else None
         except ValueError as error:
             output.refuse("pooler_output", error)
+        output.last_hidden_state = packed.unpack(x)
         return output
 
 

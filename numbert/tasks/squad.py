@@ -86,10 +86,9 @@ def fine_tune_and_predict(options, workers):
     deciding = {name: getattr(options, name) for name in ("n_best", "max_answer_length", "threshold")}
     check_limits(options.n_best, options.max_answer_length)             # fails now, not after the training,
     RunFolder(options.out)                                              # and so does this
-    model_class, tokenizer, options.max_length = look(
-        options.model, AutoModelForQuestionAnswering, max_length=options.max_length,
-        default_length=arguments().get_default("max_length"), from_scratch=options.from_scratch)
     if options.train:
+        model_class, tokenizer, _ = look(options.model, AutoModelForQuestionAnswering, max_length=options.max_length,
+                                         from_scratch=options.from_scratch)
         training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))
         if not judged(dev):
             raise ValueError(f"{options.dev}: has questions without an entry for answers, which cannot choose an epoch")
@@ -100,7 +99,8 @@ def fine_tune_and_predict(options, workers):
         print(table({"fine-tuned": runs.seeds}))
         model = runs.model
     else:
-        model = Reader.from_pretrained(options.model, max_length=options.max_length).model
+        reader = Reader.from_pretrained(options.model, max_length=options.max_length)
+        model, tokenizer = reader.model, reader.tokenizer
         dev = load(options.dev, tokenizer, options)
     readings = read_passages(model, tokenizer, dev, workers, **deciding)
     readings = with_threshold(readings, choose_threshold(options, dev, readings))

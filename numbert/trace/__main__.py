@@ -8,8 +8,12 @@ import numpy as np
 
 from .. import files, ops
 from ..models import cost
+from ..models.albert import AlbertForPreTraining
+from ..models.auto import AutoModelForPreTraining
 from ..models.bert import BertForPreTraining
 from ..models.config import BertConfig
+from ..models.gpt2 import GPT2LMHeadModel
+from ..text.auto import AutoTokenizer
 from ..text.wordpiece import WordPieceTokenizer
 from . import __doc__ as description
 from .report import page, summary, table
@@ -25,10 +29,11 @@ def arguments():
     add = parser.add_argument
     add("text", help='what to read; "..." "..." for two segments')
     add("pair", nargs="?", help="the second segment")
-    add("--model", metavar="FOLDER", help=f"a BERT and its tokenizer (default: {HOME}, or if that is not there a "
-        f"random BERT of 2 layers of 64, drawn with seed {SEED}, whose words are those of the text)")
+    add("--model", metavar="FOLDER", help=f"a BERT, RoBERTa, ALBERT or GPT-2 and its tokenizer (default: "
+        f"{HOME}, or if that is not there a random BERT of 2 layers of 64, drawn with seed {SEED}, whose words are "
+        "those of the text)")
     add("--backward", action="store_true", help="hide a seventh of the tokens ([MASK]) and show the gradient of "
-        "pre-training's loss; with a second segment that of both of its losses")
+        "pre-training's loss; with a second segment that of both of its losses; of a GPT-2 that of the next words")
     add("--html", metavar="FILE", help="write a page with all this and the attention of all heads")
     return parser
 
@@ -38,7 +43,7 @@ def load(folder, texts):
     if folder is None and Path(HOME, "config.json").exists():
         folder = HOME
     if folder is not None:
-        return BertForPreTraining.from_pretrained(folder), WordPieceTokenizer.from_pretrained(folder), folder
+        return AutoModelForPreTraining.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), folder
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")                 # that so short a text gives few words is known
         tokenizer = WordPieceTokenizer.train(texts, vocab_size=1000, min_frequency=1)
@@ -58,11 +63,26 @@ def hide(batch, encoding, mask_id, rng):
     return batch | {"input_ids": np.where(labels == ops.IGNORE, batch["input_ids"], mask_id), "labels": labels}
 
 
+def following(batch):
+    """The batch of one text with labels: each token is to be guessed from those before it."""
+    if batch["input_ids"].shape[1] < 2:
+        raise ValueError("there is no next word to guess in a text of one token")
+    labels = batch["input_ids"].copy()
+    labels[0, 0] = ops.IGNORE
+    return batch | {"labels": labels}
+
+
 def predicted(config, batch):
     """The operations of the forward pass, by models/cost.py."""
-    tokens = batch["input_ids"].shape[1]
+    tokens, asked = batch["input_ids"].shape[1], int((batch.get("labels", np.array(0)) != ops.IGNORE).sum())
+    if config.model_type == "gpt2":
+        return (cost.language_modelling(config, [tokens]) if "labels" in batch else
+                cost.encoder(config, [tokens]) + cost.causal_lm_head(config, tokens))
+    if config.model_type == "roberta":
+        return (cost.masked_language_modelling(config, [tokens], [asked]) if "labels" in batch else
+                cost.encoder(config, [tokens]) + cost.masked_lm_head(config, tokens))
     if "labels" in batch:
-        return cost.pretraining(config, [tokens], [int((batch["labels"] != ops.IGNORE).sum())])
+        return cost.pretraining(config, [tokens], [asked])
     return (cost.encoder(config, [tokens]) + cost.masked_lm_head(config, tokens)
             + cost.classifier(config, 1, 2, pooled=True))
 
@@ -72,11 +92,13 @@ def show(options):
     encoding = tokenizer(options.text, options.pair, special_tokens_in_text=True)
     if all(encoding.special_tokens_mask):
         raise ValueError(f"there is no word in {options.text!r}")
-    batch = tokenizer.pad([encoding])
+    batch = model.accepted(tokenizer.pad([encoding]))
     if options.backward:
-        batch = hide(batch, encoding, tokenizer.mask_token_id, np.random.default_rng(SEED))
-        if options.pair is not None:
-            batch["next_sentence_label"] = np.zeros(1, int)
+        batch = (following(batch) if isinstance(model, GPT2LMHeadModel) else
+                 hide(batch, encoding, tokenizer.mask_token_id, np.random.default_rng(SEED)))
+        if options.pair is not None and hasattr(model, "nsp"):
+            label = "sentence_order_label" if isinstance(model, AlbertForPreTraining) else "next_sentence_label"
+            batch[label] = np.zeros(1, int)
     trace(model, batch, backward=options.backward)      # once unseen: the first run of anything is slow
     found, c = trace(model, batch, backward=options.backward), model.config
     size = sum(p.data.size for p in model.parameters())
