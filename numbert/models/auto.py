@@ -1,4 +1,4 @@
-"""Which model a folder holds: config.json says, in `model_type`, and these classes look. Of each a `from_pretrained`
+"""Which model a folder holds: config.json says, in `model_type`, and these classes look. Their `from_pretrained`
 gives the class of the right family, `AutoModelForMaskedLM.from_pretrained(folder)` a `RobertaForMaskedLM` where a
 RoBERTa is saved; what a family does not have is refused by name, and before any weight is read.
 """
@@ -110,19 +110,20 @@ class AutoModelForMultipleChoice(_AutoModel):
 
 
 def look(folder, auto_class, *, max_length, default_length=None, from_scratch=False):
-    """(class, tokenizer, max_length) of the model in `folder`, for work on texts of `max_length` tokens.
+    """(tokenizer, max_length) of the model in `folder`, for work on texts of `max_length` tokens.
 
     No weight is read, but whatever can be known to be wrong before work begins is refused: a family without such a
     model, settings or a tokenizer that cannot be followed, more tokens than the model takes (but of `default_length`,
     which nobody asked for, as many are left as it takes), and, unless it is only taken for its sizes (`from_scratch`),
     a folder without weights. Raises ValueError.
     """
-    model_class, config = auto_class.class_of(folder), AutoConfig.from_pretrained(folder)
+    auto_class.class_of(folder)
+    config = AutoConfig.from_pretrained(folder)
     if not from_scratch:
         weights_file(folder)
     if max_length != default_length:
         check_length(max_length, config)
-    return model_class, AutoTokenizer.from_pretrained(folder), min(max_length, config.max_tokens)
+    return AutoTokenizer.from_pretrained(folder), min(max_length, config.max_tokens)
 
 
 def check_length(max_length, config):

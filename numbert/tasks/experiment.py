@@ -21,7 +21,8 @@ from ..training.seeds import over_seeds
 class Task(NamedTuple):
     """What fine-tuning must know of a task.
 
-    model_class: with a head, such as BertForSequenceClassification.  settings: its changes to the configuration, such
+    model_class: with a head, such as BertForSequenceClassification, or AutoModelForSequenceClassification if the folder
+      that is started from says which family.  settings: its changes to the configuration, such
       as num_labels.  batches_of_epoch: training batches, see `training.finetuning.Shuffled`.
     evaluate: model -> figures, by which the best epoch is chosen.
     test: model -> figures that are reported; None: those of `evaluate`, a little too good since they were chosen by.
@@ -69,9 +70,10 @@ def run(task, folder, options, workers, *, from_scratch=False, seeds=None, say=p
     """
     if seeds is None and options.seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {options.seeds}")
-    rates = dict.fromkeys(task.model_class.config_class.probabilities, options.dropout)
+    model_class = task.model_class.class_of(folder)
+    rates = dict.fromkeys(model_class.config_class.probabilities, options.dropout)
     with contextlib.nullcontext() if say else _without_reports():
-        start = starting_point(task.model_class, folder, from_scratch=from_scratch, **rates, **task.settings)
+        start = starting_point(model_class, folder, from_scratch=from_scratch, **rates, **task.settings)
     best, records = None, []
 
     def one(seed):

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from ..models.auto import AutoModelForSequenceClassification, look
-from ..models.heads import BertForSequenceClassification
 from ..training.finetuning import Shuffled
 from ..training.parallel import Workers
 from ..training.seeds import table
@@ -52,12 +51,12 @@ def main(argv=None):
 def glue(options, workers):
     name = task_name(options.task)
     out = options.out or f"runs/glue-{name}"
-    model_class, tokenizer, options.max_length = look(
+    tokenizer, options.max_length = look(
         options.model, AutoModelForSequenceClassification, max_length=options.max_length,
         default_length=arguments().get_default("max_length"), from_scratch=options.from_scratch)
     splits = read_splits(name, options)
     encoded = {split: encode(rows, tokenizer, options.max_length) for split, rows in splits.items()}
-    task = task_of(name, encoded, tokenizer, options, workers, model_class)
+    task = task_of(name, encoded, tokenizer, options, workers)
     runs = run(task, options.model, options, workers, from_scratch=options.from_scratch)
     print(f"\n{name}, development set:\n\n{table({'fine-tuned': runs.seeds})}\n")
     print("The best epoch was chosen on these same examples, so the figures are a little too good.")
@@ -114,7 +113,7 @@ def assignments(option, given, known=None):
     return found
 
 
-def task_of(name, encoded, tokenizer, options, workers, model_class=BertForSequenceClassification):
+def task_of(name, encoded, tokenizer, options, workers):
     """The `experiment.Task`: the task's own measures on its development sets, of which the first decides."""
     labels = glue_data.find(name).labels
     training = [label for _, label in encoded["train"]]
@@ -131,7 +130,7 @@ def task_of(name, encoded, tokenizer, options, workers, model_class=BertForSeque
     evaluations = {split: evaluation(encoded[split], tokenizer, measure, workers) for split in development}
     settings = ({"num_labels": len(labels), "id2label": dict(enumerate(labels)), "problem_type": None} if labels else
                 {"num_labels": 1, "id2label": None, "problem_type": "regression"})
-    return Task(model_class, settings,
+    return Task(AutoModelForSequenceClassification, settings,
                 Shuffled(encoded["train"], options.batch_size, collate(tokenizer)),
                 evaluate=lambda model: on_all(lambda split: evaluations[split](model)),
                 baseline=on_all(lambda split: majority(training, [label for _, label in encoded[split]], measure)),

@@ -87,13 +87,12 @@ def fine_tune_and_predict(options, workers):
     check_limits(options.n_best, options.max_answer_length)             # fails now, not after the training,
     RunFolder(options.out)                                              # and so does this
     if options.train:
-        model_class, tokenizer, _ = look(options.model, AutoModelForQuestionAnswering, max_length=options.max_length,
-                                         from_scratch=options.from_scratch)
+        tokenizer, _ = look(options.model, AutoModelForQuestionAnswering, max_length=options.max_length,
+                            from_scratch=options.from_scratch)
         training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))
         if not judged(dev):
             raise ValueError(f"{options.dev}: has questions without an entry for answers, which cannot choose an epoch")
-        task = qa_task(tokenizer, training, dev, workers, model_class=model_class, batch_size=options.batch_size,
-                       cmrc=options.cmrc, **deciding)
+        task = qa_task(tokenizer, training, dev, workers, batch_size=options.batch_size, cmrc=options.cmrc, **deciding)
         runs = experiment.run(task, options.model, options, workers, from_scratch=options.from_scratch)
         experiment.save_runs(options.out, runs, tokenizer)
         print(table({"fine-tuned": runs.seeds}))

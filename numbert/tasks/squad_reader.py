@@ -16,7 +16,6 @@ from .. import files
 from ..autograd import no_grad
 from ..hub.errors import CheckpointError, read_json
 from ..models.auto import AutoModelForQuestionAnswering, check_length
-from ..models.heads import BertForQuestionAnswering
 from ..text.auto import AutoTokenizer
 from ..training.finetuning import Shuffled
 from .experiment import Task
@@ -97,8 +96,7 @@ def read_passages(model, tokenizer, passages, workers=None, *, batch_size=16, **
 # ---- learning to read ----
 
 
-def qa_task(tokenizer, training, dev, workers, *, model_class=BertForQuestionAnswering, test=None, batch_size=32,
-            cmrc=False, **deciding):
+def qa_task(tokenizer, training, dev, workers, *, test=None, batch_size=32, cmrc=False, **deciding):
     """Fine-tuning for answers, an `experiment.Task`: it learns from every window of the passages that are labelled.
 
     training, dev, test: lists of Passage. The threshold is the best one on `dev`, and with it the f1 of `dev` chooses
@@ -119,7 +117,7 @@ def qa_task(tokenizer, training, dev, workers, *, model_class=BertForQuestionAns
     def tested(model):
         return scores(test, with_threshold(read(model, test), best_threshold(dev, read(model, dev))), cmrc)
 
-    return Task(model_class, {}, evaluate=evaluated, test=tested if test else None,
+    return Task(AutoModelForQuestionAnswering, {}, evaluate=evaluated, test=tested if test else None,
                 batches_of_epoch=Shuffled(pairs, batch_size, lambda some: batch_of(some, tokenizer, labels=True)),
                 baseline=scores(test or dev, silence(test or dev), cmrc))
 

@@ -23,7 +23,6 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..models.auto import AutoModelForTokenClassification, look
-from ..models.heads import BertForTokenClassification
 from ..ops import IGNORE
 from ..training.finetuning import Shuffled
 from ..training.parallel import Workers
@@ -143,7 +142,7 @@ def baselines(training, sentences):
             "by word": [[best.get(word, majority) for word in words] for words, _ in sentences]}
 
 
-def task_of(training, development, tokenizer, options, workers, test=None, model_class=BertForTokenClassification):
+def task_of(training, development, tokenizer, options, workers, test=None):
     """The `experiment.Task` of tagging sentences [(words, tags), ...], and lines about what one should know of them."""
     names = tag_names(training)
     if not names:
@@ -171,7 +170,7 @@ def task_of(training, development, tokenizer, options, workers, test=None, model
     flat = [window for found in windows(training, "training") for window in found]
     reported = development if test is None else test
     baseline = measure([tags for _, tags in reported], baselines(training, reported)["majority"])
-    task = Task(model_class, {"num_labels": len(names), "id2label": dict(enumerate(names))},
+    task = Task(AutoModelForTokenClassification, {"num_labels": len(names), "id2label": dict(enumerate(names))},
                 Shuffled(flat, options.batch_size, collate(tokenizer)), evaluation(development, "development"),
                 baseline, test=test and evaluation(test, "test"))
     return task, notes
@@ -232,7 +231,7 @@ def main(argv=None):
 
 
 def tag_files(options, workers):
-    model_class, tokenizer, options.max_length = look(
+    tokenizer, options.max_length = look(
         options.model, AutoModelForTokenClassification, max_length=options.max_length,
         default_length=arguments().get_default("max_length"), from_scratch=options.from_scratch)
     files = {name: read(path, options.column) for name, path in
@@ -240,7 +239,7 @@ def tag_files(options, workers):
     training, development, test = (
         [sentence[:2] for sentence in files[name].sentences] if name in files else None
         for name in ("train", "dev", "test"))
-    task, notes = task_of(training, development, tokenizer, options, workers, test, model_class)
+    task, notes = task_of(training, development, tokenizer, options, workers, test)
     print(", ".join(f"{name}: {len(file.sentences)} sentences, {sum(len(s.words) for s in file.sentences)} words"
                     for name, file in files.items()) + f"; {task.settings['num_labels']} tags")
     print("\n".join(notes), end="\n" if notes else "")
