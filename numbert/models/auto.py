@@ -52,8 +52,7 @@ class _AutoModel:
         path = Path(folder) / "config.json"
         kind = _model_type(path, read_json(path))
         if kind not in cls.classes:
-            raise CheckpointError(path, f"model_type is {kind!r}, and there is no {cls.__name__} of that family, only "
-                                  f"of {', '.join(cls.classes)}")
+            raise CheckpointError(path, f"model_type is {kind!r}, and {cls.__name__} is for {', '.join(cls.classes)}")
         return cls.classes[kind]
 
     @classmethod
