@@ -8,7 +8,7 @@ The lecture's fourth use of BERT: two new vectors are all that is added. One ask
 the answer?", the other "do you end it?"; a softmax over the text says where. Some questions have no answer in their
 story; then both vectors should point at [CLS]. Source: Devlin et al. 2019, sections 4.2 and 4.3.
 """
-from numbert import WordPieceTokenizer
+from numbert import AutoTokenizer
 from numbert.tasks import laboratory, squad_show, toy
 from numbert.tasks.squad_answers import best_threshold
 from numbert.tasks.squad_reader import Reader, qa_task, read_passages, scores
@@ -31,7 +31,7 @@ def main(argv=None):
 
 def answer(options, workers):
     folder = toy.body(options, workers)
-    tokenizer = WordPieceTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     splits = toy.splits("answer", options)
     training, development, test = (
         passages(part, tokenizer, options.max_length) for part in splits)

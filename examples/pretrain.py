@@ -19,7 +19,7 @@ import warnings
 
 import numpy as np
 
-from numbert import command, files, svg
+from numbert import AutoTokenizer, command, files, svg
 from numbert.machine import cores
 from numbert.models.config import SIZES
 from numbert.tasks.evaluation import (
@@ -33,7 +33,7 @@ from numbert.tasks.evaluation import (
     hits,
     training_figures,
 )
-from numbert.tasks.families import FAMILIES, build_model, train_tokenizer
+from numbert.tasks.families import FAMILIES, build_model, check_vocab_size, train_tokenizer
 from numbert.tasks.floors import floors
 from numbert.tasks.masking import UNITS
 from numbert.tasks.pretraining import PretrainingData
@@ -119,6 +119,7 @@ def by_family(options, given):
     for name in ("mask_unit", "mask_rate"):
         if objective == "causal" and name in given:
             raise ValueError(f"--{name.replace('_', '-')} is for masked words, and --model {model} masks none")
+    check_vocab_size(model, options["vocab_size"])
     return {"objective": objective, "mask_unit": options["mask_unit"] or family.mask_unit}
 
 
@@ -150,18 +151,17 @@ def recorded_options(folder, given):
 
 
 def pretrain(folder, options, workers):
-    say, family = Stopwatch(), FAMILIES[options["model"]]
+    say, pair_label = Stopwatch(), FAMILIES[options["model"]].pair_label
+    tokenizer = AutoTokenizer.from_pretrained(folder.path) if options["resume"] else None
     documents = read_documents(options["text"]) if options["text"] else python_documents()
     training, held_out = hold_out(documents, 0.05, np.random.default_rng(options["seed"]))
     say(f"{len(documents)} documents, {sum(len(p.split()) for d in documents for p in d):,} words; "
         f"{len(held_out)} documents are held out")
 
-    if options["resume"]:
-        tokenizer = family.tokenizer_class.from_pretrained(folder.path)
-    else:
+    if tokenizer is None:
         tokenizer = train_tokenizer(options["model"], (p for d in training for p in d), options["vocab_size"])
     recipe = {name: options[name] for name in ("objective", "max_length", "mask_rate", "mask_unit", "seed")}
-    recipe["pair_label"] = family.pair_label
+    recipe["pair_label"] = pair_label
     data = PretrainingData(training, tokenizer, batch_size=options["batch_size"], **recipe)
     measured = recipe | {"mask_rate": 0.15, "mask_unit": "token"}   # BERT's: so that runs can be compared
     held = list(PretrainingData(held_out, tokenizer, **measured).evaluation_batches())

@@ -20,6 +20,17 @@ from .models.albert import (
     AlbertForTokenClassification,
     AlbertModel,
 )
+from .models.auto import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForMultipleChoice,
+    AutoModelForPreTraining,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 from .models.bert import BertForPreTraining, BertModel
 from .models.config import BertConfig
 from .models.gpt2 import (
@@ -49,6 +60,7 @@ from .models.roberta import (
 )
 from .module import Parameter
 from .recording import no_grad
+from .text.auto import AutoTokenizer
 from .text.byte_bpe import ByteLevelBPETokenizer
 from .text.sentence_piece import SentencePieceTokenizer
 from .text.wordpiece import WordPieceTokenizer
@@ -59,11 +71,13 @@ keep_memory()           # a setting of the whole process, made here and nowhere 
 
 __all__ = ["AlbertConfig", "AlbertForMaskedLM", "AlbertForMultipleChoice", "AlbertForPreTraining",
            "AlbertForQuestionAnswering", "AlbertForSequenceClassification", "AlbertForTokenClassification",
-           "AlbertModel", "BertConfig", "BertForMaskedLM", "BertForMultipleChoice", "BertForNextSentencePrediction",
-           "BertForPreTraining", "BertForQuestionAnswering", "BertForSequenceClassification",
-           "BertForTokenClassification", "BertModel", "ByteLevelBPETokenizer", "CheckpointError", "GPT2Config",
-           "GPT2ForQuestionAnswering", "GPT2ForSequenceClassification", "GPT2ForTokenClassification",
-           "GPT2LMHeadModel", "GPT2Model", "Parameter", "RobertaConfig", "RobertaForMaskedLM",
-           "RobertaForMultipleChoice", "RobertaForQuestionAnswering", "RobertaForSequenceClassification",
-           "RobertaForTokenClassification", "RobertaModel", "SentencePieceTokenizer", "Tensor",
-           "WordPieceTokenizer", "gradients", "no_grad"]
+           "AlbertModel", "AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoModelForMaskedLM",
+           "AutoModelForMultipleChoice", "AutoModelForPreTraining", "AutoModelForQuestionAnswering",
+           "AutoModelForSequenceClassification", "AutoModelForTokenClassification", "AutoTokenizer", "BertConfig",
+           "BertForMaskedLM", "BertForMultipleChoice", "BertForNextSentencePrediction", "BertForPreTraining",
+           "BertForQuestionAnswering", "BertForSequenceClassification", "BertForTokenClassification", "BertModel",
+           "ByteLevelBPETokenizer", "CheckpointError", "GPT2Config", "GPT2ForQuestionAnswering",
+           "GPT2ForSequenceClassification", "GPT2ForTokenClassification", "GPT2LMHeadModel", "GPT2Model", "Parameter",
+           "RobertaConfig", "RobertaForMaskedLM", "RobertaForMultipleChoice", "RobertaForQuestionAnswering",
+           "RobertaForSequenceClassification", "RobertaForTokenClassification", "RobertaModel",
+           "SentencePieceTokenizer", "Tensor", "WordPieceTokenizer", "gradients", "no_grad"]

@@ -224,7 +224,7 @@ def subjects():
     ids = np.array([[2, 5, 3, 3, 0], [1, 6, 0, 0, 0], [2, 3, 1, 4, 6]])
     segments = np.array([[0, 0, 1, 1, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 1]])
     mask = np.array([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0], [1, 1, 1, 1, 1]])
-    packed = pack(ids, segments, mask, vocab_size=7, type_vocab_size=2, max_position_embeddings=6)
+    packed = pack(ids, segments, mask, vocab_size=7, type_vocab_size=2)
 
     x, asking, words = (Parameter(rng.standard_normal(shape)) for shape in ((11, 4), (3, 4), (7, 4)))
     rows = np.array([0, 2, 6])                      # of the three sequences, 2, 0 and 1 tokens ask

@@ -254,7 +254,8 @@ def test_ids_of_special_tokens():
     encoding = gpt("a", "b")
     assert encoding.tokens == ["a", "b"] and encoding.token_type_ids == [0, 1]
     assert gpt("<|endoftext|>", special_tokens_in_text=True).input_ids == [256]
-    for use, role in [(lambda: gpt.cls_token_id, "cls"), (lambda: gpt.pad([[0]]), "pad")]:
+    assert gpt.pad([[0], [1, 2]])["input_ids"].tolist() == [[0, 256], [1, 2]]      # the mask says that it is no text
+    for use, role in [(lambda: gpt.cls_token_id, "cls"), (lambda: gpt.pad_token_id, "pad")]:
         with pytest.raises(ValueError, match=f"257 tokens has no {role} token"):
             use()
 

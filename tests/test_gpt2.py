@@ -94,8 +94,7 @@ def test_a_layer_adds_to_what_it_reads():
     rng = np.random.default_rng(0)
     layer = GPT2Layer(4, 2, 6, ops.gelu, eps=1e-5, dropout=0.0, attention_dropout=0.0, rng=rng, std=0.5,
                       dtype=np.float64)
-    packed = pack([[1, 2, 3], [1, 2, 3]], None, [[1, 1, 1], [1, 0, 0]], vocab_size=5, type_vocab_size=1,
-                  max_position_embeddings=3)
+    packed = pack([[1, 2, 3], [1, 2, 3]], None, [[1, 1, 1], [1, 0, 0]], vocab_size=5, type_vocab_size=1)
     x, rows = rng.standard_normal((4, 4)), np.array([1, 3])
     whole = layer(x, packed, mask=ops.causal)
     close(layer(x, packed, rows=rows, mask=ops.causal), whole.data[rows])
@@ -415,4 +414,5 @@ def test_it_learns_to_count():
         for parameter, gradient in zip(model.parameters(), nb.gradients(loss, model.parameters()), strict=True):
             parameter.data -= 0.5 * gradient
     assert float(loss) < 0.1
-    assert model.generate(np.array([[3]]), 6).tolist() == [[3, 4, 0, 1, 2, 3, 4]]
+    assert model.generate(np.array([[3]]), 6, eos_token_id=[]).tolist() == [[3, 4, 0, 1, 2, 3, 4]]
+    assert model.generate(np.array([[3]]), 6).tolist() == [[3, 4, 0, 1, 2]]                 # 2 is the end

@@ -13,7 +13,7 @@ from numbert.packing import pack
 LENGTHS = [3, 1, 4]
 IDS = np.arange(12).reshape(3, 4)
 MASK = np.arange(4) < np.array(LENGTHS)[:, None]
-PACKED = pack(IDS, None, MASK, vocab_size=12, type_vocab_size=1, max_position_embeddings=4)
+PACKED = pack(IDS, None, MASK, vocab_size=12, type_vocab_size=1)
 
 
 @pytest.fixture

@@ -60,8 +60,9 @@ def test_positions_against_loops(B, T, pad, seed):
 def test_the_longest_text():
     model = shaken(nb.RobertaModel, CONFIG)
     assert model(np.full((1, 9), 3)).last_hidden_state.shape == (1, 9, 8)
-    with pytest.raises(ValueError, match=re.escape("(B, T) = (1, 10), but at most 9 tokens have a position "
-                                                   "(max_position_embeddings = 11, counted from behind pad_token_id")):
+    with pytest.raises(ValueError, match=re.escape("(B, T) = (1, 10), but max_position_embeddings is 11, counted "
+                                                   "from behind pad_token_id = 1: shorten the text, e.g. "
+                                                   "tokenizer(text, max_length=9)")):
         model(np.full((1, 10), 3))
     with pytest.raises(ValueError, match=re.escape("(B, T) = (1, 12), but max_position_embeddings is 11")):
         model(np.full((1, 12), 3))

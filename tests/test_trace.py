@@ -529,5 +529,5 @@ def test_mistakes_take_one_line(here):
             ("number", [TEXT], ["--backward", "--label", "1 2"], "labels for regression must be (1, 1), got (1, 2)"),
             ("number", [TEXT], ["--backward"], "give another one, --label NUMBER"),
             ("number", [TEXT], ["--backward", "--label", "x"], "--label must be a number, got 'x'"),
-            ("choice", [TEXT], [], "['BertForMultipleChoice']; what can be traced is one of AlbertForMaskedLM, ")):
+            ("choice", [TEXT], [], "architectures must be one of AlbertForMaskedLM, ")):
         assert message in fails(*texts, "--model", model, *more)

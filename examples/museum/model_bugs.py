@@ -134,7 +134,7 @@ BUGS = [
         "Training is as always. A published checkpoint, loaded, is worse than it should be, and no error says so.",
         "RoBERTa's positions begin behind the padding id, at 2 in the published models. sbryngelson/ANEForge pull "
         "request 257 (0.65 in place of 1.00 cosine), huggingface/sentence-transformers pull request 3879.",
-        (Edit(roberta.RobertaModel.pack, "self.config.pad_token_id + np.cumsum(real, axis=1) * real",
+        (Edit(roberta.RobertaModel.positions, "self.config.pad_token_id + np.cumsum(real, axis=1) * real",
               "(np.cumsum(real, axis=1) - 1) * real"),),
         "roberta_counts_from_behind_the_padding_id", "roberta"),
     Bug("the label -100 is taken for class V - 100",

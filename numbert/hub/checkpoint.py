@@ -25,17 +25,23 @@ def load_weights(folder_or_file):
     Takes a folder, where the first of `NAMES` that exists is read, or one file: .safetensors, .bin (also .pt, .pth)
     or .index.json. Raises CheckpointError if there is none, or if the file cannot be believed.
     """
-    path = Path(folder_or_file)
-    if path.is_dir():
-        found = [path / name for name in NAMES if exists(path / name)]
-        if not found:
-            others = [name for name in sorted(os.listdir(path)) if name.endswith(FOREIGN)]
-            raise CheckpointError(path, f"the folder has no weights: looked for {', '.join(NAMES)}"
-                                  + (f"; {others[0]} is of another library and not read" if others else ""))
-        path = found[0]
+    path = weights_file(folder_or_file)
     if path.name.endswith(".index.json"):
         return _read_shards(path)
     return _read_file(path)
+
+
+def weights_file(folder_or_file):
+    """The file that `load_weights` reads. Raises CheckpointError if a folder has none."""
+    path = Path(folder_or_file)
+    if not path.is_dir():
+        return path
+    found = [path / name for name in NAMES if exists(path / name)]
+    if not found:
+        others = [name for name in sorted(os.listdir(path)) if name.endswith(FOREIGN)]
+        raise CheckpointError(path, f"the folder has no weights: looked for {', '.join(NAMES)}"
+                              + (f"; {others[0]} is of another library and not read" if others else ""))
+    return found[0]
 
 
 def _read_file(path):

@@ -2,6 +2,9 @@
 
 The body, and the two heads that it is pre-trained with. Heads for its uses are in `heads.py`.
 """
+import dataclasses
+import warnings
+
 import numpy as np
 
 from .. import ops
@@ -102,10 +105,26 @@ class BertModel(BertPretrainedModel):
                              dtype=dtype) if add_pooling_layer else None
 
     def pack(self, input_ids, token_type_ids=None, attention_mask=None):
-        """(B, T) arrays to rows, checked against the configuration."""
+        """(B, T) arrays to rows, checked against the configuration. Warns, once, of padding without a mask."""
         c = self.config
-        return pack(input_ids, token_type_ids, attention_mask, vocab_size=c.vocab_size,
-                    type_vocab_size=c.type_vocab_size, max_position_embeddings=c.max_position_embeddings)
+        packed = pack(input_ids, token_type_ids, attention_mask, vocab_size=c.vocab_size,
+                      type_vocab_size=c.type_vocab_size)
+        input_ids = np.asarray(input_ids)
+        if attention_mask is None and input_ids.size and (input_ids[:, [0, -1]] == c.pad_token_id).any():
+            warnings.warn(f"input_ids begin or end with pad_token_id = {c.pad_token_id}, and there is no "
+                          "attention_mask: padding is read as if it were text", stacklevel=1)
+        positions = self.positions(packed, input_ids)
+        if (positions >= c.max_position_embeddings).any():
+            behind = "" if c.max_tokens == c.max_position_embeddings else (
+                f", counted from behind pad_token_id = {c.pad_token_id}")
+            raise ValueError(f"input_ids are (B, T) = {packed.shape}, but max_position_embeddings is "
+                             f"{c.max_position_embeddings}{behind}: shorten the text, e.g. "
+                             f"tokenizer(text, max_length={c.max_tokens})")
+        return dataclasses.replace(packed, positions=positions)
+
+    def positions(self, packed, input_ids):
+        """The position of each token (N,): the column in which it stands."""
+        return packed.positions
 
     @property
     def distinct_layers(self):
@@ -131,12 +150,19 @@ class BertModel(BertPretrainedModel):
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, *, rng=None):
         """input_ids, token_type_ids, attention_mask: integers (B, T). Dropout is on if and only if `rng` is given.
 
-        Gives `last_hidden_state` (B, T, D), zeros on padding, and `pooler_output` (B, D) (None without a pooler).
+        Gives `last_hidden_state` (B, T, D), zeros on padding, and `pooler_output` (B, D) (None without a pooler;
+        asking for it raises ValueError if the first token of a text is padding).
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         x = self.encode(packed, rng=rng)
-        pooled = self.pool(ops.take(x, ids=packed.first_rows())) if self.pooler else None
-        return Output(last_hidden_state=packed.unpack(x), pooler_output=pooled)
+
+        def pooled():
+            return self.pooler and self.pool(ops.take(x, ids=packed.first_rows()))
+        try:
+            pooler_output = {"pooler_output": pooled()}
+        except ValueError:                              # who reads it hears why it cannot be had
+            pooler_output = {"when_read": {"pooler_output": pooled}}
+        return Output(**pooler_output, last_hidden_state=packed.unpack(x))
 
 
 class BertTask(WithLosses, BertPretrainedModel):

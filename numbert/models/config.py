@@ -118,6 +118,16 @@ class ModelConfig:
             if len(self.id2label) != self.num_labels:
                 raise ValueError(f"num_labels = {self.num_labels}, but id2label names {len(self.id2label)} labels")
 
+    @property
+    def max_tokens(self):
+        """How many tokens the longest text has."""
+        return self.max_position_embeddings
+
+    @property
+    def label_names(self):
+        """{class id: its name}; without names the ids themselves."""
+        return self.id2label or {i: i for i in range(self.num_labels)}
+
     def replace(self, **changes):
         """The same configuration with some values changed."""
         return dataclasses.replace(self, **changes)

@@ -171,6 +171,10 @@ class GPT2Model(GPT2PretrainedModel, BertModel):
             for last in (layer.attention.output, layer.feed_forward.contract):
                 last.weight.data *= 1 / math.sqrt(2 * config.n_layer)
 
+    def positions(self, packed, input_ids):
+        """Counted from the first token of each text, wherever its padding stands."""
+        return np.arange(len(packed.at)) - np.repeat(packed.starts[:-1], np.diff(packed.starts))
+
     def encode(self, packed, *, rows=None, rng=None):
         """(N, D) for all tokens; with `rows` (ascending) only for those."""
         return self.final_norm(super().encode(packed, rows=rows, rng=rng))

@@ -32,9 +32,11 @@ class Output(types.SimpleNamespace):
             self._when_read = {name: f if recording() else no_grad()(f) for name, f in when_read.items()}
 
     def __getattr__(self, name):                # called for what is not there, or not yet
-        if name not in vars(self).get("_when_read", ()):
-            raise AttributeError(f"this output has no {name!r}")
-        setattr(self, name, self._when_read[name]())
+        later = vars(self).get("_when_read", {})
+        if name not in later:
+            there = dict.fromkeys(name for name in (*vars(self), *later) if not name.startswith("_"))
+            raise AttributeError(f"the output has no {name}, only {', '.join(there)}")
+        setattr(self, name, later[name]())
         return getattr(self, name)
 
 
@@ -130,6 +132,21 @@ class PretrainedModel(Module):
         """Raises TypeError for a dtype that we do not compute in."""
         check_dtype(dtype)
         return super().__new__(cls)
+
+    @classmethod
+    def class_of(cls, folder):
+        """The class for the model in `folder`: this one. (The classes of `auto.py` look into the folder.)"""
+        return cls
+
+    @property
+    def max_tokens(self):
+        """How many tokens the longest text has."""
+        return self.config.max_tokens
+
+    def accepted(self, batch):
+        """A batch of a tokenizer as the model takes it: without token_type_ids where it has no segments."""
+        return batch if self.config.type_vocab_size > 1 else {
+            name: x for name, x in batch.items() if name != "token_type_ids"}
 
     def _their_name(self, name):
         for ours, theirs in self.names:

@@ -100,19 +100,28 @@ def describe(figures):
 def fill_mask(model, tokenizer, text, top=5):
     """For each [MASK] in `text`, the `top` most likely tokens as [(token, probability), ...], likeliest first.
 
-    Raises ValueError if there is no [MASK] in it.
+    Probabilities are among all V words of the model; ids that the tokenizer has no token for are not listed.
+    Raises ValueError if there is no [MASK] in it, if one is cut off, and for a model that does not guess hidden words.
     """
-    batch = tokenizer.pad([tokenizer(text, max_length=model.config.max_position_embeddings,
-                                     special_tokens_in_text=True)])
-    labels = np.where(batch["input_ids"] == tokenizer.mask_token_id, 0, IGNORE)     # any label: which logits we want
-    if not (labels != IGNORE).any():
-        raise ValueError(f"there is no {tokenizer.special_tokens['mask']} in {text!r}")
+    if not hasattr(model, "mlm"):
+        raise ValueError(f"hidden words are guessed by a model for masked words, not by a {type(model).__name__}")
+    mask, mask_id = tokenizer.special_tokens.get("mask"), tokenizer.mask_token_id
+    whole, encoding = (tokenizer(text, max_length=length, special_tokens_in_text=True)
+                       for length in (None, model.max_tokens))
+    masks = whole.input_ids.count(mask_id)
+    if not masks:
+        raise ValueError(f"there is no {mask} in {text!r:.200}")
+    if (kept := encoding.input_ids.count(mask_id)) < masks:
+        raise ValueError(f"the text has {len(whole)} tokens, of which the model takes {model.max_tokens}: "
+                         f"{masks - kept} of {masks} {mask} would be cut off")
+    batch = tokenizer.pad([encoding])
+    labels = np.where(batch["input_ids"] == mask_id, 0, IGNORE)                     # any label: which logits we want
     with no_grad():
-        output = model(**batch, labels=labels)
+        output = model(**model.accepted(batch), labels=labels)
     logits = (output.prediction_logits if hasattr(output, "prediction_logits") else output.logits).data
     probabilities = np.exp(logits - logits.max(-1, keepdims=True))
     probabilities /= probabilities.sum(-1, keepdims=True)
-    best = np.argsort(-probabilities, axis=-1, kind="stable")[:, :top]
+    best = np.argsort(-probabilities[:, :len(tokenizer)], axis=-1, kind="stable")[:, :top]
     return [[(tokenizer.tokens[i], float(row[i])) for i in ids] for row, ids in zip(probabilities, best, strict=True)]
 
 
@@ -149,8 +158,8 @@ def continuations(model, tokenizer, sentences, rng, *, count=6, words=(8, 25), t
         begin, end = (" ".join(half) for half in (parts[:len(parts) // 2], parts[len(parts) // 2:]))
         seen, true = tokenizer.encode_batch([" " + begin, " " + end], add_special_tokens=False)
         if words[0] <= len(parts) <= words[1] and len(seen) + len(true) <= tokens:
-            written = model.generate([seen], len(true), eos_token_id=model.config.eos_token_id)[0, len(seen):]
-            found.append((begin, tokenizer.decode(written), end))
+            written = model.generate([seen], len(true))[0, len(seen):]
+            found.append((begin, tokenizer.decode(written[written < len(tokenizer)]), end))
         if len(found) == count:
             break
     return found

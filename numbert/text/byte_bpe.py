@@ -28,7 +28,7 @@ SPACE = CHARACTERS[ord(" ")]
 
 
 class ByteLevelBPETokenizer(Tokenizer):
-    """Texts to token ids and back.
+    """Texts to token ids and back. Batches have no token_type_ids: neither GPT-2 nor RoBERTa has segments.
 
     vocabulary: the tokens in the order of their ids. merges: pairs of tokens, in the order in which they are joined.
     special_tokens: their names, by role, such as `ROBERTA` and `GPT2` of byte_bpe_files.py. With a cls and a sep among
@@ -41,6 +41,8 @@ class ByteLevelBPETokenizer(Tokenizer):
     trim_offsets: let the offsets of " word" be those of "word"; None means as in RoBERTa, True, or GPT-2, False.
     trim_first_space: also for the first token of a text; None means unless add_prefix_space put the space there.
     """
+
+    has_segments = False
 
     def __init__(self, vocabulary, merges, *, special_tokens=ROBERTA, added_tokens=None, strip_left=("<mask>",),
                  add_prefix_space=False, trim_offsets=None, trim_first_space=None, **options):

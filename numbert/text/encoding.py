@@ -105,11 +105,12 @@ def check_side(name, side):
     return side
 
 
-def pad(examples, pad_token_id, max_length=None, side="right"):
+def pad(examples, pad_token_id, max_length=None, side="right", segments=True):
     """A batch of B examples (Encodings, or sequences of ids) as int64 arrays, each (B, T), padding on one side.
 
-    T is `max_length`, or the longest example. Returns a dict of input_ids, token_type_ids and attention_mask; for bare
-    ids every token type is 0. Raises ValueError for an example longer than `max_length`: padding never cuts.
+    T is `max_length`, or the longest example. Returns a dict of input_ids, token_type_ids (if `segments`) and
+    attention_mask; for bare ids every token type is 0. Raises ValueError for an example longer than `max_length`:
+    padding never cuts.
     """
     if isinstance(examples, Encoding) or any(isinstance(example, (int, np.integer)) for example in examples):
         raise TypeError("pad takes a list of examples, got one example; write pad([example])")
@@ -124,6 +125,8 @@ def pad(examples, pad_token_id, max_length=None, side="right"):
         "token_type_ids": np.zeros(shape, np.int64),
         "attention_mask": np.zeros(shape, np.int64),
     }
+    if not segments:
+        del batch["token_type_ids"]
     for row, example in enumerate(examples):
         text = slice(len(example)) if side == "right" else slice(width - len(example), width)
         if isinstance(example, Encoding):

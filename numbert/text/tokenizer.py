@@ -36,6 +36,7 @@ class Tokenizer:
     """
 
     frame = ((), ()), ((), ())  # roles of the special tokens before and after the first text, and the second
+    has_segments = True         # whether a batch has token_type_ids
 
     def __init__(self, vocabulary, special_tokens, added_tokens=None, *, strip_left=(), strip_right=(), single_word=(),
                  normalized=(), pair_type_id=1, padding_side="right", truncation_side="right", model_max_length=None):
@@ -106,15 +107,24 @@ class Tokenizer:
         room = None if max_length is None else _room(max_length, len(before + after))
         return [[*before, *self._kept(self._ids(text, special_tokens_in_text), room), *after] for text in texts]
 
+    def encode_words(self, words):
+        """The ids of each of the words of a text, a list of lists: of what it is where a space stands before it."""
+        return self.encode_batch([word if word.startswith(" ") else " " + word for word in words],
+                                 add_special_tokens=False)
+
     def tokenize(self, text, special_tokens_in_text=False):
         """The pieces of a text, as a list of str."""
         return [self.tokens[index] for index in self._ids(text, special_tokens_in_text)]
 
     def pad(self, examples, max_length=None, side=None):
-        """B Encodings, or lists of ids, as a dict of int64 arrays input_ids, token_type_ids, attention_mask, (B, T).
-        side: where the padding stands, "left" or "right"; None means `padding_side`."""
+        """B Encodings, or lists of ids, as a dict of int64 arrays (B, T): input_ids, token_type_ids (where the
+        tokenizer's models have segments), attention_mask. Without a pad token, eos stands on the padding.
+
+        side: where the padding stands, "left" or "right"; None means `padding_side`.
+        """
+        named = [role for role in ("pad", "eos") if self.special_tokens.get(role) in self.vocab]
         side = self.padding_side if side is None else check_side("side", side)
-        return pad(examples, self.pad_token_id, max_length, side)
+        return pad(examples, self.id_of_role(named[0] if named else "pad"), max_length, side, self.has_segments)
 
     def normalise(self, text):
         """(the text in which tokens of `normalized` are looked for, for each of its characters the (start, end) of what

@@ -9,6 +9,7 @@ import numpy as np
 from .. import files
 from ..models.bert import BertForPreTraining
 from ..models.config import BertConfig
+from ..text.auto import AutoTokenizer
 from ..text.wordpiece import WordPieceTokenizer
 from . import __doc__ as description
 from .report import page, summary, table
@@ -25,11 +26,12 @@ def arguments():
     add = parser.add_argument
     add("text", help='what to read; "..." "..." for two segments')
     add("pair", nargs="?", help="the second segment")
-    add("--model", metavar="FOLDER", help="a BERT, pre-trained or fine-tuned, and its tokenizer; the class is that of "
-        f"its config.json (default: {HOME}, or if that is not there a random BERT of 2 layers of 64, drawn with seed "
-        f"{SEED}, whose words are those of the text)")
+    add("--model", metavar="FOLDER", help="a BERT, RoBERTa, ALBERT or GPT-2, pre-trained or fine-tuned, and its "
+        f"tokenizer; the class is that of its config.json (default: {HOME}, or if that is not there a random BERT of 2 "
+        f"layers of 64, drawn with seed {SEED}, whose words are those of the text)")
     add("--backward", action="store_true", help="show the gradient of the loss too. Of pre-training: a seventh of the "
-        "tokens is hidden ([MASK]), and with a second segment the loss of next sentences is added")
+        "tokens is hidden ([MASK]), and with a second segment the loss of next sentences is added; of a GPT-2 that of "
+        "the next words")
     add("--label", help="of a fine-tuned model, for --backward: the class (name or number), a class for each word "
         "(separated by spaces), or the answer as it stands in the second text (default: the model's own guess)")
     add("--html", metavar="FILE", help="write a page with all this and the attention of all heads")
@@ -41,10 +43,10 @@ def load(folder, texts):
     if folder is None and Path(HOME, "config.json").exists():
         folder = HOME
     if folder is not None:
-        found = class_in(folder)
-        model = (found or BertForPreTraining).from_pretrained(folder)
-        said = "" if found else f"config.json names no class: taken for a {BertForPreTraining.__name__}\n"
-        return model, WordPieceTokenizer.from_pretrained(folder), folder, f"{said}{model.load_report}"
+        cls, named = class_in(folder)
+        model = cls.from_pretrained(folder)
+        said = "" if named else f"config.json names no class: taken for a {cls.__name__}\n"
+        return model, AutoTokenizer.from_pretrained(folder), folder, f"{said}{model.load_report}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")                 # that so short a text gives few words is known
         tokenizer = WordPieceTokenizer.train(texts, vocab_size=1000, min_frequency=1)
@@ -60,7 +62,7 @@ def show(options):
     encoding = tokenizer(options.text, options.pair, special_tokens_in_text=True)
     if all(encoding.special_tokens_mask):
         raise ValueError(f"there is no word in {options.text!r}")
-    use, batch, labels = use_of(type(model)), tokenizer.pad([encoding]), ""
+    use, batch, labels = use_of(type(model)), model.accepted(tokenizer.pad([encoding])), ""
     if options.backward:
         if use.labels is None:
             raise ValueError(f"a {type(model).__name__} has no loss, so there is nothing for --backward")

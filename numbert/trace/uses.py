@@ -5,15 +5,14 @@ hidden, a class for the text, a class for each word, or the place of an answer. 
 own guess, the highest score.
 """
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import ops
-from ..hub.errors import CheckpointError, read_json
-from ..models import albert, bert, cost, gpt2, heads, roberta
+from ..models import cost
 from ..models.albert import AlbertForPreTraining
+from ..models.auto import CLASSES, AutoModelForPreTraining, named_class
 from ..models.bert import BertForPreTraining, BertModel
 from ..models.gpt2 import GPT2ForSequenceClassification, GPT2LMHeadModel, GPT2Model
 from ..models.heads import (
@@ -23,7 +22,6 @@ from ..models.heads import (
     BertForSequenceClassification,
     BertForTokenClassification,
 )
-from ..models.pretrained import PretrainedModel
 from ..recording import no_grad
 
 
@@ -50,18 +48,10 @@ def use_of(kind):
 
 
 def class_in(folder):
-    """The class of the model in a folder, None if config.json names none. CheckpointError if it cannot be traced."""
-    path = Path(folder) / "config.json"
-    settings = read_json(path)
-    names = settings.get("architectures") if isinstance(settings, dict) else None
-    if not names:
-        return None
-    known = {name: cls for module in (bert, heads, roberta, albert, gpt2) for name, cls in vars(module).items()
-             if isinstance(cls, type) and issubclass(cls, PretrainedModel) and use_of(cls)}
-    if not isinstance(names, list) or len(names) != 1 or names[0] not in known:
-        raise CheckpointError(path, f"architectures = {names!r}; what can be traced is one of "
-                              f"{', '.join(sorted(known))}")
-    return known[names[0]]
+    """(the class of the model in a folder, whether config.json names it): if not, that of its family's pre-training.
+    Raises CheckpointError if it cannot be traced."""
+    named = named_class(folder, {name: cls for name, cls in CLASSES.items() if use_of(cls)})
+    return named or AutoModelForPreTraining.class_of(folder), named is not None
 
 
 # ---- labels ----------------------------------------------------------------------------------------------------------
@@ -134,7 +124,7 @@ def class_of_each_word(model, tokenizer, given, rng):
 
 
 def place_of_the_answer(model, tokenizer, given, rng):
-    """First and last token of the answer in the second text; "" for no answer, which is [CLS]."""
+    """First and last token of the answer in the second text; "" for no answer, which is the first token, [CLS]."""
     if given.pair is None:
         raise ValueError(f"{type(model).__name__} reads a question and a text: give both")
     document = [t for t, which in enumerate(given.encoding.sequence_ids) if which == 1]
@@ -161,9 +151,9 @@ def place_of_the_answer(model, tokenizer, given, rng):
 
 def names_of(model):
     """The classes' names, in the order of their numbers."""
-    count = 2 if isinstance(model, BertForNextSentencePrediction) else model.config.num_labels
-    names = model.config.id2label if count == model.config.num_labels else None
-    return [str((names or {}).get(i, i)) for i in range(count)]
+    if isinstance(model, BertForNextSentencePrediction) and model.config.num_labels != 2:
+        return ["0", "1"]
+    return [str(model.config.label_names.get(i, i)) for i in range(model.config.num_labels)]
 
 
 def numbered(word, names):
@@ -206,8 +196,9 @@ def of_pretraining(config, batch):
 
 
 def of_hidden_words(config, batch):
-    asked = [int((batch["labels"] != ops.IGNORE).sum())] if "labels" in batch else _lengths(batch)
-    return cost.encoder(config, _lengths(batch), asked) + cost.masked_lm_head(config, *asked)
+    if "labels" in batch:
+        return cost.masked_language_modelling(config, _lengths(batch), [(batch["labels"] != ops.IGNORE).sum()])
+    return cost.encoder(config, _lengths(batch)) + cost.masked_lm_head(config, *_lengths(batch))
 
 
 def of_next_sentence(config, batch):

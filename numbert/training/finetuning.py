@@ -95,7 +95,7 @@ def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, wa
             batches = batches_of_epoch(np.random.default_rng([seed, 1 + epoch]))
             schedule = schedule or linear_schedule(epochs * len(batches), lr, warmup)
             start, losses = epoch * len(batches), []
-            for step in train(model, iter(batches), optimizer=course.optimizer, lr=schedule, start=start,
+            for step in train(model, map(model.accepted, batches), optimizer=course.optimizer, lr=schedule, start=start,
                               steps=start + len(batches), seed=seed, workers=workers):
                 losses.append(step.sums["loss"])
                 if interrupted() and len(losses) < len(batches):

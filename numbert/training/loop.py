@@ -20,7 +20,7 @@ from ..autograd import Tensor
 from ..module import Parameter
 from ..recording import no_grad, watching
 from .optimizer import global_norm
-from .parallel import loss_and_gradients, parts_of
+from .parallel import loss_and_gradients, parts_of, text_lengths
 
 
 class NonFiniteError(ValueError):
@@ -59,7 +59,7 @@ def train(model, batches, *, optimizer, lr, steps, seed, workers, start=0, clip_
         scale = clip_norm / norm if norm > clip_norm else 1.0
         optimizer.step(gradients, lr(number), workers, scale=scale)
         del gradients                       # or they would be kept while the next ones are computed
-        yield Step(number + 1, sums, lr(number), norm, int(batch["attention_mask"].sum()), time.perf_counter() - began)
+        yield Step(number + 1, sums, lr(number), norm, int(text_lengths(batch).sum()), time.perf_counter() - began)
 
 
 def first_non_finite(model, batch, rngs, workers):

@@ -60,12 +60,18 @@ class Workers:
         return list((self._pool.map if self._pool else map)(function, *iterables))
 
 
+def text_lengths(batch):
+    """How many tokens the texts of a batch have, (B,); all of them without an attention_mask."""
+    mask = batch["attention_mask"] if "attention_mask" in batch else np.ones_like(batch["input_ids"])
+    return mask.reshape(len(mask), -1).sum(1)
+
+
 def cut(batch, parts):
     """Split a batch, a dict of arrays (B, ...), into at most `parts` of about equal numbers of tokens.
 
     The longest sequences first, each to the part that has least.
     """
-    lengths = batch["attention_mask"].reshape(len(batch["attention_mask"]), -1).sum(1)
+    lengths = text_lengths(batch)
     bins, load = [[] for _ in range(parts)], np.zeros(parts)
     for b in np.argsort(-lengths, kind="stable"):
         lightest = int(load.argmin())
@@ -77,7 +83,7 @@ def cut(batch, parts):
 
 def parts_of(batch, workers):
     """The numbered parts of a batch: one for each worker, more if they would be larger than PART_TOKENS."""
-    tokens = int(batch["attention_mask"].sum())
+    tokens = int(text_lengths(batch).sum())
     return list(enumerate(cut(batch, workers.n * max(1, -(-tokens // (workers.n * PART_TOKENS))))))
 
 
