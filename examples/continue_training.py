@@ -13,12 +13,12 @@ import numpy as np
 
 from numbert import AutoModelForSequenceClassification, AutoTokenizer, command
 from numbert.hub.packages import packaged
+from numbert.machine import cores
 from numbert.tasks.classification import classify, collate, decide, encode, evaluation, majority, predict
 from numbert.tasks.kept import opened
 from numbert.tasks.metrics import accuracy
 from numbert.text.toyworld import SENTIMENT_LABELS, sentiment_examples
 from numbert.training.finetuning import Shuffled, finetune, save
-from numbert.training.parallel import cores
 
 
 def arguments():

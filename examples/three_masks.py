@@ -59,7 +59,7 @@ def main():
     ids = np.array([vocabulary.index(word) for word in words])
     config = BertConfig(vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=options.layers,
                         num_attention_heads=4, intermediate_size=128, max_position_embeddings=len(words),
-                        initializer_range=0.3)
+                        initializer_range=0.3, pad_token_id=None)
     model = BertModel(config, rng=np.random.default_rng(0), dtype=np.float64, add_pooling_layer=False)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
