@@ -26,7 +26,7 @@ def sentiment(options, workers):
     folder = toy.body(options, workers)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     splits = toy.splits("classify", options)
-    task = toy_task("classify", splits, tokenizer, options, workers)
+    task = toy_task("classify", splits, tokenizer, laboratory.settings(options), workers)
 
     # %% The comparison: pre-trained and from scratch, the same examples, the same settings
     runs = toy.compare(task, folder, tokenizer, options, workers)

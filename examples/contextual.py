@@ -23,8 +23,10 @@ import re
 import numpy as np
 
 from numbert import AutoModel, AutoTokenizer, BertForPreTraining, WordPieceTokenizer, files, svg
-from numbert.autograd import Parameter, gradients, no_grad
+from numbert.autograd import gradients
+from numbert.module import Parameter
 from numbert.ops import cross_entropy, linear
+from numbert.recording import no_grad
 from numbert.tasks import laboratory
 from numbert.tasks.pretraining import PretrainingData
 from numbert.tasks.toy_body import Recipe, config_of, learn

@@ -27,7 +27,7 @@ def inference(options, workers):
     folder = toy.body(options, workers)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     splits = toy.splits("infer", options)
-    task = toy_task("infer", splits, tokenizer, options, workers)
+    task = toy_task("infer", splits, tokenizer, laboratory.settings(options), workers)
 
     # %% The comparison: pre-trained and from scratch, the same examples, the same settings
     runs = toy.compare(task, folder, tokenizer, options, workers)

@@ -24,7 +24,7 @@ def parts_of_speech(options, workers):
     folder = toy.body(options, workers)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     training, development, test = toy.splits("tag", options)
-    task, notes = task_of(training, development, tokenizer, options, workers, test)
+    task, notes = task_of(training, development, tokenizer, laboratory.settings(options), workers, test)
     print("\n".join(notes), end="\n" if notes else "")
 
     # %% The comparison: pre-trained and from scratch, the same sentences, the same settings

@@ -7,8 +7,9 @@ Letters, the same in every file:
     N  rows: all real tokens       K  width of a head                L  layers
     M  masked rows                 F  width of the feed-forward layer
 """
-from .autograd import Parameter, Tensor, gradients, no_grad
+from .autograd import Tensor, gradients
 from .hub.errors import CheckpointError
+from .machine import keep_memory
 from .models.albert import (
     AlbertConfig,
     AlbertForMaskedLM,
@@ -57,12 +58,16 @@ from .models.roberta import (
     RobertaForTokenClassification,
     RobertaModel,
 )
+from .module import Parameter
+from .recording import no_grad
 from .text.auto import AutoTokenizer
 from .text.byte_bpe import ByteLevelBPETokenizer
 from .text.sentence_piece import SentencePieceTokenizer
 from .text.wordpiece import WordPieceTokenizer
 
 __version__ = "0.1.0"
+
+keep_memory()           # a setting of the whole process, made here and nowhere else: numbert/machine.py says why
 
 __all__ = ["AlbertConfig", "AlbertForMaskedLM", "AlbertForMultipleChoice", "AlbertForPreTraining",
            "AlbertForQuestionAnswering", "AlbertForSequenceClassification", "AlbertForTokenClassification",

@@ -134,17 +134,14 @@ def test_an_old_file_that_names_only_the_class(made, tmp_path):
 def test_a_folder_is_looked_at_before_work_begins(made, tmp_path):
     family, folder, model, tokenizer = made
     head = nb.AutoModelForQuestionAnswering
-    found, length = look(folder, head, max_length=128, default_length=128)
-    assert type(found) is type(tokenizer) and length == model.max_tokens == every_family.LONGEST
-    assert look(folder, head, max_length=9, default_length=128)[1] == 9
-    with pytest.raises(ValueError, match="max_length = 25, but the model has only 24 positions"):
-        look(folder, head, max_length=25, default_length=128)
+    found, longest = look(folder, head)
+    assert type(found) is type(tokenizer) and longest == model.max_tokens == every_family.LONGEST
     for name in ("config.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt"):
         if (folder / name).exists():
             (tmp_path / name).write_bytes((folder / name).read_bytes())
-    assert look(tmp_path, head, max_length=9, from_scratch=True)[1] == 9
+    assert look(tmp_path, head, from_scratch=True)[1] == longest
     with pytest.raises(nb.CheckpointError, match="the folder has no weights"):
-        look(tmp_path, head, max_length=9)
+        look(tmp_path, head)
     if family == "gpt":
         with pytest.raises(nb.CheckpointError, match="AutoModelForMaskedLM is for bert, roberta, albert"):
-            look(folder, nb.AutoModelForMaskedLM, max_length=9)
+            look(folder, nb.AutoModelForMaskedLM)

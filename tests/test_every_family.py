@@ -336,8 +336,8 @@ def test_every_command_takes_the_folder(made, data, tmp_path, capsys, monkeypatc
                   str(tmp_path / "tags"), *OPTIONS])
     files = ["--dev", str(data / "dev.json"), "--max-length", "20", "--max-question-length", "6"]
     answers, again = str(tmp_path / "answers"), str(tmp_path / "again")
-    assert squad.main(["--train", str(data / "train.json"), *files, "--model", folder, "--out", answers, *OPTIONS]) == 0
-    assert squad.main([*files, "--model", answers, "--out", again, "--workers", "1"]) == 0
+    squad.main(["--train", str(data / "train.json"), *files, "--model", folder, "--out", answers, *OPTIONS])
+    squad.main([*files, "--model", answers, "--out", again, "--workers", "1"])
     for name, head in (("glue", "SequenceClassification"), ("tags", "TokenClassification"),
                        ("answers", "QuestionAnswering")):
         loaded = getattr(nb, "AutoModelFor" + head).from_pretrained(tmp_path / name, strict=True)
@@ -361,7 +361,7 @@ def test_every_command_takes_the_folder(made, data, tmp_path, capsys, monkeypatc
     ({"model_type": "t5"}, "model_type must be one of bert, roberta, albert, gpt2, got 't5'"),
     (None, "the folder has no weights"),
 ])
-def test_a_folder_is_refused_before_any_data_is_read(made, tmp_path, capsys, change, message):
+def test_a_folder_is_refused_before_any_data_is_read(made, tmp_path, change, message):
     """The data is not even there."""
     for path in made.folder.iterdir():
         if change or path.name != "model.safetensors":
@@ -369,10 +369,10 @@ def test_a_folder_is_refused_before_any_data_is_read(made, tmp_path, capsys, cha
     settings = json.loads((tmp_path / "config.json").read_text()) | (change or {})
     (tmp_path / "config.json").write_text(json.dumps(settings))
     folder, nowhere, out = str(tmp_path), str(tmp_path / "nowhere"), str(tmp_path / "out")
-    squad.main(["--train", nowhere, "--dev", nowhere, "--model", folder, "--out", out, *OPTIONS])
-    said = [capsys.readouterr().err]
+    said = []
     for main, arguments in ((glue.main, ["--task", "rte", "--data", nowhere]),
-                            (tagging.main, ["--train", nowhere, "--dev", nowhere])):
+                            (tagging.main, ["--train", nowhere, "--dev", nowhere]),
+                            (squad.main, ["--train", nowhere, "--dev", nowhere, "--max-length", "20"])):
         with pytest.raises(SystemExit) as error:
             main([*arguments, "--model", folder, "--out", out, *OPTIONS])
         said.append(str(error.value))

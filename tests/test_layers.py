@@ -4,8 +4,9 @@ import pytest
 import reference
 
 from numbert import ops
-from numbert.autograd import Parameter, gradients
-from numbert.layers import Embedding, FeedForward, LayerNorm, Linear, Module, SelfAttention, TransformerLayer, normal
+from numbert.autograd import gradients
+from numbert.layers import Embedding, FeedForward, LayerNorm, Linear, SelfAttention, TransformerLayer
+from numbert.module import Module, Parameter, normal
 from numbert.ops.dropout import keep_mask
 from numbert.packing import pack
 

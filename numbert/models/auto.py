@@ -9,9 +9,12 @@ from ..hub.errors import CheckpointError, read_json
 from ..text.auto import AutoTokenizer
 from . import albert, bert, gpt2, heads, roberta
 from .config import BertConfig
+from .pretrained import PretrainedModel
 
 CONFIGS = {"bert": BertConfig, "roberta": roberta.RobertaConfig, "albert": albert.AlbertConfig,
            "gpt2": gpt2.GPT2Config}
+CLASSES = {name: cls for module in (bert, heads, roberta, albert, gpt2) for name, cls in vars(module).items()
+           if isinstance(cls, type) and issubclass(cls, PretrainedModel) and cls.config_class}
 
 
 class AutoConfig:
@@ -34,12 +37,32 @@ def _model_type(path, settings):
     """What config.json calls the family; older ones only name the class that was saved, as in BertForMaskedLM."""
     kind = settings.get("model_type")
     if kind is None:
-        names = settings.get("architectures")
-        name = str(names[0]).lower() if isinstance(names, list) and names else ""
+        name = (_saved_as(settings) or "").lower()
         kind = next((family for family in CONFIGS if name.startswith(family)), None)
     if not isinstance(kind, str) or kind not in CONFIGS:
         raise CheckpointError(path, f"model_type must be one of {', '.join(CONFIGS)}, got {kind!r:.100}")
     return kind
+
+
+def _saved_as(settings):
+    """The name of the class that was saved, None if config.json does not name exactly one."""
+    match settings.get("architectures"):
+        case [str(name)]:
+            return name
+
+
+def named_class(folder, classes):
+    """The class that config.json in `folder` says was saved, None if it names none.
+
+    Raises CheckpointError if it is none of `classes`, {name: class}.
+    """
+    path = Path(folder) / "config.json"
+    settings = read_json(path)
+    if not (named := settings.get("architectures")):
+        return None
+    if (name := _saved_as(settings)) not in classes:
+        raise CheckpointError(path, f"architectures must be one of {', '.join(sorted(classes))}, got {named!r:.100}")
+    return classes[name]
 
 
 class _AutoModel:
@@ -108,25 +131,15 @@ class AutoModelForMultipleChoice(_AutoModel):
                "albert": albert.AlbertForMultipleChoice}
 
 
-def look(folder, auto_class, *, max_length, default_length=None, from_scratch=False):
-    """(tokenizer, max_length) of the model in `folder`, for work on texts of `max_length` tokens.
+def look(folder, auto_class, *, from_scratch=False):
+    """(tokenizer, how many tokens the longest text has) of the model in `folder`, before work begins.
 
-    No weight is read, but whatever can be known to be wrong before work begins is refused: a family without such a
-    model, settings or a tokenizer that cannot be followed, more tokens than the model takes (but of `default_length`,
-    which nobody asked for, as many are left as it takes), and, unless it is only taken for its sizes (`from_scratch`),
-    a folder without weights. Raises ValueError.
+    No weight is read, but whatever can be known to be wrong is refused: a family without such a model, settings or a
+    tokenizer that cannot be followed, and, unless it is only taken for its sizes (`from_scratch`), a folder without
+    weights. Raises CheckpointError.
     """
     auto_class.class_of(folder)
     config = AutoConfig.from_pretrained(folder)
     if not from_scratch:
         weights_file(folder)
-    if max_length != default_length:
-        check_length(max_length, config)
-    return AutoTokenizer.from_pretrained(folder), min(max_length, config.max_tokens)
-
-
-def check_length(max_length, config):
-    """Raises ValueError if texts of so many tokens are longer than the model takes."""
-    if max_length > config.max_tokens:
-        raise ValueError(f"max_length = {max_length}, but the model has only {config.max_tokens} positions for tokens "
-                         f"(max_position_embeddings is {config.max_position_embeddings})")
+    return AutoTokenizer.from_pretrained(folder), config.max_tokens

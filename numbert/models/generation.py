@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..autograd import no_grad
 from ..ops import Span
 from ..packing import Packed
+from ..recording import no_grad
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import ops
-from ..layers import Linear, Module
+from ..layers import Linear
+from ..module import Module
 from .bert import BertModel, BertPretrainedModel, BertTask, MaskedLMHead
 from .config import BertConfig
 from .heads import (
@@ -105,11 +106,11 @@ class RobertaForMaskedLM(RobertaTask, BertForMaskedLM):
 class RobertaForSequenceClassification(RobertaTask, BertForSequenceClassification):
     """As BERT's, with another head."""
 
-    def __init__(self, config, *, rng, dtype=np.float32):
+    def __init__(self, config, *, rng, dtype=np.float32, class_weights=None):
         self.config = config
         self.body = RobertaModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.classifier = RobertaClassificationHead(config, rng=rng, dtype=dtype)
-        self.class_weights = None
+        self.class_weights = class_weights
 
     def score(self, packed, rng):
         """Logits (B, C) of packed texts."""

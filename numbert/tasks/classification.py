@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from ..autograd import no_grad
+from ..recording import no_grad
 
 
 def encode(rows, tokenizer, max_length):

@@ -1,7 +1,7 @@
 """A sentence as one vector: the mean of its tokens' vectors (Reimers and Gurevych 2019, section 3)."""
 import numpy as np
 
-from ..autograd import no_grad
+from ..recording import no_grad
 
 
 def embed(model, tokenizer, texts, *, pooling="mean", batch_size=32, max_length=None):

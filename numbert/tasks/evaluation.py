@@ -14,33 +14,21 @@ import math
 
 import numpy as np
 
-from ..autograd import no_grad
 from ..ops import IGNORE
+from ..recording import no_grad
 from ..text.corpus import split_sentences
 
-# A loss: what it is a mean over, the labels that it asks for, the logits.
-TASKS = {"mlm": ("masked", "labels", "prediction_logits"),
-         "lm": ("scored", "labels", "logits"),
-         "nsp": ("pairs", "next_sentence_label", "seq_relationship_logits"),
-         "sop": ("pairs", "sentence_order_label", "sop_logits")}
+TASKS = {"mlm": "masked", "lm": "scored", "nsp": "pairs", "sop": "pairs"}       # a loss, and what it is a mean over
 
 
 def hits(part, output):
-    """How many labels of a batch a model guesses right, by task; to be added up over batches.
+    """How many labels a batch has for each task, and how many of them a model guesses right; to be added up over
+    batches: {"mlm_labels", "mlm_hits", ...}.
 
     `part` is a batch of `PretrainingData`, `output` what a model for pre-training gave for it.
     """
-    counts = {}
-    for task in output.losses:
-        labels = part[TASKS[task][1]]
-        counts[f"{task}_hits"] = int((logits_of(output, task).argmax(-1) == labels[labels != IGNORE]).sum())
-    return counts
-
-
-def logits_of(output, task):
-    """The scores that a model gave for a task of `TASKS`; one with a single head calls them `logits`."""
-    name = TASKS[task][2]
-    return getattr(output, name if hasattr(output, name) else "logits").data
+    return {f"{task}_{what}": numbers[task] for task in output.losses
+            for what, numbers in (("labels", output.counts), ("hits", output.correct))}
 
 
 def evaluate(model, batches, workers, characters=None):
@@ -55,10 +43,7 @@ def evaluate(model, batches, workers, characters=None):
         with no_grad():
             output = model(**batch)
         sums = hits(batch, output)
-        for name, loss in output.losses.items():
-            count, labels, _ = TASKS[name]
-            sums[count] = int((batch[labels] != IGNORE).sum())
-            sums[name] = float(loss) * sums[count]
+        sums |= {name: float(loss) * output.counts[name] for name, loss in output.losses.items()}
         if characters is not None:
             sums["characters"] = float(characters[batch["labels"][batch["labels"] != IGNORE]].sum())
         return sums
@@ -68,10 +53,10 @@ def evaluate(model, batches, workers, characters=None):
         raise ValueError("no batches to measure")
     total = {name: sum(result[name] for result in results) for name in results[0]}
     figures = {}
-    for name, (count, _, _) in TASKS.items():
-        if name in total:
-            figures |= {name: total[name] / max(1, total[count]),
-                        f"{name}_accuracy": total[f"{name}_hits"] / max(1, total[count]), count: total[count]}
+    for name in (name for name in TASKS if name in total):
+        n = total[f"{name}_labels"]
+        figures |= {name: total[name] / max(1, n), f"{name}_accuracy": total[f"{name}_hits"] / max(1, n),
+                    TASKS[name]: n}
     if characters is not None:
         nats = total["lm"] if "lm" in total else total["mlm"]
         figures["bits_per_character"] = nats / math.log(2) / max(1.0, total["characters"])
@@ -99,11 +84,10 @@ def characters_per_token(documents, tokenizer):
 def training_figures(steps):
     """The figures of several steps of training (`training.loop.Step`), like those of `evaluate`."""
     figures = {}
-    for name, (_, labels, _) in TASKS.items():
-        if name in steps[0].sums:
-            figures[name] = sum(step.sums[name] for step in steps) / len(steps)
-            figures[f"{name}_accuracy"] = (sum(step.sums[f"{name}_hits"] for step in steps)
-                                           / max(1, sum(step.counts[labels] for step in steps)))
+    for name in (name for name in TASKS if name in steps[0].sums):
+        figures[name] = sum(step.sums[name] for step in steps) / len(steps)
+        figures[f"{name}_accuracy"] = (sum(step.sums[f"{name}_hits"] for step in steps)
+                                       / max(1, sum(step.sums[f"{name}_labels"] for step in steps)))
     return figures
 
 
@@ -134,7 +118,7 @@ def fill_mask(model, tokenizer, text, top=5):
     labels = np.where(batch["input_ids"] == mask_id, 0, IGNORE)                     # any label: which logits we want
     with no_grad():
         output = model(**model.accepted(batch), labels=labels)
-    logits = logits_of(output, "mlm")
+    logits = (output.prediction_logits if hasattr(output, "prediction_logits") else output.logits).data
     probabilities = np.exp(logits - logits.max(-1, keepdims=True))
     probabilities /= probabilities.sum(-1, keepdims=True)
     best = np.argsort(-probabilities[:, :len(tokenizer)], axis=-1, kind="stable")[:, :top]

@@ -13,12 +13,12 @@ import json
 from pathlib import Path
 
 from .. import files
-from ..autograd import no_grad
-from ..hub.errors import CheckpointError, read_json
-from ..models.auto import AutoModelForQuestionAnswering, check_length
+from ..hub.errors import CheckpointError, exists, read_json
+from ..models.auto import AutoModelForQuestionAnswering
+from ..recording import no_grad
 from ..text.auto import AutoTokenizer
 from ..training.finetuning import Shuffled
-from .experiment import Task
+from .experiment import Task, check_length
 from .squad_answers import Reading, best_threshold, predictions, read_answers, with_threshold
 from .squad_data import Example
 from .squad_metrics import evaluate, evaluate_cmrc
@@ -37,7 +37,7 @@ class Reader:
     def __init__(self, model, tokenizer, *, max_length=None, step=None, max_question_length=64, n_best=20,
                  max_answer_length=30, threshold=0.5):
         max_length = min(384, model.max_tokens) if max_length is None else max_length
-        check_length(max_length, model.config)
+        check_length(max_length, model.max_tokens)
         self.model, self.tokenizer = model, tokenizer
         self.cutting = {"max_length": max_length, "step": step, "max_question_length": max_question_length}
         self.deciding = {"n_best": n_best, "max_answer_length": max_answer_length, "threshold": threshold}
@@ -68,7 +68,7 @@ def remember(folder, threshold):
 def remembered(folder):
     """{"threshold": what `remember` wrote there}, or {} if nothing was. Raises CheckpointError for anything else."""
     path = Path(folder) / "answers.json"
-    if not path.exists():
+    if not exists(path):
         return {}
     content = read_json(path)
     if "threshold" not in content:
@@ -110,14 +110,20 @@ def qa_task(tokenizer, training, dev, workers, *, test=None, batch_size=32, cmrc
     def read(model, passages):
         return read_passages(model, tokenizer, passages, workers, **deciding)
 
+    threshold = deciding.get("threshold")               # what a user wants, else what is best for the last model
+
     def evaluated(model):
+        nonlocal threshold
         readings = read(model, dev)
-        return scores(dev, with_threshold(readings, best_threshold(dev, readings)), cmrc)
+        best = best_threshold(dev, readings)
+        threshold = deciding.get("threshold") if deciding.get("threshold") is not None else best
+        return scores(dev, with_threshold(readings, best), cmrc)
 
     def tested(model):
         return scores(test, with_threshold(read(model, test), best_threshold(dev, read(model, dev))), cmrc)
 
     return Task(AutoModelForQuestionAnswering, {}, evaluate=evaluated, test=tested if test else None,
+                save_beside=lambda folder: remember(folder, threshold),
                 batches_of_epoch=Shuffled(pairs, batch_size, lambda some: batch_of(some, tokenizer, labels=True)),
                 baseline=scores(test or dev, silence(test or dev), cmrc))
 
