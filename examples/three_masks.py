@@ -42,7 +42,8 @@ def influence(model, ids):
         upstream = np.zeros((1, T, size))
         upstream[0, i] = np.random.default_rng(i).standard_normal(size)
         # a token's input is what it is plus where it stands, and each place has a row of its own in the table of places
-        gradient, = gradients(model(ids[None]).last_hidden_state, [model.embeddings.position.weight], upstream)
+        x = model(ids[None], attention_mask=np.ones_like(ids)[None]).last_hidden_state      # id 0 is a word here
+        gradient, = gradients(x, [model.embeddings.position.weight], upstream)
         lengths[i] = np.linalg.norm(gradient[:T], axis=1)
     return lengths / lengths.max(axis=1, keepdims=True)
 
@@ -59,7 +60,7 @@ def main():
     ids = np.array([vocabulary.index(word) for word in words])
     config = BertConfig(vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=options.layers,
                         num_attention_heads=4, intermediate_size=128, max_position_embeddings=len(words),
-                        initializer_range=0.3, pad_token_id=None)
+                        initializer_range=0.3)
     model = BertModel(config, rng=np.random.default_rng(0), dtype=np.float64, add_pooling_layer=False)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -21,16 +21,16 @@ def add_quick(parser, values):
     parser.set_defaults(quick_values=values)
 
 
-def parse(parser, argv=None):
+def parse(parser, argv=None, check=None):
     """The options, with those of --quick where none was given. Ends the program, in one line, for a number that cannot
-    be (`check_numbers`)."""
+    be: check(dict of options) raises ValueError (default: `check_numbers`)."""
     options = parser.parse_args(argv)
     if getattr(options, "quick", False):
         parser.set_defaults(**options.quick_values)
         options = parser.parse_args(argv)
     vars(options).pop("quick_values", None)
     with one_line(parser):
-        check_numbers(vars(options))
+        (check or check_numbers)(vars(options))
     return options
 
 

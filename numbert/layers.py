@@ -1,6 +1,7 @@
 """The layers that every model here is made of, with nothing of any one model in them.
 
-A layer holds its parameters and says in `__call__` what it does with rows (N, D). The gradient is the ops' business.
+A layer holds its parameters and says in `__call__` what it does with rows (N, D). It has no backward pass of its own:
+the gradient comes from the ops that it calls.
 """
 from . import ops
 from .module import Module, normal, ones, zeros
@@ -14,7 +15,7 @@ class Linear(Module):
         self.bias = zeros(size_out, dtype)
 
     def __call__(self, x):
-        return ops.linear(x, self.weight, self.bias)
+        return ops.linear(x, self.weight, self.bias)                                # (N, F)
 
 
 class Embedding(Module):
@@ -24,7 +25,7 @@ class Embedding(Module):
         self.weight = normal(rng, (entries, size), std, dtype)
 
     def __call__(self, ids):
-        return ops.take(self.weight, ids=ids)
+        return ops.take(self.weight, ids=ids)                                       # (N, D)
 
 
 class LayerNorm(Module):
@@ -34,11 +35,11 @@ class LayerNorm(Module):
         self.gain, self.bias, self.eps = ones(size, dtype), zeros(size, dtype), eps
 
     def __call__(self, x):
-        return ops.layer_norm(x, self.gain, self.bias, eps=self.eps)
+        return ops.layer_norm(x, self.gain, self.bias, eps=self.eps)                # (N, D)
 
 
 class SelfAttention(Module):
-    """Every token asks (query), is asked (key) and answers (value), H times over in width K = D / H."""
+    """Attention with H heads of width K = D / H: each token has a query, a key and a value in each of them."""
 
     def __init__(self, size, heads, *, dropout, rng, std, dtype):
         self.query, self.key, self.value, self.output = (
@@ -50,16 +51,17 @@ class SelfAttention(Module):
 
         `memory(self, key, value)`, if it is given, gives the keys and values of earlier tokens and these, for `spans`.
         """
-        key, value = self.key(x), self.value(x)
+        key, value = self.key(x), self.value(x)                                     # (N, D) each
         if memory is not None:
             key, value = memory(self, key, value)
-        mixed = ops.attention(self.query(asking), key, value, spans=spans, heads=self.heads, mask=mask,
-                              rate=self.dropout, rng=rng)
-        return self.output(mixed)
+        query = self.query(asking)                                                  # (Nq, D)
+        mixed = ops.attention(query, key, value, spans=spans, heads=self.heads, mask=mask, rate=self.dropout,
+                              rng=rng)                                              # (Nq, D)
+        return self.output(mixed)                                                   # (Nq, D)
 
 
 class FeedForward(Module):
-    """The same two-layer network for each token: D -> F, a bend, F -> D."""
+    """The same two-layer network for each token: D -> F, an activation function, F -> D."""
 
     def __init__(self, size, hidden, activation, *, rng, std, dtype):
         self.expand = Linear(size, hidden, rng=rng, std=std, dtype=dtype)
@@ -67,7 +69,8 @@ class FeedForward(Module):
         self.activation = activation
 
     def __call__(self, x):
-        return self.contract(self.activation(self.expand(x)))
+        hidden = self.activation(self.expand(x))                                    # (N, F)
+        return self.contract(hidden)                                                # (N, D)
 
 
 class TransformerLayer(Module):
@@ -82,8 +85,10 @@ class TransformerLayer(Module):
 
     def __call__(self, x, packed, *, rows=None, mask=None, rng=None):
         """x (N, D) -> (N, D), or with `rows` only those rows of it: all are attended to, only they are computed."""
-        asking = x if rows is None else ops.take(x, ids=rows)
-        a = self.attention(asking, x, packed.spans(rows), mask=mask, rng=rng)
-        x = self.attention_norm(ops.add(asking, ops.dropout(a, rate=self.dropout, rng=rng)))
-        f = self.feed_forward(x)
-        return self.feed_forward_norm(ops.add(x, ops.dropout(f, rate=self.feed_forward_dropout, rng=rng)))
+        asking = x if rows is None else ops.take(x, ids=rows)                       # (Nq, D)
+        a = self.attention(asking, x, packed.spans(rows), mask=mask, rng=rng)       # (Nq, D)
+        a = ops.dropout(a, rate=self.dropout, rng=rng)
+        h = self.attention_norm(ops.add(asking, a))                                 # (Nq, D)
+        f = self.feed_forward(h)                                                    # (Nq, D)
+        f = ops.dropout(f, rate=self.feed_forward_dropout, rng=rng)
+        return self.feed_forward_norm(ops.add(h, f))                                # (Nq, D)

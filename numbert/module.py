@@ -8,11 +8,14 @@ from .autograd import Node, Tensor
 
 
 class Parameter(Tensor):
-    """A tensor to differentiate with respect to. Raises TypeError for what is not floating-point numbers."""
+    """A tensor to differentiate with respect to. Integers become float64, since no gradient is a whole number; raises
+    TypeError for what is no number."""
     __slots__ = ("leaf",)                       # its node, also while it is frozen
 
     def __init__(self, data):
         data = np.asarray(data, order="C")      # in one piece, so that it can be moved in place
+        if data.dtype.kind in "iu":
+            data = data.astype(np.float64)
         if data.dtype.kind != "f":
             raise TypeError(f"a parameter must hold floating-point numbers, got {data.dtype}")
         self.leaf = Node()

@@ -161,7 +161,13 @@ def test_a_tensor_among_the_options():
         ops.layer_norm(Parameter(np.ones((2, 3))), gain=parameter(1, 2, 3), bias=parameter(1, 2, 3), eps=1e-12)
 
 
-@pytest.mark.parametrize("data", [[1, 2], np.array([True]), np.array([1 + 2j]), ["a"]])
+def test_integers_become_numbers_that_have_a_gradient():
+    x = Parameter(np.array([1, 2], np.int32))
+    assert x.dtype == np.float64
+    assert gradients(ops.mean_squared_error(x, labels=np.array([0.5, 1.5])), [x])[0].tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("data", [np.array([True]), np.array([1 + 2j]), ["a"]])
 def test_a_parameter_is_of_floating_point_numbers(data):
     with pytest.raises(TypeError, match="must hold floating-point numbers, got"):
         Parameter(data)

@@ -383,7 +383,7 @@ def test_names_of_heads(cls, shapes, tmp_path):
     assert all(np.array_equal(x, arrays[name]) for name, x in body.items())
 
 
-@pytest.mark.parametrize("given, found", [(None, 0.4), (0.0, 0.0), (0.25, 0.25)])
+@pytest.mark.parametrize("given, found", [(None, 0.1), (0.0, 0.0), (0.25, 0.25)])
 def test_dropout_before_the_classes_of_tokens(given, found):
     rates, config = [], THREE.replace(resid_pdrop=0.4, classifier_dropout=given)
     with watching(lambda op, inputs, options, output, node: rates.append((op.name, options.get("rate")))):

@@ -68,7 +68,13 @@ def test_the_longest_text():
         model(np.full((1, 12), 3))
 
 
-@pytest.mark.parametrize("pad", [-1, 10, None, True, "1"])
+@pytest.mark.parametrize("pad", [True, "1", 1.0, [1]])
+def test_a_padding_id_is_a_whole_number(pad):
+    with pytest.raises(ValueError, match=re.escape(f"pad_token_id must be a whole number, got {pad!r}")):
+        CONFIG.replace(pad_token_id=pad)
+
+
+@pytest.mark.parametrize("pad", [-1, 10, None])
 def test_padding_ids_that_leave_no_positions(pad):
     with pytest.raises(ValueError, match=re.escape(f"pad_token_id must be in 0..9, because positions are counted from "
                                                    f"behind it and max_position_embeddings is 11; got {pad!r}")):

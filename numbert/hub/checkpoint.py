@@ -11,10 +11,12 @@ import os
 from pathlib import Path
 
 from . import safetensors, torch_pickle
-from .errors import CheckpointError, expect_type, quoted, read_json
+from .errors import CheckpointError, exists, expect_type, quoted, read_json
 
 # What is looked for, the best first: safetensors maps straight into memory.
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+# How the names of weights end that other libraries write: TensorFlow, Flax, ONNX, llama.cpp.
+FOREIGN = (".ckpt.index", ".ckpt.meta", ".h5", ".msgpack", ".onnx", ".gguf")
 
 
 def load_weights(folder_or_file):
@@ -34,9 +36,11 @@ def weights_file(folder_or_file):
     path = Path(folder_or_file)
     if not path.is_dir():
         return path
-    found = [path / name for name in NAMES if (path / name).exists()]
+    found = [path / name for name in NAMES if exists(path / name)]
     if not found:
-        raise CheckpointError(path, f"the folder has no weights: looked for {', '.join(NAMES)}")
+        others = [name for name in sorted(os.listdir(path)) if name.endswith(FOREIGN)]
+        raise CheckpointError(path, f"the folder has no weights: looked for {', '.join(NAMES)}"
+                              + (f"; {others[0]} is of another library and not read" if others else ""))
     return found[0]
 
 

@@ -46,6 +46,7 @@ class AlbertConfig(BertConfig):
     classifier_dropout: None = field(default=None, init=False, repr=False)      # BERT's name for it, unknown here
 
     model_type = "albert"
+    no_influence = BertConfig.no_influence | {"classifier_dropout": "BERT's; ALBERT's is classifier_dropout_prob"}
     whole = (*BertConfig.whole, "embedding_size", "num_hidden_groups", "inner_group_num")
     probabilities = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob")
 

@@ -21,8 +21,9 @@ from ..hub.errors import CheckpointError
 from ..layers import Embedding, LayerNorm, TransformerLayer
 from ..module import Module
 from .bert import BertModel, BertTask
-from .config import BertConfig, ModelConfig
+from .config import ModelConfig
 from .generation import generate
+from .generation_config import ONLY, read_generation_config
 from .heads import BertForQuestionAnswering, BertForSequenceClassification, BertForTokenClassification
 from .pretrained import Output, PretrainedModel, WithLosses, word_loss
 
@@ -40,7 +41,7 @@ class GPT2Config(ModelConfig):
     resid_pdrop: float = 0.1
     embd_pdrop: float = 0.1
     attn_pdrop: float = 0.1
-    classifier_dropout: float | None = None         # before the classes of tokens; None: resid_pdrop
+    classifier_dropout: float | None = None         # before the classes of tokens; None: 0.1
     layer_norm_epsilon: float = 1e-5
     bos_token_id: int | None = 50256
     eos_token_id: int | None = 50256
@@ -51,7 +52,13 @@ class GPT2Config(ModelConfig):
     probabilities = ("resid_pdrop", "embd_pdrop", "attn_pdrop", "classifier_dropout")
     positive = ("initializer_range", "layer_norm_epsilon")
     width, heads, activation = "n_embd", "n_head", "activation_function"
-    only = ModelConfig.only | {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False}
+    only = ModelConfig.only | {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False,
+                               "hidden_dropout": None, **ONLY}
+    no_influence = {name: reason for name, reason in ModelConfig.no_influence.items()
+                    if name not in {*ONLY, "bos_token_id", "eos_token_id"}} | {
+        "n_ctx": "n_positions counts",
+        **dict.fromkeys(("summary_type", "summary_use_proj", "summary_activation", "summary_first_dropout",
+                         "summary_proj_to_labels"), "of GPT2DoubleHeadsModel")}
 
     hidden_size                  = property(lambda self: self.n_embd)
     num_hidden_layers            = property(lambda self: self.n_layer)
@@ -63,7 +70,11 @@ class GPT2Config(ModelConfig):
     max_position_embeddings      = property(lambda self: self.n_positions)
     type_vocab_size              = property(lambda self: 1)
     layer_norm_eps               = property(lambda self: self.layer_norm_epsilon)
-    head_dropout_prob            = BertConfig.head_dropout_prob
+
+    @property
+    def head_dropout_prob(self):
+        """The dropout before the classes of tokens: 0.1, as in transformers, where the configuration does not say."""
+        return 0.1 if self.classifier_dropout is None else self.classifier_dropout
 
 
 class GPT2Embeddings(Module):
@@ -217,6 +228,12 @@ class GPT2LMHeadModel(WithLosses, GPT2PretrainedModel):
         return x, (self.body.embeddings.word if self.lm_head is None else self.lm_head).weight, None
 
     generate = generate
+
+    @classmethod
+    def from_pretrained(cls, folder, **options):
+        """As `PretrainedModel.from_pretrained`. The ids of special tokens in generation_config.json count more than
+        those in config.json, and what `generate` cannot do is refused by name."""
+        return super().from_pretrained(folder, **{**read_generation_config(folder), **options})
 
 
 class GPT2Task(GPT2PretrainedModel, BertTask):

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 from .. import files
-from ..hub.errors import CheckpointError, read_json
+from ..hub.errors import CheckpointError, exists, read_json
 from ..models.auto import AutoModelForQuestionAnswering
 from ..recording import no_grad
 from ..text.auto import AutoTokenizer
@@ -68,7 +68,7 @@ def remember(folder, threshold):
 def remembered(folder):
     """{"threshold": what `remember` wrote there}, or {} if nothing was. Raises CheckpointError for anything else."""
     path = Path(folder) / "answers.json"
-    if not path.exists():
+    if not exists(path):
         return {}
     content = read_json(path)
     if "threshold" not in content:

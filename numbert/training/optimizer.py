@@ -74,12 +74,12 @@ class AdamW:
 def linear_schedule(steps, peak, warmup=0.1):
     """lr(step) for step 0..steps-1: a straight climb to `peak` over a share `warmup` of the steps, then down to 0.
 
-    Raises ValueError for a peak that is not above 0 and finite.
+    A step may also be a place between two (see `plan`). Raises ValueError for a peak that is not above 0 and finite.
     """
     if not 0 < peak < math.inf:
         raise ValueError(f"a learning rate must be above 0 and finite, got {peak}")
     rising = max(1, round(steps * warmup))
 
     def lr(step):
-        return peak * min((step + 1) / rising, (steps - step) / max(1, steps - rising))
+        return peak * min(1.0, (step + 1) / rising, (steps - step) / max(1, steps - rising))
     return lr

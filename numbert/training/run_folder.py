@@ -1,5 +1,4 @@
 """What a run leaves behind, and what it says while it works: the folder, metrics.jsonl, the line of progress."""
-import contextlib
 import json
 import os
 import platform
@@ -21,7 +20,6 @@ class RunFolder:
         self.path = Path(path)
         self._lock = _Lock(self.path / "run.lock")
         self._lock.refuse_others()
-        self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -49,11 +47,7 @@ class RunFolder:
     __enter__ = hold
 
     def __exit__(self, *error):
-        """Let go of the folder; one that was made for this run and is still empty goes, too."""
         self._lock.release()
-        with contextlib.suppress(OSError):
-            for folder in self._made:
-                folder.rmdir()
 
     def log(self, record):
         """Append one line to metrics.jsonl."""
