@@ -44,7 +44,8 @@ def influence(model, ids):
         upstream = np.zeros((1, T, size))
         upstream[0, i] = np.random.default_rng(i).standard_normal(size)
         # a token's input is what it is plus where it stands, and each place has a row of its own in the table of places
-        gradient, = gradients(model(ids[None]).last_hidden_state, [model.embeddings.position.weight], upstream)
+        x = model(ids[None], attention_mask=np.ones_like(ids)[None]).last_hidden_state      # id 0 is a word here
+        gradient, = gradients(x, [model.embeddings.position.weight], upstream)
         lengths[i] = np.linalg.norm(gradient[:T], axis=1)
     return lengths / lengths.max(axis=1, keepdims=True)
 
