@@ -2,13 +2,14 @@
 import numpy as np
 import pytest
 import reference
+import tiny_bert
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert import Parameter, gradients, ops
+from numbert import BertModel, Parameter, gradients, ops
 from numbert.ops.dropout import keep_mask
-from numbert.packing import pack
 
+PACKER = BertModel(tiny_bert.config(), rng=np.random.default_rng(0))        # whose way from (B, T) to rows is asked for
 quick = settings(max_examples=40, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 MASKS = {"all": None, "causal": lambda q, k: k <= q, "prefix of two": lambda q, k: k <= q or k < 2}
@@ -91,7 +92,7 @@ def sequences(rng, lengths, asking_share=None):
     """Packed sequences, and for an `asking_share` of their tokens (None: all) the rows and the places that ask."""
     T = max(lengths)
     mask = (np.arange(T) < np.array(lengths)[:, None]).astype(int)
-    packed = pack(np.zeros_like(mask), None, mask, vocab_size=1, type_vocab_size=1, max_position_embeddings=T)
+    packed = PACKER.pack(np.zeros_like(mask), attention_mask=mask)
     if asking_share is None:
         return packed, None, None
     chosen = rng.random(sum(lengths)) < asking_share
