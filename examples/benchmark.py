@@ -30,7 +30,7 @@ from benchmarking.cases import all_cases
 from benchmarking.contenders import contenders_of, prepare
 from benchmarking.rounds import Apart, Timed, call_apart, play
 
-from numbert import files
+from numbert import command, files
 from numbert.text.corpus import python_documents, read_documents
 from numbert.training.parallel import cores
 
@@ -70,7 +70,7 @@ def main(argv=None):
     patterns = options.cases or (QUICK if options.quick else ABLATION if options.ablation else ("*",))
     chosen = [case for name, case in cases.items() if any(fnmatch(name, pattern) for pattern in patterns)
               and (case.kind == "pretrain" or not options.ablation)]
-    try:
+    with command.one_line("benchmark.py", (ValueError, OSError, RuntimeError)):
         if options.list:
             print("\n".join(cases))
             return
@@ -88,8 +88,6 @@ def main(argv=None):
                 draw(options, Path(folder), max(peaks.values()))
             else:
                 table(options, chosen, Path(folder), max(peaks.values()))
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"benchmark.py: {error}")
 
 
 def say(text):
@@ -100,7 +98,8 @@ def tell(options, text):
     """Print, and with --out append to the file."""
     print(text, flush=True)
     if options.out:
-        with open(Path(options.out) / "benchmark.md", "a", encoding="utf-8") as file:
+        path = Path(options.out) / "benchmark.md"
+        with files.naming(path), open(path, "a", encoding="utf-8") as file:
             file.write(text + "\n")
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .autograd import REGISTRY, Rows, gradients, no_grad
+from .command import name_of, one_line
 from .gradcheck_cases import Case, op_cases, subjects
 from .mutants import EQUIVALENT, mutants
 
@@ -192,7 +193,9 @@ def report_mutants():
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m numbert.gradcheck", description=__doc__.splitlines()[0])
     parser.add_argument("--mutants", action="store_true", help="check the check, with mistakes made on purpose")
-    return 0 if (report_mutants() if parser.parse_args(arguments).mutants else report()) else 1
+    options = parser.parse_args(arguments)
+    with one_line(name_of(parser)):
+        return 0 if (report_mutants() if options.mutants else report()) else 1
 
 
 if __name__ == "__main__":

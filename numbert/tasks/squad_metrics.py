@@ -12,7 +12,7 @@ import string
 import sys
 from collections import Counter
 
-from ..command import one_line
+from ..command import name_of, one_line
 from ..files import read_text, write_text
 from .squad_data import read
 
@@ -200,7 +200,7 @@ def main(argv):
                         help='answer "" where the probability is above this (default: 1)')
     parser.add_argument("--cmrc", action="store_true", help="CMRC 2018's character-level measures")
     options = parser.parse_args(argv)
-    with one_line(parser):
+    with one_line(name_of(parser)):
         examples = read(options.data_file).examples
         predictions = _read_object(options.pred_file)
         na_probs = _read_object(options.na_prob_file) if options.na_prob_file else None

@@ -1,12 +1,12 @@
 """The command: `python -m numbert.trace --help`."""
 import argparse
-import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 
 from .. import files, ops
+from ..command import name_of, one_line
 from ..models import cost
 from ..models.bert import BertForPreTraining
 from ..models.config import BertConfig
@@ -92,12 +92,10 @@ def show(options):
 
 
 def main(argv=None):
-    sys.stdout.reconfigure(errors="replace")            # a terminal that cannot show a letter of an equation
-    options = arguments().parse_args(argv)
-    try:
+    parser = arguments()
+    options = parser.parse_args(argv)
+    with one_line(name_of(parser)):
         show(options)
-    except (ValueError, OSError) as error:
-        sys.exit(f"trace: {error}")
 
 
 if __name__ == "__main__":
