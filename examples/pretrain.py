@@ -19,7 +19,8 @@ import warnings
 
 import numpy as np
 
-from numbert import command, files, svg
+from numbert import AutoTokenizer, command, files, svg
+from numbert.machine import cores
 from numbert.models.config import SIZES
 from numbert.tasks.evaluation import (
     TASKS,
@@ -32,7 +33,7 @@ from numbert.tasks.evaluation import (
     hits,
     training_figures,
 )
-from numbert.tasks.families import FAMILIES, build_model, train_tokenizer
+from numbert.tasks.families import FAMILIES, build_model, check_vocab_size, train_tokenizer
 from numbert.tasks.floors import floors
 from numbert.tasks.masking import UNITS
 from numbert.tasks.pretraining import PretrainingData
@@ -41,7 +42,7 @@ from numbert.text.corpus import hold_out, python_documents, read_documents, spli
 from numbert.training.checkpoint import compare, load_checkpoint, read_settings, read_state, save_checkpoint
 from numbert.training.loop import finishing_on_interrupt, train
 from numbert.training.optimizer import AdamW, global_norm, linear_schedule
-from numbert.training.parallel import Workers, cores, loss_and_gradients
+from numbert.training.parallel import Workers, loss_and_gradients
 from numbert.training.plan import Budget, Plan
 from numbert.training.run_folder import Progress, RunFolder
 
@@ -118,6 +119,7 @@ def by_family(options, given):
     for name in ("mask_unit", "mask_rate"):
         if objective == "causal" and name in given:
             raise ValueError(f"--{name.replace('_', '-')} is for masked words, and --model {model} masks none")
+    check_vocab_size(model, options["vocab_size"])
     return {"objective": objective, "mask_unit": options["mask_unit"] or family.mask_unit}
 
 
@@ -149,18 +151,17 @@ def recorded_options(folder, given):
 
 
 def pretrain(folder, options, workers):
-    say, family = Stopwatch(), FAMILIES[options["model"]]
+    say, pair_label = Stopwatch(), FAMILIES[options["model"]].pair_label
+    tokenizer = AutoTokenizer.from_pretrained(folder.path) if options["resume"] else None
     documents = read_documents(options["text"]) if options["text"] else python_documents()
     training, held_out = hold_out(documents, 0.05, np.random.default_rng(options["seed"]))
     say(f"{len(documents)} documents, {sum(len(p.split()) for d in documents for p in d):,} words; "
         f"{len(held_out)} documents are held out")
 
-    if options["resume"]:
-        tokenizer = family.tokenizer_class.from_pretrained(folder.path)
-    else:
+    if tokenizer is None:
         tokenizer = train_tokenizer(options["model"], (p for d in training for p in d), options["vocab_size"])
     recipe = {name: options[name] for name in ("objective", "max_length", "mask_rate", "mask_unit", "seed")}
-    recipe["pair_label"] = family.pair_label
+    recipe["pair_label"] = pair_label
     data = PretrainingData(training, tokenizer, batch_size=options["batch_size"], **recipe)
     measured = recipe | {"mask_rate": 0.15, "mask_unit": "token"}   # BERT's: so that runs can be compared
     held = list(PretrainingData(held_out, tokenizer, **measured).evaluation_batches())

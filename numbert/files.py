@@ -4,6 +4,7 @@ A file is written under a temporary name in its own folder, flushed to the disk 
 whoever looks, and whenever the machine stops, finds the old file or the new one, whole.
 """
 import contextlib
+import errno
 import json
 import math
 import os
@@ -69,13 +70,36 @@ def _finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_text(path):
-    """The text of a UTF-8 file (a byte-order mark is dropped). Raises ValueError with the byte offset if it is not."""
-    data = Path(path).read_bytes()
+def open_to_read(path):
+    """The regular file at `path`, opened for reading bytes. Raises ValueError for anything else that can be opened:
+    a named pipe to which nobody writes would wait for ever, and /dev/zero has no end.
+
+    It is looked at after it has been opened, so that what was looked at is what is read.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        return data.decode("utf-8").removeprefix("\ufeff")
+        kind = os.fstat(handle).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(kind):
+            raise ValueError(f"{path}: is not a regular file but a pipe or a device; write what comes out of it to a "
+                             "file first")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_text(path, keep_mark=False):
+    """The text of a UTF-8 file, without its byte-order mark unless `keep_mark`. Raises ValueError for what is no
+    regular file, and with the byte offset for what is not UTF-8."""
+    with open_to_read(path) as file:
+        data = file.read()
+    try:
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8: byte {data[error.start]:#04x} at offset {error.start}") from None
+    return text if keep_mark else text.removeprefix("\ufeff")
 
 
 def _to_replace(path):

@@ -12,36 +12,43 @@ from functools import partial
 
 import numpy as np
 
-from .autograd import Rows
+from .sparse import SparseRows
 
 # Mutants that compute the same gradient as the right function: (op, mistake) -> why.
 EQUIVALENT = {
     ("add", "gradients 0 and 1: exchanged"):
         "both terms of a sum have the same gradient",
-    ("cross_entropy", "if len(rows) == shape[0]: -> if False:"):
-        "a shortcut: where every row has a label, filling all rows of zeros with them is only slower",
-    ("cross_entropy", "x if overwrite else np.zeros_like(x) -> x"):
-        "the same numbers in other memory, whose previous numbers are gone: another test looks at that",
     ("linear", "dy.sum(0) if biased else None -> dy.sum(0)"):
         "also a shortcut: nobody asks for the gradient of a bias that is not there",
 }
 
 
 def mutants(op, inputs):
-    """(description, backward) for every mistake in the backward pass of `op`; `inputs` are those of all its cases."""
-    yield from _in_the_source(op.backward)
-    yield from _in_what_it_returns(op.backward, inputs)
+    """(description, forward, backward) for every mistake in the backward pass of `op`; `inputs` are those of all its
+    cases."""
+    yield from _in_the_source(op)
+    for what, backward in _in_what_it_returns(op.backward, inputs):
+        yield what, op.forward, backward
 
 
-def _in_the_source(function):
+def _in_the_source(op):
+    """Also in functions that the forward pass calls to compute a gradient; their names end with _backward."""
+    for what, backward in _changed(op.backward, lambda function: True):
+        yield what, op.forward, backward
+    for what, forward in _changed(op.forward, lambda function: function.__name__.endswith("_backward")):
+        yield what, forward, op.backward
+
+
+def _changed(function, wanted):
+    """(description, function) for every mistake in it and in those that it calls, as far as they are `wanted`."""
     called = {node.id for node in ast.walk(_parse(function)) if isinstance(node, ast.Name)}
     helpers = [f for f in map(function.__globals__.get, sorted(called))
                if inspect.isfunction(f) and f.__module__ == function.__module__]
-    trees = [_parse(f) for f in (function, *helpers)]
-    for node, put in [place for tree in trees for place in _places(tree)]:
+    trees = {f: _parse(f) for f in (function, *helpers)}
+    for node, put in [place for f, tree in trees.items() if wanted(f) for place in _places(tree)]:
         for new in _mistakes(node):
             put(new)
-            yield f"{_first_line(node)} -> {_first_line(new)}", _build(trees, function)
+            yield f"{_first_line(node)} -> {_first_line(new)}", _build(trees.values(), function)
             put(node)
 
 
@@ -108,7 +115,7 @@ def _build(trees, function):
 
 def _in_what_it_returns(backward, inputs):
     def changed(i, change, dy, saved):
-        found = [g.dense() if isinstance(g, Rows) else g for g in backward(dy, saved)]
+        found = [g.dense() if isinstance(g, SparseRows) else g for g in backward(dy, saved)]
         found[i] = None if found[i] is None else change(found[i])
         return found
 

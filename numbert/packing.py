@@ -107,7 +107,7 @@ def integers(name, array, shape=None):
     return array
 
 
-def pack(input_ids, token_type_ids=None, attention_mask=None, *, vocab_size, type_vocab_size, max_position_embeddings):
+def pack(input_ids, token_type_ids=None, attention_mask=None, *, vocab_size, type_vocab_size):
     """From what users know, (B, T) integers and a mask of 0 and 1, to `Packed`.
 
     token_type_ids default to 0, the mask to 1. Raises ValueError or TypeError for a wrong shape or kind, and for values
@@ -117,9 +117,6 @@ def pack(input_ids, token_type_ids=None, attention_mask=None, *, vocab_size, typ
     if input_ids.ndim != 2:
         raise ValueError(f"input_ids must be (B, T), got {input_ids.shape}; for one sequence use input_ids[None]")
     shape = input_ids.shape
-    if shape[1] > max_position_embeddings:
-        raise ValueError(f"input_ids are (B, T) = {shape}, but max_position_embeddings is {max_position_embeddings}: "
-                         f"shorten the text, e.g. tokenizer(text, max_length={max_position_embeddings})")
     if attention_mask is None:
         real = np.ones(shape, bool)
     else:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import reference
 
-from numbert.autograd import Parameter
-from numbert.ops.blocks import blocks
+from numbert.machine import blocks
+from numbert.module import Parameter
 from numbert.training import optimizer
 from numbert.training.optimizer import BLOCK, AdamW, adamw, global_norm, linear_schedule
 from numbert.training.parallel import Workers

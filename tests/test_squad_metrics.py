@@ -213,9 +213,9 @@ def test_command(files, capsys):
 
 @pytest.mark.parametrize("arguments, message", [
     (("data", "broken"), "broken: not JSON: line 2 column 4: "),
-    (("data", "list"), "list: expected one object, id to value, got a list"),
+    (("data", "list"), "list: the JSON text must be of type dict, got list"),
     (("predictions", "predictions"), "predictions: the whole file: no 'data'; it has a, b, c"),
-    (("data", "nowhere"), "No such file"),
+    (("data", "nowhere"), "nowhere: there is no such file"),
     (("data", "predictions", "--cmrc"), "2 questions have no gold answer"),
     (("data", "predictions", "--cmrc", "-n", "na"), "--na-prob-file is SQuAD's"),
     (("data", "predictions", "-n", "some"), "na_probs lacks 5 of 6"),

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from numbert import BertForPreTraining, Parameter, svg
+from numbert.machine import blocks
 from numbert.models import cost
-from numbert.ops.blocks import blocks
 from numbert.training.optimizer import BLOCK, AdamW
 from numbert.training.parallel import Workers, loss_and_gradients
 

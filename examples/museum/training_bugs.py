@@ -48,8 +48,7 @@ BUGS = [
         "Gradient accumulation that averages the averages of parts with different numbers of labels. It stood in "
         "widely used trainers for a long time: huggingface/transformers issue 24725, huggingface/blog pull request "
         "2414.",
-        (Edit(parallel.loss_and_gradients, "counts=counts)",
-              "counts={name: len(jobs) * n for name, n in label_counts(part).items()})"),),
+        (Edit(parallel.loss_and_gradients, "out.counts[name] / max(1, labels[name])", "1 / len(jobs)"),),
         "any_cut_of_a_batch_gives_the_same_gradient"),
     Bug("the learning rate moves once an epoch",
         "The loss falls very slowly: the run is over before the warm-up is.",

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..machine import cores
 from ..training.finetuning import finetune, rank, starting_point
-from ..training.parallel import cores
 from ..training.seeds import over_seeds
 
 
@@ -67,7 +67,8 @@ class FineTuning:
 class Task(NamedTuple):
     """What fine-tuning must know of a task.
 
-    model_class: with a head, such as BertForSequenceClassification.  settings: its changes to the configuration, such
+    model_class: with a head, such as BertForSequenceClassification, or AutoModelForSequenceClassification if the folder
+      that is started from says which family.  settings: its changes to the configuration, such
       as num_labels.  batches_of_epoch: training batches, see `training.finetuning.Shuffled`.
     evaluate: model -> figures, by which the best epoch is chosen.
     test: model -> figures that are reported; None: those of `evaluate`, a little too good since they were chosen by.
@@ -125,9 +126,11 @@ def run(task, folder, settings, workers, *, from_scratch=False, keep_head=False,
     also about what was loaded. kept: a `kept.Kept`, to save on the way. Returns Runs. Ctrl-C raises KeyboardInterrupt,
     which says what is kept.
     """
-    rates = dict.fromkeys(task.model_class.config_class.probabilities, settings.dropout)
+    model_class = task.model_class.class_of(folder)
+    rates = dict.fromkeys(model_class.config_class.probabilities, settings.dropout)
+    weights = {} if task.class_weights is None else {"class_weights": task.class_weights}
     with contextlib.nullcontext() if say else _without_reports():
-        start = starting_point(task.model_class, folder, from_scratch=from_scratch, keep_head=keep_head, **rates,
+        start = starting_point(model_class, folder, from_scratch=from_scratch, keep_head=keep_head, **rates, **weights,
                                **task.settings)
     seeds = range(settings.seeds) if seeds is None else seeds
     state = kept.begin(start, seeds) if kept else {}
@@ -139,7 +142,6 @@ def run(task, folder, settings, workers, *, from_scratch=False, keep_head=False,
         if seed in figures:
             return figures[seed]
         model = start(seed)
-        model.class_weights = task.class_weights
 
         def keep(course):
             nonlocal top, best

@@ -8,14 +8,13 @@ import argparse
 from pathlib import Path
 
 from .. import command
-from ..models.heads import BertForSequenceClassification
-from ..text.wordpiece import WordPieceTokenizer
+from ..models.auto import AutoModelForSequenceClassification, look
 from ..training.finetuning import Shuffled
 from ..training.seeds import table
 from . import glue_data
 from .classification import balanced_weights, collate, decide, encode, evaluation, majority, predict
 from .experiment import FineTuning, Task, add_options, run
-from .kept import Kept, add_run_options, opened, positions_of, recorded
+from .kept import Kept, add_run_options, opened, recorded
 
 
 def arguments():
@@ -46,8 +45,9 @@ def main(argv=None):
 def glue(options, workers):
     name = task_name(options.task)
     with opened(options.out, options.model, options.resume, default=f"runs/glue-{name}") as folder:
-        tokenizer = WordPieceTokenizer.from_pretrained(options.model)
-        settings = FineTuning.of(options, positions=positions_of(options.model))
+        tokenizer, positions = look(options.model, AutoModelForSequenceClassification,
+                                    from_scratch=options.from_scratch)
+        settings = FineTuning.of(options, positions=positions)
         splits = read_splits(name, options)
         encoded = {split: encode(rows, tokenizer, settings.max_length) for split, rows in splits.items()}
         task = task_of(name, encoded, tokenizer, settings, workers, class_weights=options.class_weights)
@@ -129,7 +129,7 @@ def task_of(name, encoded, tokenizer, settings, workers, class_weights=False):
     evaluations = {split: evaluation(encoded[split], tokenizer, measure, workers) for split in development}
     changes = ({"num_labels": len(labels), "id2label": dict(enumerate(labels)), "problem_type": None} if labels else
                {"num_labels": 1, "id2label": None, "problem_type": "regression"})
-    return Task(BertForSequenceClassification, changes,
+    return Task(AutoModelForSequenceClassification, changes,
                 Shuffled(encoded["train"], settings.batch_size, collate(tokenizer)),
                 evaluate=lambda model: on_all(lambda split: evaluations[split](model)),
                 baseline=on_all(lambda split: majority(training, [label for _, label in encoded[split]], measure)),

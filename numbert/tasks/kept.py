@@ -16,8 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..hub.errors import read_json
-from ..models.config import BertConfig
 from ..training.checkpoint import load_best, load_checkpoint, read_state, save_checkpoint
 from ..training.finetuning import Result, describe
 from ..training.run_folder import RunFolder
@@ -67,11 +65,6 @@ def _numbered(path, resume):
     names = (path if number == 1 else f"{path}-{number}" for number in itertools.count(1))
     taken = list(itertools.takewhile(lambda name: Path(name).exists() and any(Path(name).iterdir()), names))
     return (taken or [path])[-1] if resume else path if not taken else f"{path}-{len(taken) + 1}"
-
-
-def positions_of(folder):
-    """How many tokens the model in a folder takes."""
-    return BertConfig.from_dict(read_json(Path(folder) / "config.json")).max_position_embeddings
 
 
 def recorded(options, settings, *data):

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import files, svg
 from ..command import add_quick, parse, start  # noqa: F401 (scripts call laboratory.start)
-from ..training.parallel import cores
+from ..machine import cores
 from ..training.run_folder import RunFolder
 from ..training.seeds import Seeds
 from .experiment import FineTuning, run

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from .. import command
 from ..files import json_text, write_text
-from ..text.wordpiece import WordPieceTokenizer
+from ..models.auto import AutoModelForQuestionAnswering, look
 from ..training.run_folder import RunFolder
 from ..training.seeds import table
 from . import experiment, squad_metrics
-from .kept import Kept, add_run_options, opened, positions_of, recorded
+from .kept import Kept, add_run_options, opened, recorded
 from .squad_answers import best_threshold, check_limits, no_answer_probabilities, predictions, with_threshold
 from .squad_data import read
 from .squad_reader import Reader, qa_task, read_passages, remember, remembered
@@ -92,8 +92,8 @@ def fine_tune_and_predict(options, workers):
 
 
 def fine_tune(options, folder, deciding, workers):
-    tokenizer = WordPieceTokenizer.from_pretrained(options.model)
-    settings = experiment.FineTuning.of(options, positions=positions_of(options.model))
+    tokenizer, positions = look(options.model, AutoModelForQuestionAnswering, from_scratch=options.from_scratch)
+    settings = experiment.FineTuning.of(options, positions=positions)
     training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))
     if not judged(dev):
         raise ValueError(f"{options.dev}: has questions without an entry for answers, which cannot choose an epoch")

@@ -13,7 +13,8 @@ import sys
 from collections import Counter
 
 from ..command import name_of, one_line
-from ..files import read_text, write_text
+from ..files import write_text
+from ..hub.errors import read_json
 from .squad_data import read
 
 # ---- SQuAD: words ----
@@ -202,8 +203,8 @@ def main(argv):
     options = parser.parse_args(argv)
     with one_line(name_of(parser)):
         examples = read(options.data_file).examples
-        predictions = _read_object(options.pred_file)
-        na_probs = _read_object(options.na_prob_file) if options.na_prob_file else None
+        predictions = read_json(options.pred_file, limit=None)
+        na_probs = read_json(options.na_prob_file, limit=None) if options.na_prob_file else None
         if options.cmrc and na_probs is not None:
             raise ValueError("--na-prob-file is SQuAD's: CMRC has no questions without an answer")
         scores = (evaluate_cmrc(examples, predictions) if options.cmrc
@@ -216,16 +217,6 @@ def main(argv):
             write_text(options.out_file, json.dumps(scores))
         else:
             print(json.dumps(scores, indent=2))
-
-
-def _read_object(path):
-    try:
-        found = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON: line {error.lineno} column {error.colno}: {error.msg}") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: expected one object, id to value, got a {type(found).__name__}")
-    return found
 
 
 def _check(examples, predictions):

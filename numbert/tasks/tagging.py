@@ -21,20 +21,19 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import command
-from ..autograd import no_grad
-from ..models.heads import BertForTokenClassification
+from ..models.auto import AutoModelForTokenClassification, look
 from ..ops import IGNORE
-from ..text.wordpiece import WordPieceTokenizer
+from ..recording import no_grad
 from ..training.finetuning import Shuffled
 from ..training.seeds import table
 from . import conll, metrics
 from .experiment import FineTuning, Task, add_options, run
-from .kept import Kept, add_run_options, opened, positions_of, recorded
+from .kept import Kept, add_run_options, opened, recorded
 
 
 class Window(NamedTuple):
-    """A stretch of a sentence: `ids` of its pieces with [CLS] and [SEP], and `firsts`, the column of the first piece
-    of each of its words. `labels`, one for each word, -100 where a word has none."""
+    """A stretch of a sentence: `ids` of its pieces with [CLS] and [SEP], if the tokenizer has them, and `firsts`, the
+    column of the first piece of each of its words. `labels`, one for each word, -100 where a word has none."""
     ids: list
     firsts: list
     labels: list
@@ -46,30 +45,33 @@ def windows_of(sentences, tokenizer, max_length):
 
     sentences: [(words, labels), ...]. A word that the tokenizer finds nothing in is one [UNK].
     """
-    room = max_length - 2
+    before, after = frame = [[tokenizer.id_of_role(role) for role in roles] for roles in tokenizer.frame[0]]
+    room = max_length - len(before + after)
     if room < 1:
-        raise ValueError(f"max_length must be at least 3 ([CLS], a piece, [SEP]), got {max_length}")
+        raise ValueError(f"max_length must be at least {len(before + after) + 1} (a piece, and the special tokens "
+                         f"around it), got {max_length}")
     found = []
     for words, labels in sentences:
         windows, ids, firsts, start = [], [], [], 0
-        for number, pieces in enumerate(tokenizer.encode_batch(words, add_special_tokens=False)):
+        for number, pieces in enumerate(tokenizer.encode_words(words)):
             pieces = pieces[:room] or [tokenizer.unk_token_id]
             if len(ids) + len(pieces) > room:
-                windows.append(_window(tokenizer, ids, firsts, labels[start:number]))
+                windows.append(_window(frame, ids, firsts, labels[start:number]))
                 ids, firsts, start = [], [], number
-            firsts.append(1 + len(ids))
+            firsts.append(len(before) + len(ids))
             ids += pieces
-        windows.append(_window(tokenizer, ids, firsts, labels[start:]))
+        windows.append(_window(frame, ids, firsts, labels[start:]))
         found.append(windows)
     return found, sum(len(windows) > 1 for windows in found)
 
 
-def _window(tokenizer, ids, firsts, labels):
-    return Window([tokenizer.cls_token_id, *ids, tokenizer.sep_token_id], firsts, list(labels))
+def _window(frame, ids, firsts, labels):
+    before, after = frame
+    return Window([*before, *ids, *after], firsts, list(labels))
 
 
 def collate(tokenizer):
-    """A function that makes a batch of Windows: input_ids, token_type_ids, attention_mask and labels (B, T)."""
+    """A function that makes a batch of Windows: what `tokenizer.pad` gives, and labels (B, T)."""
     def batch_of(windows):
         batch = tokenizer.pad([window.ids for window in windows])
         batch["labels"] = np.full(batch["input_ids"].shape, IGNORE)
@@ -86,7 +88,7 @@ def predict(model, tokenizer, windows, workers, batch_size=64):
     def tags(start):
         part = flat[start:start + batch_size]
         with no_grad():
-            best = model(**tokenizer.pad([window.ids for window in part])).logits.data.argmax(-1)
+            best = model(**model.accepted(tokenizer.pad([window.ids for window in part]))).logits.data.argmax(-1)
         return [row[window.firsts].tolist() for row, window in zip(best, part, strict=True)]
 
     tagged = iter([row for rows in workers.map(tags, range(0, len(flat), batch_size)) for row in rows])
@@ -231,7 +233,7 @@ def task_of(training, development, tokenizer, settings, workers, test=None):
     flat = [window for found in windows(training, "training") for window in found]
     reported = development if test is None else test
     baseline = measure([tags for _, tags in reported], baselines(training, reported)["majority"], entities)
-    task = Task(BertForTokenClassification, {"num_labels": len(names), "id2label": dict(enumerate(names))},
+    task = Task(AutoModelForTokenClassification, {"num_labels": len(names), "id2label": dict(enumerate(names))},
                 Shuffled(flat, settings.batch_size, collate(tokenizer)), evaluation(development, "development"),
                 baseline, test=test and evaluation(test, "test"))
     return task, notes
@@ -243,10 +245,11 @@ def named(predictions, names):
 
 
 def tag(model, tokenizer, sentences, workers, max_length=None):
-    """Tags, by the names in the model's configuration, for [[word, ...], ...]: a list of lists of the same lengths."""
+    """Tags, by the names in the model's configuration, else 0, 1, ..., for [[word, ...], ...]: a list of lists of the
+    same lengths."""
     windows, _ = windows_of([(words, [IGNORE] * len(words)) for words in sentences], tokenizer,
-                            max_length or model.config.max_position_embeddings)
-    return named(predict(model, tokenizer, windows, workers), model.config.id2label)
+                            max_length or model.max_tokens)
+    return named(predict(model, tokenizer, windows, workers), model.config.label_names)
 
 
 # ---- the command line ------------------------------------------------------------------------------------------------
@@ -286,8 +289,8 @@ def main(argv=None):
 
 def tag_files(options, workers):
     with opened(options.out, options.model, options.resume, default="runs/tagging") as folder:
-        tokenizer = WordPieceTokenizer.from_pretrained(options.model)
-        settings = FineTuning.of(options, positions=positions_of(options.model))
+        tokenizer, positions = look(options.model, AutoModelForTokenClassification, from_scratch=options.from_scratch)
+        settings = FineTuning.of(options, positions=positions)
         files = {name: read(path, options.column) for name, path in
                  (("train", options.train), ("dev", options.dev), ("test", options.test)) if path}
         sentences = {name: [sentence[:2] for sentence in file.sentences] for name, file in files.items()}

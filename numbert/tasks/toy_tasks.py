@@ -5,7 +5,7 @@
 """
 import numpy as np
 
-from ..models.heads import BertForSequenceClassification
+from ..models.auto import AutoModelForSequenceClassification
 from ..text.toyworld import (
     NLI_LABELS,
     SENTIMENT_LABELS,
@@ -80,7 +80,7 @@ def class_task(names, splits, tokenizer, settings, workers):
         encode([(text, pair, names.index(label)) for text, pair, label in part], tokenizer, settings.max_length)
         for part in splits)
     baseline = majority(*([label for _, label in part] for part in (training, test)), measure)
-    return Task(BertForSequenceClassification, {"num_labels": len(names), "id2label": dict(enumerate(names))},
+    return Task(AutoModelForSequenceClassification, {"num_labels": len(names), "id2label": dict(enumerate(names))},
                 Shuffled(training, settings.batch_size, collate(tokenizer)),
                 evaluate=evaluation(development, tokenizer, measure, workers),
                 test=evaluation(test, tokenizer, measure, workers), baseline=baseline)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..hub.checkpoint import load_weights
 from ..hub.errors import CheckpointError, read_json
-from ..layers import shapes_only
+from ..module import shapes_only
 from .loop import finishing_on_interrupt, train
 from .optimizer import AdamW, linear_schedule
 from .run_folder import RunFolder
@@ -95,7 +95,7 @@ def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, wa
             batches = batches_of_epoch(np.random.default_rng([seed, 1 + epoch]))
             schedule = schedule or linear_schedule(epochs * len(batches), lr, warmup)
             start, losses = epoch * len(batches), []
-            for step in train(model, iter(batches), optimizer=course.optimizer, lr=schedule, start=start,
+            for step in train(model, map(model.accepted, batches), optimizer=course.optimizer, lr=schedule, start=start,
                               steps=start + len(batches), seed=seed, workers=workers):
                 losses.append(step.sums["loss"])
                 if interrupted() and len(losses) < len(batches):
@@ -180,11 +180,13 @@ def starting_point(cls, folder, *, from_scratch=False, keep_head=False, **change
     """A function seed -> model of class `cls`, with the configuration in `folder` but for `changes`, as fine-tuning
     starts from it: the body as it is saved there, or drawn `from_scratch`; the head drawn. The seed decides the draws.
 
-    keep_head: go on with the head that the folder has. It must be one for the same task: of the same class, size, and
-    names of labels. What was loaded and what not is logged once. Raises CheckpointError if the folder does not fit.
+    `changes` as in `from_pretrained`. keep_head: go on with the head that the folder has. It must be one for the same
+    task: of the same class, size, and names of labels. What was loaded and what not is logged once. Raises
+    CheckpointError if the folder does not fit.
     """
     path = Path(folder) / "config.json"
     settings = read_json(path)
+    options = {name: changes.pop(name) for name in cls.options if name in changes}
     try:
         config = cls.config_class.from_dict(settings, **changes)
         with shapes_only():
@@ -211,7 +213,7 @@ def starting_point(cls, folder, *, from_scratch=False, keep_head=False, **change
 
     def draw(seed):
         # two numbers behind the seed keep it apart from the shuffling; and a last one of 0 would not count, for NumPy
-        model = cls(config, rng=np.random.default_rng([seed, 0, 1]))
+        model = cls(config, rng=np.random.default_rng([seed, 0, 1]), **options)
         model.load_state_dict(weights, source=folder)
         return model
     return draw

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from ..ops.blocks import blocks
+from ..machine import blocks
 
 BLOCK = 65536                       # elements: w, g, m and v of one stay in the cache over all the lines below; with a
                                     # quarter of it threads wait for Python's lock, and a step takes twice as long
