@@ -70,7 +70,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name, arguments", [
-    ("numbert.gradcheck", ["layer_norm", "linear", "Linear"]), ("numbert.trace", ["the film was good"]), ("three_masks.py", []),
+    ("numbert.gradcheck", ["layer_norm", "linear", "Linear"]), ("numbert.trace", ["the film was good"]),
+    ("three_masks.py", []),
     ("cost.py", ["--quick"])])
 def test_nobody_reads_the_output_or_it_cannot_be_written(name, arguments, folder, tmp_path):
     """No traceback, and what is written to files is written."""
