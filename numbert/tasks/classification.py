@@ -30,7 +30,8 @@ def encode(rows, tokenizer, max_length):
 def collate(tokenizer):
     """A function that makes a batch of such examples: what `tokenizer.pad` gives, and labels."""
     def batch_of(examples):
-        return tokenizer.pad([encoding for encoding, _ in examples]) | {"labels": np.array([y for _, y in examples])}
+        batch = tokenizer.pad([encoding for encoding, _ in examples], side="right")
+        return batch | {"labels": np.array([y for _, y in examples])}
     return batch_of
 
 
@@ -38,7 +39,7 @@ def predict(model, tokenizer, examples, workers, batch_size=64):
     """Logits (N, C) for `encode`d examples, in their order. Their labels are not looked at."""
     def logits(start):
         with no_grad():
-            batch = tokenizer.pad([x for x, _ in examples[start:start + batch_size]])
+            batch = tokenizer.pad([x for x, _ in examples[start:start + batch_size]], side="right")
             return model(**model.accepted(batch)).logits.data
     return np.concatenate(workers.map(logits, range(0, len(examples), batch_size)))
 
