@@ -9,6 +9,7 @@ import inspect
 import itertools
 import textwrap
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,21 +28,29 @@ EQUIVALENT = {
 }
 
 
+class Mutant(NamedTuple):
+    """`what` the mistake is; the wrong `backward`; the `line` of its file, None for a mistake in what it returns."""
+    what: str
+    backward: object
+    line: int | None = None
+
+
 def mutants(op, inputs):
-    """(description, backward) for every mistake in the backward pass of `op`; `inputs` are those of all its cases."""
+    """A Mutant for every mistake in the backward pass of `op`; `inputs` are those of all its cases."""
     yield from _in_the_source(op.backward)
-    yield from _in_what_it_returns(op.backward, inputs)
+    yield from (Mutant(*one) for one in _in_what_it_returns(op.backward, inputs))
 
 
 def _in_the_source(function):
     called = {node.id for node in ast.walk(_parse(function)) if isinstance(node, ast.Name)}
     helpers = [f for f in map(function.__globals__.get, sorted(called))
                if inspect.isfunction(f) and f.__module__ == function.__module__]
-    trees = [_parse(f) for f in (function, *helpers)]
-    for node, put in [place for tree in trees for place in _places(tree)]:
+    parsed = {f.__code__.co_firstlineno - 1: _parse(f) for f in (function, *helpers)}
+    for above, (node, put) in [(above, place) for above, tree in parsed.items() for place in _places(tree)]:
         for new in _mistakes(node):
             put(new)
-            yield f"{_first_line(node)} -> {_first_line(new)}", _build(trees, function)
+            yield Mutant(f"{_first_line(node)} -> {_first_line(new)}", _build(parsed.values(), function),
+                         above + node.lineno)
             put(node)
 
 
@@ -51,7 +60,7 @@ def _parse(function):
     for node, put in list(_places(tree)):
         match node:
             case ast.UnaryOp(ast.USub(), ast.Constant(value)):
-                put(ast.Constant(-value))           # -1 is one number, not a sign and a number
+                put(ast.copy_location(ast.Constant(-value), node))    # -1 is one number, not a sign and a number
             case ast.Attribute(_, "empty_like"):
                 node.attr = "zeros_like"            # what is forgotten must not hold the right answer by chance
     return tree

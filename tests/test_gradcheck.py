@@ -1,6 +1,8 @@
 """Backward passes agree with central differences, and the check that says so finds every mistake made on purpose."""
 import ast
 import inspect
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,7 +71,18 @@ def test_a_mutant_without_a_mistake_passes(name, rng, monkeypatch):
     monkeypatch.setattr(mutants, "_mistakes", lambda node: [node] * len(list(mistakes(node))))
     measured = [gradcheck.measure(case, rng) for case in CASES if case.op is op]
     copies = list(mutants._in_the_source(op.backward))
-    assert all(gradcheck.fate(backward, measured) is None for _, backward in copies)
+    assert all(gradcheck.fate(copy.backward, measured) is None for copy in copies)
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_a_mutant_knows_its_line(name):
+    """What was replaced stands in that line (a statement of several lines begins there)."""
+    backward = REGISTRY[name].backward
+    lines = Path(inspect.getsourcefile(backward)).read_text(encoding="utf-8").splitlines()
+    for one in mutants._in_the_source(backward):
+        old = one.what.split(" -> ")[0]
+        start = re.search(r"\w+", old)
+        assert start is None or start[0] in lines[one.line - 1] or start[0] == "zeros_like", (one.what, lines[one.line - 1])
 
 
 def test_what_a_mutant_forgets_to_fill_is_zero():

@@ -95,10 +95,11 @@ class Recording:
         return follow
 
     def _module(self, frame):
-        while frame := frame.f_back:
+        while frame:
             path = self._modules.get(id(frame.f_locals.get("self")))
             if path is not None:
                 return path
+            frame = frame.f_back
         return ""
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..autograd import gradients, no_grad
+from .. import ops
+from ..autograd import Parameter, gradients, no_grad
 from ..models.bert import BertForPreTraining
 from ..models.config import SIZES, BertConfig
 from ..models.cost import pretraining as operations_of_pretraining
@@ -56,7 +57,7 @@ def perform(watch):
     """The Run. watch: {part: [plain functions to record]}, the parts being the functions below."""
     run = Run(WordPieceTokenizer([*SPECIAL_TOKENS.values(), *world.vocabulary()]))
     for part in (wordpiece, masking, pairs, pretraining, rows, sizes, loading, classification, tagged, inference, answer,
-                 windows, gpt, optimizer):
+                 windows, gpt, graph, optimizer):
         part(run, watch.get(part.__name__, []))
     return run
 
@@ -436,6 +437,18 @@ def gpt(run, watch):
     run.facts |= {"prompt": tokenizer.decode(prompt[0].tolist()), "written": tokenizer.decode(
         np.asarray(written[0]).tolist()[8:] if len(written[0]) > 8 else np.asarray(written[0]).tolist()),
         "gpt_steps": GPT_STEPS, "gpt_loss": float(output.loss)}
+
+
+def graph(run, watch):
+    """b = a + a, c = b + b: what a walk in the wrong order gets wrong."""
+    a = Parameter(np.array(3.0))
+    b = ops.add(a, a)
+    c = ops.add(b, b)
+    with Recording(watch) as recording:
+        da, db = gradients(c, [a, b])
+    run.recordings["graph"] = recording
+    run.facts |= {"graph_a": float(a.data), "graph_b": float(b.data), "graph_c": float(c.data), "graph_da": float(da),
+                  "graph_db": float(db)}
 
 
 def optimizer(run, watch):
