@@ -20,6 +20,7 @@ FLOORS = [
     {"models"},
     {"training", "gradcheck_cases"},
     {"tasks", "gradcheck", "trace"},
+    {"lecture"},
     {""},                                           # numbert/__init__.py
 ]
 

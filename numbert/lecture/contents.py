@@ -50,15 +50,15 @@ PLACES = {
 
 
 class Code(NamedTuple):
-    """Lines of one of PLACES: all of it, or from the line that contains `first` to the next one that contains `last`.
+    """Lines of one of PLACES: all of it, or ranges. `lines` are markers in pairs: a range goes from the next line that
+    contains the first to the next one that contains the second.
 
     part: of the run, whose recording gives the values; None: it is shown without. module: whose call, by the end of its
     path in the model. twin: the function of tests/reference.py that says the same in plain loops. An op is shown with
     its backward pass.
     """
     place: str
-    first: str | None = None
-    last: str | None = None
+    lines: tuple = ()
     part: str | None = None
     module: str | None = None
     twin: str | None = None
@@ -77,60 +77,61 @@ class Entry(NamedTuple):
 
 CARDS = (
     Entry("self-supervised", ("self_supervised",),
-          (Code("batch", "masked, labels = mask_tokens", "labels=labels)"),),
+          (Code("batch", ("masked, labels = mask_tokens", "labels=labels)")),),
           "python examples/pretrain.py", "tests/test_pretraining.py::test_blanks"),
-    Entry("sizes", ("sizes",), (Code("cost", 'total["linear"] += int(2 * (2 * D * D)', 'total["attention"]'),),
+    Entry("sizes", ("sizes",), (Code("cost", ('total["linear"] += int(2 * (2 * D * D)', 'total["attention"]')),),
           "python examples/cost.py", "tests/test_cost.py::test_pretraining"),
     Entry("tokens", ("tokens",), (Code("split_word", part="wordpiece"),),
           "python examples/pretrain.py", "tests/test_wordpiece.py::test_by_hand", "wordpiece"),
     Entry("masking", ("masked", "fates"),
-          (Code("mask_tokens", "labels = np.where(chosen", "return masked, labels", part="masking"),),
+          (Code("mask_tokens", ("labels = np.where(chosen", "return masked, labels"), part="masking"),),
           "python examples/masking_input.py", "tests/test_masking.py::test_shares", "mask_tokens"),
     Entry("prediction", ("prediction",),
           (Code("mlm_head", part="pretraining", module="mlm"),
            Code("linear", part="pretraining", module="mlm", twin="linear")),
           "python -m numbert.trace \"the cat sat on the mat\"", "tests/test_bert.py::test_packed_equals_padded"),
     Entry("cross-entropy", ("cross_entropy", "mlm_curve"),
-          (Code("cross_entropy", "rows = np.flatnonzero(labels != IGNORE)", "return loss", part="pretraining",
+          (Code("cross_entropy", ("rows = np.flatnonzero(", "labels, classes", "x = logits if", "return loss"), part="pretraining",
                 twin="cross_entropy"),),
           "python examples/entropy.py", "tests/test_ops.py::test_cross_entropy_by_hand", "cross_entropy"),
     Entry("nsp", ("nsp",),
-          (Code("draw_examples", "if rng.random() < 0.5:", "stop = middle", part="nsp"),
+          (Code("draw_examples", ("if rng.random() < 0.5:", "stop = middle"), part="nsp"),
            Code("pool", part="pretraining"), Code("tanh", part="pretraining")),
           "python examples/sentence_pairs.py", "tests/test_sentence_pairs.py::test_half_of_the_labels_are_one"),
     Entry("roberta", ("rows",), (Code("full_sentences", part="rows"),),
           "python examples/objectives.py", "tests/test_sentence_pairs.py::test_full_sentences_are_full_and_lose_nothing"),
     Entry("sop", ("sop",),
-          (Code("draw_examples", "middle = int(", "a, b = b, a", part="sop"),),
+          (Code("draw_examples", ("middle = int(", "a, b = b, a"), part="sop"),),
           "python examples/sentence_pairs.py", "tests/test_sentence_pairs.py::test_segments_come_from_where_the_label_says"),
     Entry("two-losses", ("two_losses",),
-          (Code("pretraining_read", 'losses["mlm"] =', 'losses["mlm"] =', part="pretraining"),
-           Code("pretraining_loss", "seq_relationship_logits = self.nsp", "seq_relationship_logits=seq",
+          (Code("pretraining_read", ('losses["mlm"] =', 'losses["mlm"] ='), part="pretraining"),
+           Code("pretraining_loss", ("seq_relationship_logits = self.nsp", "seq_relationship_logits=seq"),
                 part="pretraining")),
           "python examples/entropy.py", "tests/test_bert.py::test_parts_of_a_batch_add_up"),
 
-    Entry("glue", (), (Code("average"),),
+    Entry("glue", (), (Code("average", ("by_task = {}", "return sum")),),
           "python examples/glue_toy.py", "tests/test_glue_data.py::test_average_is_the_leaderboards"),
     Entry("fine-tuning", ("loading", "moved"),
-          (Code("from_pretrained", "if model.load_report.new:", "parameter.data = drawn[name].data"),),
+          (Code("from_pretrained", ("if model.load_report.new:", "parameter.data = drawn[name].data")),
+           Code("finetune", ("optimizer = AdamW(", "optimizer = AdamW(")),),
           "python examples/why_pretrain.py", "tests/test_pretrained.py::test_a_new_head_is_drawn_and_said_to_be_new"),
     Entry("classification", ("classified",),
           (Code("classifier", part="classification"), Code("first_tokens", part="classification"),
            Code("linear", part="classification", module="classifier", twin="linear")),
           "python examples/classify.py", "tests/test_heads.py::test_the_loss_is_that_of_the_logits"),
     Entry("tagging", ("tags",),
-          (Code("tagger", "logits = self.classifier", 'count', part="tagged"),),
+          (Code("tagger", ("logits = self.classifier", 'count'), part="tagged"),),
           "python examples/tag.py", "tests/test_tagging.py::test_a_batch"),
     Entry("inference", ("inferred",),
           (Code("classifier", part="inference"),),
           "python examples/infer.py", "tests/test_classification.py::test_a_batch"),
     Entry("answer", ("answer",),
-          (Code("answers", "logits = ", "output.loss = total", part="answer"),
+          (Code("answers", ("logits = ", "output.loss = total"), part="answer"),
            Code("linear", part="answer", module="qa_outputs", twin="linear"),
            Code("column", part="answer")),
           "python examples/answer.py", "tests/test_squad_answers.py::test_one_window_by_hand", "answers"),
     Entry("windows", ("windows",),
-          (Code("cut_windows", part="windows"), Code("window_label", part="windows")),
+          (Code("cut_windows", ("windows = [", "return windows"), part="windows"), Code("window_label", part="windows")),
           "python examples/windows.py",
           "tests/test_squad_windows.py::test_every_token_is_in_a_window_and_every_window_is_needed", "answers"),
     Entry("homework", (), (Code("span_scores", part="windows"),),
@@ -140,13 +141,13 @@ CARDS = (
           "python -m numbert.trace \"the cat sat on the mat\"", "tests/test_layers.py::test_transformer_layer"),
     Entry("embeddings", ("embeddings",),
           (Code("embeddings", part="pretraining", module="embeddings"),
-           Code("take", part="pretraining", module="embeddings.word", twin="take")),
+           Code("take", ("return table", "return table"), part="pretraining", module="embeddings.word", twin="take")),
           "python -m numbert.trace \"the cat sat on the mat\"", "tests/test_ops.py::test_take_with_repeated_ids"),
     Entry("linear", ("linear",),
           (Code("linear", part="pretraining", module="layers.0.attention.query", twin="linear"),),
           "python -m numbert.gradcheck", "tests/test_ops.py::test_linear"),
     Entry("attention", ("attention",),
-          (Code("self_attention", "key, value = self.key(x)", "return self.output", part="pretraining",
+          (Code("self_attention", ("key, value = self.key(x)", "return self.output"), part="pretraining",
                 module="layers.0.attention"),
            Code("attention", part="pretraining", module="layers.0.attention", twin="attention"),
            Code("softmax", part="pretraining", twin="softmax")),
@@ -161,12 +162,12 @@ CARDS = (
            Code("gelu", part="pretraining", module="layers.0.feed_forward", twin="gelu")),
           "python -m numbert.gradcheck", "tests/test_ops.py::test_gelu_by_hand"),
     Entry("backward", ("graph",),
-          (Code("walk", "nodes = sorted(", "node.saved = _RELEASED", part="graph"), Code("accumulate", part="graph")),
+          (Code("walk", ("nodes = sorted(", "node.saved = _RELEASED"), part="graph"), Code("accumulate", part="graph")),
           "python examples/bug_hunt.py", "tests/test_gradcheck.py::test_all_mutants_are_found"),
     Entry("adamw", ("adamw",), (Code("adamw", part="optimizer"),),
           "python examples/pretrain.py", "tests/test_optimizer.py::test_adamw", "adamw"),
     Entry("gpt", ("gpt", "gpt_attention"),
-          (Code("gpt_loss", "labels = packed.labels", "losses = {", part="gpt"), Code("causal", part="gpt")),
+          (Code("gpt_loss", ("labels = packed.labels", "losses = {"), part="gpt"), Code("causal", part="gpt")),
           "python examples/complete.py", "tests/test_gpt2.py::test_a_changed_future_token_never_changes_an_earlier_output"),
 )
 

@@ -18,12 +18,13 @@ def both(english, chinese):
 
 def label(x, y, english, chinese=None, **attributes):
     """The same in a drawing; a text without a translation is a name or a number."""
-    more = "".join(f' {name.rstrip("_").replace("_", "-")}="{value}"' for name, value in attributes.items())
-    return "".join(f'<text x="{x:.1f}" y="{y:.1f}"{more}{kind}>{escape(text)}</text>' for text, kind in
-                   ([(english, "")] if chinese is None else [(english, ' class="en"'), (chinese, ' class="zh"')]))
+    look = attributes.pop("class_", "")
+    more = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in attributes.items())
+    return "".join(f'<text x="{x:.1f}" y="{y:.1f}"{more} class="{f"{look} {kind}".strip()}">{escape(text)}</text>'
+                   for text, kind in ([(english, "")] if chinese is None else [(english, "en"), (chinese, "zh")]))
 
 
-def drawing(width, height, *parts, wide=False):
+def drawing(width, height, *parts):
     return (f'<svg viewBox="0 0 {width:.0f} {height:.0f}" style="max-width:{width:.0f}px" role="img">'
             + "".join(parts) + "</svg>")
 

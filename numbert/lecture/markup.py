@@ -1,6 +1,6 @@
 """The few marks that the texts use, as HTML: **strong**, `code`, $formula$, paragraphs, lists and tables.
 
-A text file is chapters (`# Title`) of cards (`## key: Title`) of sections (`### kind` or `### kind: Title`); what stands
+A text file is chapters (`# Title`) of cards (`## key: Title`) of sections (`### kind key: Title`); what stands
 above the first section of a card is what the lecture says, and `> ...` in it the takeaway.
 """
 import re
@@ -12,7 +12,9 @@ from .formula import mathml
 
 @dataclass
 class Section:
+    """`### kind key: title`, with or without a key, and what stands below."""
     kind: str
+    key: str
     title: str
     body: str = ""
 
@@ -44,7 +46,8 @@ def cards(text):
                 raise ValueError(f"the card {head!r} comes twice")
             card = found[head] = Card(head, title, chapter)
         elif mark == "###":
-            card.sections.append(Section(head, title))
+            kind, _, key = head.partition(" ")
+            card.sections.append(Section(kind, key, title))
         elif card is None:
             continue
         elif card.sections:

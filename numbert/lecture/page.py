@@ -13,6 +13,7 @@ from .figures import FIGURES, both
 
 MOST = 3000                         # numbers of an array that the page holds; of a longer one the first rows
 LANGUAGES = ("en", "zh")
+UNFILLED = "{} not filled yet"
 CHINESE = {"forward": "前向", "backward": "反向", "Takeaway": "一句话", "How the code differs": "代码与课上不同的地方",
            "Derivation": "推导", "The same in plain loops": "用普通循环写的同一件事", "The proof": "证明", "Exercise": "练习",
            "Try": "动手", "The test that would fail": "错了就会失败的测试", "Think first": "先想，再看答案", "Asked in public": "常见问题",
@@ -80,7 +81,7 @@ def short(value):
         return "", " ".join(value)
     if value.ndim == 0:
         return "", f"{number(value.item())}"
-    shown = " ".join(f"{number(x):g}" if np.isfinite(x) else str(x) for x in value.reshape(-1)[:4].tolist())
+    shown = " ".join(f"{float(x):.3g}" if np.isfinite(x) else str(x) for x in value.reshape(-1)[:4].tolist())
     return f"({', '.join(map(str, value.shape))}{',' if value.ndim == 1 else ''})", shown + (" …" if value.size > 4 else "")
 
 
@@ -101,14 +102,23 @@ def listing(excerpt, made, twins, values, part, mistakes=None):
         before = line
         k = source.number_of(text)
         tools = ""
-        if mistakes and (here := mistakes.get(line)):
-            tools = (f'<details class="break"><summary>{tr("break")} {len(here)}</summary>{broken(here)}</details>')
-        chips = "".join(chip(name, value, values, part) for name, value in made.get(line, {}).items())
-        width = len(text) - len(text.lstrip())
-        out.append(f'<div class="l"{f" data-k={chr(34)}{k}{chr(34)}" if k else ""}><u>{line}</u>'
-                   f'<code style="padding-left:{width + 3}ch;text-indent:-{width + 3}ch">{painted[line] or " "}</code>{tools}'
-                   + (f'<div class="vals" style="padding-left:{width}ch">{chips}</div>' if chips else "") + "</div>")
+        if mistakes and (found := mistakes.get(line)):
+            tools = f'<details class="break"><summary>{tr("break")} {len(found)}</summary>{broken(found)}</details>'
+        chips = "".join(chip(name, value, values, part) for name, value in _said(text, made.get(line, {})))
+        number, breakable = (f' data-k="{k}"' if k else ""), (" has" if tools else "")
+        out.append(f'<div class="l{breakable}"{number} style="--w:{len(text) - len(text.lstrip())}"><u>{line}</u>'
+                   f'<code>{painted[line].strip() or " "}</code>{tools}'
+                   + (f'<div class="vals">{chips}</div>' if chips else "") + "</div>")
     return f'<div class="src">{"".join(out)}</div>'
+
+
+def _said(text, made):
+    """[(name, value), ...] of the names that a line mentions, in its order; all that it made if it mentions none. An array
+    that is not filled yet is only a shape."""
+    places = {name: found.start() for name in made if (found := re.search(rf"\b{name}\b", text))}
+    names = sorted(places, key=places.get) or list(made)
+    return [(name, UNFILLED.format(made[name].shape) if "np.empty" in text and isinstance(made[name], np.ndarray)
+             else made[name]) for name in names]
 
 
 def broken(fates):
@@ -144,7 +154,7 @@ class Maker:
         target = PLACES[code.place]
         function = source.function_of(target)
         op = REGISTRY.get(code.place) if target.startswith("numbert.ops.") else None
-        forward = source.excerpt(target, code.first, code.last)
+        forward = source.excerpt(target, code.lines)
         call = self.call_of(code, function)
         recording = self.run.recordings[code.part] if code.part else None
         made = self.made(call, recording)
@@ -178,7 +188,10 @@ class Maker:
         """{line: {name: value}} of a call and of the functions within it."""
         if call is None:
             return {}
-        made = {line: dict(values) for one in (call, *recording.inside(call)) for line, values in one.values.items()}
+        made = {}
+        for one in (call, *recording.inside(call)):
+            for line, values in one.values.items():
+                made[line] = values | made.get(line, {})
         named = {name: value for name, value in zip(returned, call.given, strict=False) if value is not None}
         known = made.setdefault(call.last_line, {})
         known |= {name: value for name, value in named.items() if name not in call.values.get(call.last_line, {})}
@@ -189,12 +202,13 @@ class Maker:
         for name, value in (call.arguments if call else {}).items():
             value = value.data if isinstance(value, Tensor) else value
             (inputs.append(value) if len(inputs) < self.inputs(op) else options.__setitem__(name, value))
+        checked = proof.verdicts(op, inputs, options | ({"rng": None} if "rng" in options else {}))
         rows = "".join(
             f'<tr><td><code>{escape(r.input)}</code></td><td>{escape(str(r.shape))}</td><td>{r.error:.0e}</td>'
             f'<td>{"✓" if r.passed else "✗"}</td></tr>'
-            for r in proof.verdicts(op, inputs, {k: v for k, v in options.items() if k != "rng"} | (
-                {"rng": None} if "rng" in options else {})))
+            for r in checked)
         found = sum(f.end != "same" for f in fates)
+        passed = " ".join(f"{r.input} {'✓' if r.passed else '✗'}" for r in checked)
         table = (f'<div class="wide"><table><tr><th>{tr("input")}</th><th>{tr("shape")}</th><th>{tr("largest error")}</th>'
                  f'<th>{tr("agrees")}</th></tr>{rows}</table></div>')
         summary = both(
@@ -204,7 +218,8 @@ class Maker:
         returned = [f for line, here in mistakes.items() if line is None for f in here]
         shown = {line for line in source.excerpt(f"{op.forward.__module__}:{op.name}", backward=True).lines}
         elsewhere = [f for line, here in mistakes.items() if line is not None and line not in shown for f in here]
-        return (f'<details class="proof"><summary>{tr("The proof")}: <code>{op.name}</code></summary><p>{summary}</p>{table}'
+        return (f'<details class="proof"><summary>{tr("The proof")}: <code>{op.name}</code> <small>{passed}; '
+                f'{both(f"{found} of {len(fates)} mistakes found", f"{len(fates)} 个错误发现 {found} 个")}</small></summary><p>{summary}</p>{table}'
                 f'<details><summary>{tr("Mistakes in what it returns")}: {len(returned) + len(elsewhere)}</summary>'
                 f'{broken(returned + elsewhere)}</details></details>')
 
@@ -231,17 +246,18 @@ class Maker:
                     f'<div class="{kind}"><h4>{tr(title)}</h4>{body}</div>')
 
         def asked(kind):
-            return "".join(f'<details class="{kind}" data-ask="{escape(e.title.split(": ")[0])}"><summary>{both(question(e), question(z))}'
+            return "".join(f'<details class="{kind}" data-ask="{e.key}"><summary>{both(question(e), question(z))}'
                            f'</summary><div class="en">{markup.block(say(e.body))}</div><div class="zh">{markup.block(say(z.body))}</div></details>'
                            for e, z in zip(cards["en"].of(kind), cards["zh"].of(kind), strict=True))
 
         def question(section):
-            text = section.title.split(": ", 1)[1] if section.kind == "ask" else section.title
-            return markup.inline(say(text))
+            return markup.inline(say(section.title))
 
         seen = set()
         code = "".join(self.code(one, seen) for one in entry.code)
-        figures = "".join(f"<figure>{FIGURES[name](self.run)}</figure>" for name in entry.figures)
+        drawn = [FIGURES[name](self.run) for name in entry.figures]
+        wide, figures = ("".join(f"<figure>{figure}</figure>" for figure in drawn if ('class="maps"' in figure) is large)
+                         for large in (True, False))
         foot = [(tr("Try"), f"<code>{escape(entry.command)}</code>"), (tr("The test that would fail"), f"<code>{entry.test}</code>")]
         if entry.exercise:
             foot.insert(0, (tr("Exercise"), f"<code>pytest examples/exercises -k {entry.exercise}</code> "
@@ -251,7 +267,7 @@ class Maker:
                 f'<div class="top"><div class="prose">{each(lambda c: markup.block(say(c.says)))}'
                 f'<p class="takeaway">{both(*(markup.inline(say(cards[language].takeaway)) for language in LANGUAGES))}</p>'
                 f'{sections("differs", "How the code differs", fold=False)}</div>{f"<div class={chr(34)}figs{chr(34)}>{figures}</div>" if figures else ""}</div>'
-                f'<div class="code">{sections("derivation", "Derivation")}{code}</div>'
+                f'{wide}<div class="code">{sections("derivation", "Derivation")}{code}</div>'
                 f'<div class="asks"><div><h4>{tr("Think first")}</h4>{asked("predict")}</div>'
                 + (f'<div><h4>{tr("Asked in public")}</h4>{asked("ask")}</div>' if cards["en"].of("ask") else "") + '</div>'
                 '<dl class="foot">' + "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in foot) + "</dl></section>")

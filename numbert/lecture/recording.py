@@ -64,9 +64,10 @@ class Recording:
                      and any(value is saved for value in other.arguments.values())), None)
 
     def inside(self, call):
-        """The calls of functions that were defined in `call`'s lines, in their order."""
+        """The calls of named functions that were defined in `call`'s lines, in their order."""
         file, first, last = next(s for s in self._spans if s[:2] == (call.file, call.first_line))
-        return [other for other in self.calls if other.file == file and first < other.first_line <= last]
+        return [other for other in self.calls if other.file == file and first < other.first_line <= last
+                and not other.name.startswith("<")]
 
     def _enter(self, frame, event, argument):
         code = frame.f_code
@@ -89,7 +90,8 @@ class Recording:
                         made.setdefault(name, copied)
             if event == "return":
                 call.result, call.last_line = argument, frame.f_lineno
-                call.given = [_copy(part) for part in (argument if isinstance(argument, tuple) else (argument,))]
+                whole = _copy(argument)
+                call.given = [_copy(part) for part in argument] if isinstance(argument, tuple) and whole is None else [whole]
             line = frame.f_lineno
             return follow
         return follow
@@ -130,7 +132,9 @@ def _copy(value):
     if isinstance(value, str):
         return value
     if isinstance(value, tuple | list) and value:
-        if all(isinstance(item, int | float | np.integer) for item in value):
+        pairs = all(isinstance(item, tuple) and len(item) == len(value[0]) for item in value)
+        numbers = [x for item in value for x in item] if pairs else value
+        if numbers and all(isinstance(x, int | float | np.integer) for x in numbers):
             return np.asarray(value)
         if all(isinstance(item, str) for item in value):
             return list(value)

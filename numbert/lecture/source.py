@@ -15,11 +15,9 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-import numbert
-
 from ..autograd import op
 
-ROOT = Path(numbert.__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]          # of the checkout; in an installed package, where packages are
 
 
 class Excerpt(NamedTuple):
@@ -47,12 +45,12 @@ def function_of(target, *, backward=False):
     return inspect.unwrap(getattr(found, "__func__", found))
 
 
-def excerpt(target, first=None, last=None, *, backward=False):
-    """The Excerpt of a function without its docstring, or of its lines from the one that contains `first` to the next
-    one that contains `last`, behind its signature. LookupError names a marker that is not there."""
+def excerpt(target, markers=(), *, backward=False):
+    """The Excerpt of a function without its docstring, or of ranges of its lines behind its signature: `markers` are what
+    the first and the last line of a range contain, of each range in turn. LookupError names one that is not there."""
     function = function_of(target, backward=backward)
     text, start = inspect.getsourcelines(function)
-    return _cut("".join(text), start, target, first, last, Path(inspect.getsourcefile(function)), function.__name__)
+    return _cut("".join(text), start, target, markers, Path(inspect.getsourcefile(function)), function.__name__)
 
 
 def excerpt_of_file(path, name):
@@ -63,11 +61,11 @@ def excerpt_of_file(path, name):
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             lines = text.splitlines(keepends=True)[node.lineno - 1:node.end_lineno]
-            return _cut("".join(lines), node.lineno, name, None, None, path, name)
+            return _cut("".join(lines), node.lineno, name, (), path, name)
     return None
 
 
-def _cut(text, start, target, first, last, path, name):
+def _cut(text, start, target, markers, path, name):
     plain = textwrap.dedent(text)
     node = ast.parse(plain).body[0]
     body = node.body[1:] if isinstance(node, ast.FunctionDef) and ast.get_docstring(node, clean=False) else node.body
@@ -78,8 +76,8 @@ def _cut(text, start, target, first, last, path, name):
         head, rest = range(node.lineno, node.body[0].lineno), range(body[0].lineno, len(lines) + 1)
         between = range((node.body[0].end_lineno if body is not node.body else head[-1]) + 1, body[0].lineno)
         rest = [*between, *rest]                        # a comment above the first statement belongs to it
-    if first is not None:
-        rest = _from_to(rest, lines, target, first, last)
+    if markers:
+        rest = _ranges(list(rest), lines, target, markers)
     shown = {number: lines[number - 1] for number in [*head, *rest]}
     while shown and not list(shown.values())[-1].strip():
         shown.popitem()
@@ -87,15 +85,18 @@ def _cut(text, start, target, first, last, path, name):
                    (start, start + len(lines) - 1))
 
 
-def _from_to(numbers, lines, target, first, last):
-    def place(marker, numbers):
-        for number in numbers:
-            if marker in lines[number - 1]:
-                return number
-        raise LookupError(f"{target}: no line contains {marker!r}")
-    a = place(first, numbers)
-    z = a if last is None else place(last, [number for number in numbers if number >= a])
-    return [number for number in numbers if a <= number <= z]
+def _ranges(numbers, lines, target, markers):
+    found, after = [], 0
+    for first, last in zip(markers[::2], markers[1::2], strict=True):
+        ends = []
+        for marker in (first, last):
+            after = next((n for n in numbers if n >= after and marker in lines[n - 1]), None)
+            if after is None:
+                raise LookupError(f"{target}: no line contains {marker!r}" + (f" behind line {ends[0]}" if ends else ""))
+            ends.append(after)
+        found += [n for n in numbers if ends[0] <= n <= ends[1]]
+        after += 1
+    return found
 
 
 def _relative(path):
