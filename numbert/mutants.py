@@ -29,10 +29,13 @@ EQUIVALENT = {
 
 
 class Mutant(NamedTuple):
-    """`what` the mistake is; the wrong `backward`; the `line` of its file, None for a mistake in what it returns."""
+    """`what` the mistake is; the wrong `backward`; the `line` of its file, and the statement `before` and `after`, in
+    their first lines. None for a mistake in what it returns."""
     what: str
     backward: object
     line: int | None = None
+    before: str | None = None
+    after: str | None = None
 
 
 def mutants(op, inputs):
@@ -46,11 +49,14 @@ def _in_the_source(function):
     helpers = [f for f in map(function.__globals__.get, sorted(called))
                if inspect.isfunction(f) and f.__module__ == function.__module__]
     parsed = {f.__code__.co_firstlineno - 1: _parse(f) for f in (function, *helpers)}
+    statement = {id(node): one for tree in parsed.values() for one in ast.walk(tree) if isinstance(one, ast.stmt)
+                 for node in ast.walk(one)}         # the innermost: it comes last
     for above, (node, put) in [(above, place) for above, tree in parsed.items() for place in _places(tree)]:
         for new in _mistakes(node):
+            around, before = statement[id(node)], _first_line(statement[id(node)])
             put(new)
             yield Mutant(f"{_first_line(node)} -> {_first_line(new)}", _build(parsed.values(), function),
-                         above + node.lineno)
+                         above + node.lineno, before, _first_line(new if around is node else around))
             put(node)
 
 

@@ -76,13 +76,14 @@ def test_a_mutant_without_a_mistake_passes(name, rng, monkeypatch):
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_a_mutant_knows_its_line(name):
-    """What was replaced stands in that line (a statement of several lines begins there)."""
+    """What was replaced stands in that line, and the statement around it says what changed."""
     backward = REGISTRY[name].backward
     lines = Path(inspect.getsourcefile(backward)).read_text(encoding="utf-8").splitlines()
     for one in mutants._in_the_source(backward):
         old = one.what.split(" -> ")[0]
-        start = re.search(r"\w+", old)
-        assert start is None or start[0] in lines[one.line - 1] or start[0] == "zeros_like", (one.what, lines[one.line - 1])
+        word = re.search(r"\w+", old)
+        assert word is None or word[0] in lines[one.line - 1] or word[0] == "zeros_like", (one.what, one.line)
+        assert one.before != one.after
 
 
 def test_what_a_mutant_forgets_to_fill_is_zero():

@@ -2,8 +2,9 @@
 
     D(L, z[i]) == p[i] - y[i]          ∂L/∂zᵢ = pᵢ - yᵢ
 
-`/` is a fraction, `**` a power, `x[i]` an index, `@` and `*` a product, `x.T` a transpose. Functions with a form of their
-own: D (a partial derivative), sum(i, x), sqrt, exp, hat, bar; every other is written as it is called. `==` is equality.
+`/` is a fraction, `**` a power, `x[i]` an index, `@` and `*` a product, `x.T` a transpose, `==` equality. Functions
+with a form of their own: D (a partial derivative), sum(i, x), sqrt, exp, hat, bar, of (brackets); every other is
+written as it is called.
 """
 import ast
 from html import escape

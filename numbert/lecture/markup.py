@@ -97,4 +97,5 @@ def block(text):
 
 def _joined(text):
     """Lines that were broken for the eye: with a space between them, but not between Chinese characters."""
-    return re.sub(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n\s*(?=[\u3000-\u9fff\uff00-\uffef])", "", text.strip()).replace("\n", " ")
+    return re.sub(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n\s*(?=[\u3000-\u9fff\uff00-\uffef])", "",
+                  text.strip()).replace("\n", " ")

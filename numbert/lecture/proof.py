@@ -5,14 +5,13 @@ import numpy as np
 
 from ..gradcheck import check, judge, measure
 from ..gradcheck_cases import op_cases
-from ..mutants import EQUIVALENT, mutants
+from ..mutants import EQUIVALENT, Mutant, mutants
 
 
 class Fate(NamedTuple):
-    """What became of one mistake: `line` of the file (None: made in what the function returns), `what` was put for what,
-    `end` is "wrong", "error" or "same", and `case` and `said` are where and how it was found."""
-    line: int | None
-    what: str
+    """What became of one mistake, a `Mutant`: `end` is "wrong", "error" or "same"; `case` and `said` are where and how
+    it was found, or why it changes nothing."""
+    mutant: Mutant
     end: str
     case: str
     said: str
@@ -37,9 +36,9 @@ def _fate(op, mutant, measured):
             with np.errstate(all="ignore"):
                 bad = next((result for result in judge(one, mutant.backward) if not result.passed), None)
         except Exception as error:                      # a mistake that cannot even be computed is found, too
-            return Fate(mutant.line, mutant.what, "error", one.case.name,
+            return Fate(mutant, "error", one.case.name,
                         f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
         if bad:
-            return Fate(mutant.line, mutant.what, "wrong", one.case.name,
+            return Fate(mutant, "wrong", one.case.name,
                         f"d{bad.input}{bad.place}: {bad.backward:.6g} ≠ {bad.difference:.6g}")
-    return Fate(mutant.line, mutant.what, "same", "", EQUIVALENT.get((op.name, mutant.what), ""))
+    return Fate(mutant, "same", "", EQUIVALENT.get((op.name, mutant.what), ""))

@@ -30,7 +30,7 @@ class Call:
 
 
 class Recording:
-    """Watches `functions`, and the functions within them, in a `with` block. `model`: so that calls know their module."""
+    """Watches `functions`, and those within them, in a `with` block. `model`: so that calls know their module."""
 
     def __init__(self, functions, model=None):
         self.calls = []
@@ -91,7 +91,8 @@ class Recording:
             if event == "return":
                 call.result, call.last_line = argument, frame.f_lineno
                 whole = _copy(argument)
-                call.given = [_copy(part) for part in argument] if isinstance(argument, tuple) and whole is None else [whole]
+                call.given = [_copy(part) for part in argument] if isinstance(argument,
+                                                                              tuple) and whole is None else [whole]
             line = frame.f_lineno
             return follow
         return follow

@@ -56,7 +56,8 @@ class Run:
 def perform(watch):
     """The Run. watch: {part: [plain functions to record]}, the parts being the functions below."""
     run = Run(WordPieceTokenizer([*SPECIAL_TOKENS.values(), *world.vocabulary()]))
-    for part in (wordpiece, masking, pairs, pretraining, rows, sizes, loading, classification, tagged, inference, answer,
+    for part in (wordpiece, masking, pairs, pretraining, rows, sizes, loading, classification, tagged, inference,
+                 answer,
                  windows, gpt, graph, optimizer):
         part(run, watch.get(part.__name__, []))
     return run
@@ -93,13 +94,14 @@ def endless(examples, batch_size, collate, seed):
         yield collate([examples[i] for i in rng.integers(len(examples), size=batch_size)])
 
 
-def record(run, part, functions, model, batch, backward=True):
-    """model(**batch) and its gradients under a Recording; the output and the gradients by name."""
+def record(run, part, functions, model, make_batch):
+    """model(**make_batch()) and its gradients under a Recording: batch, output, and the gradients by name."""
     with Recording(functions, model) as recording:
+        batch = make_batch()
         output = model(**batch)
-        found = gradients(output.loss, model.parameters()) if backward else []
+        found = gradients(output.loss, model.parameters())
     run.recordings[part], run.models[part] = recording, model
-    return output, dict(zip(model.named_parameters(), found, strict=bool(found)))
+    return batch, output, dict(zip(model.named_parameters(), found, strict=True))
 
 
 def wordpiece(run, watch):
@@ -150,7 +152,8 @@ def pairs(run, watch):
 
 def rows(run, watch):
     """RoBERTa's rows of full sentences."""
-    documents = [story.sentences[:2] for story, _ in zip(world.stories(np.random.default_rng(6)), range(4), strict=False)]
+    documents = [story.sentences[:2] for story,
+                 _ in zip(world.stories(np.random.default_rng(6)), range(4), strict=False)]
     text = TokenizedText([run.tokenizer.encode_batch(d, add_special_tokens=False) for d in documents],
                          run.tokenizer.sep_token_id)
     with Recording(watch) as recording:
@@ -176,7 +179,7 @@ def pretraining(run, watch):
     with no_grad():
         before = {name: float(loss) for name, loss in model(**batch).losses.items()}
     curves = learn(model, data.batches(), STEPS)
-    output, found = record(run, "pretraining", watch, model, batch)
+    _, output, found = record(run, "pretraining", watch, model, lambda: batch)
     run.shown |= {"batch": batch, "curves": curves, "gradients": found}
 
     places = np.flatnonzero(batch["labels"][0] != IGNORED)
@@ -191,7 +194,8 @@ def pretraining(run, watch):
     with no_grad():
         outputs = [model(**b) for b in batches]
     labelled = sum(int((b["labels"] != IGNORED).sum()) for b in batches)
-    mlm = sum(float(o.losses["mlm"]) * int((b["labels"] != IGNORED).sum()) for o, b in zip(outputs, batches, strict=True))
+    mlm = sum(float(o.losses["mlm"]) * int((b["labels"] != IGNORED).sum()) for o,
+              b in zip(outputs, batches, strict=True))
     nsp_right = np.concatenate([o.seq_relationship_logits.data.argmax(1) == b["next_sentence_label"]
                                 for o, b in zip(outputs, batches, strict=True)])
     nsp = np.average([float(o.losses["nsp"]) for o in outputs], weights=[len(b["input_ids"]) for b in batches])
@@ -289,7 +293,7 @@ def classification(run, watch):
     run.facts |= {"moved": sum(bool((p.data != start[name]).any()) for name, p in model.named_parameters().items()),
                   "tensors": len(start), "classified_right": _right(model, tokenizer, held), "fine_steps": FINE_STEPS}
     batch = tokenizer.pad([tokenizer(STORY.text)]) | {"labels": np.array([1])}
-    output, _ = record(run, "classification", watch, model, batch)
+    record(run, "classification", watch, model, lambda: batch)
     run.shown["classified"] = [(story.text, softmax(_logits(model, tokenizer, story.text))[0].tolist())
                                for story in (STORY, STORY._replace(feeling="angry"))]
     with no_grad():
@@ -325,8 +329,7 @@ def tagged(run, watch):
     words = f"{FIRST} {SECOND}".replace(".", " .").split()
     tags = "PROPN AUX ADP DET NOUN PUNCT PRON AUX VERB DET ADJ NOUN PUNCT".split()
     window, = tagging.windows_of([(words, [world.TAGS.index(tag) for tag in tags])], tokenizer, 64)[0][0]
-    batch = tagging.collate(tokenizer)([window])
-    record(run, "tagged", watch, model, batch)
+    batch, *_ = record(run, "tagged", watch, model, lambda: tagging.collate(tokenizer)([window]))
     with no_grad():
         logits = model(**{k: v for k, v in batch.items() if k != "labels"}).logits.data[0]
     run.shown["tags"] = [[tokenizer.tokens[i] for i in window.ids], batch["labels"][0].tolist(), softmax(logits)]
@@ -340,8 +343,9 @@ def inference(run, watch):
     learn(model, endless(examples, 16, collate(tokenizer), 0), FINE_STEPS)
     pairs = [(FIRST, f"She was {said}.", label) for label, said in
              enumerate(("in the library", "very happy", "not in the library"))]
-    record(run, "inference", watch, model, collate(tokenizer)(encode(pairs[2:], tokenizer, 64)))
-    run.shown["inferred"] = [(a, b, softmax(_logits(model, tokenizer, a, b))[0].tolist(), label) for a, b, label in pairs]
+    record(run, "inference", watch, model, lambda: collate(tokenizer)(encode(pairs[2:], tokenizer, 64)))
+    run.shown["inferred"] = [(a, b, softmax(_logits(model, tokenizer, a, b))[0].tolist(), label) for a, b,
+                             label in pairs]
     run.facts |= {"inferred_right": _right(model, tokenizer, held)}
 
 
@@ -364,7 +368,7 @@ def answer(run, watch):
         _read(model, tokenizer, passage).text == (passage.gold.text if passage.gold else "") for passage in held]))
     passage, = _passages([(QUESTION, STORY.text, "a new book")], tokenizer, max_length=64)
     batch = batch_of(windows_of([passage]), tokenizer, labels=True)
-    output, found = record(run, "answer", watch, model, batch)
+    _, output, found = record(run, "answer", watch, model, lambda: batch)
     with no_grad():
         h = model.body.encode(model.body.pack(**{k: v for k, v in batch.items() if "positions" not in k})).data
     S, E = model.qa_outputs.weight.data
@@ -372,10 +376,12 @@ def answer(run, watch):
     run.shown["answer"] = {"tokens": [tokenizer.tokens[i] for i in batch["input_ids"][0]], "h": h, "S": S, "E": E,
                            "scores": h @ np.stack([S, E]).T + model.qa_outputs.bias.data, "document": doc,
                            "reading": _read(model, tokenizer, passage), "passage": passage}
-    run.facts |= {"qa_bias": float(np.abs(found["qa_outputs.bias"]).max()), "answer": run.shown["answer"]["reading"].text,
+    run.facts |= {"qa_bias": float(np.abs(found["qa_outputs.bias"]).max()),
+                  "answer": run.shown["answer"]["reading"].text,
                   "question": QUESTION, "story": STORY.text,
                   "qa_loss": float(output.loss), "start_loss": float(output.losses["start"]),
                   "end_loss": float(output.losses["end"])}
+    run.facts |= dict(zip("se", (int(x) + 1 for x in run.shown["answer"]["scores"][doc].argmax(0)), strict=True))
     run.shown["questions"] = []
     for question in ("Where was Anna?", "Who was in the library?", QUESTION):
         one, = _passages([(question, STORY.text, "")], tokenizer, max_length=64)
@@ -428,7 +434,7 @@ def gpt(run, watch):
             yield {"input_ids": made["input_ids"], "attention_mask": made["attention_mask"], "labels": labels}
     run.shown["gpt_curve"] = learn(model, batches(), GPT_STEPS)
     ids = np.array([tokenizer(f"{FIRST} {SECOND}").input_ids])
-    output, _ = record(run, "gpt", watch, model, {"input_ids": ids, "labels": ids})
+    _, output, _ = record(run, "gpt", watch, model, lambda: {"input_ids": ids, "labels": ids})
     run.shown["gpt_attention"] = attention_of(run, "gpt")
     logits = output.logits.data
     run.shown["gpt"] = [tokenizer.tokens[i] for i in ids[0]], softmax(logits), ids[0]

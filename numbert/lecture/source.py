@@ -46,8 +46,9 @@ def function_of(target, *, backward=False):
 
 
 def excerpt(target, markers=(), *, backward=False):
-    """The Excerpt of a function without its docstring, or of ranges of its lines behind its signature: `markers` are what
-    the first and the last line of a range contain, of each range in turn. LookupError names one that is not there."""
+    """The Excerpt of a function without its docstring, or of ranges of its lines behind its signature: `markers` are
+    what the first and the last line of a range contain, of each range in turn. LookupError names one that is not there.
+    """
     function = function_of(target, backward=backward)
     text, start = inspect.getsourcelines(function)
     return _cut("".join(text), start, target, markers, Path(inspect.getsourcefile(function)), function.__name__)
@@ -92,7 +93,8 @@ def _ranges(numbers, lines, target, markers):
         for marker in (first, last):
             after = next((n for n in numbers if n >= after and marker in lines[n - 1]), None)
             if after is None:
-                raise LookupError(f"{target}: no line contains {marker!r}" + (f" behind line {ends[0]}" if ends else ""))
+                raise LookupError(f"{target}: no line contains {marker!r}"
+                                  + (f" behind line {ends[0]}" if ends else ""))
             ends.append(after)
         found += [n for n in numbers if ends[0] <= n <= ends[1]]
         after += 1

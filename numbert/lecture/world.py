@@ -39,7 +39,8 @@ class Story(NamedTuple):
 
     @property
     def sentences(self):
-        return [f"{self.name} was in the {self.place}.", f"{self.pronoun} was {self.verb} a {self.adjective} {self.thing}.",
+        return [f"{self.name} was in the {self.place}.",
+                f"{self.pronoun} was {self.verb} a {self.adjective} {self.thing}.",
                 f"{self.pronoun} was {self.degree} {self.feeling}."]
 
     @property
@@ -62,7 +63,8 @@ def stories(rng):
 
 
 def documents(n, rng):
-    """n documents to pre-train on, lists of two sentences: where someone was, and what they did or (one in four) felt."""
+    """n documents to pre-train on, lists of two sentences: where someone was, and what they did, or one in four, felt.
+    """
     return [[story.sentences[0], story.sentences[1 + (rng.random() < 0.25)]] for story in islice(stories(rng), n)]
 
 
