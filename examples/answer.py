@@ -8,10 +8,10 @@ The lecture's fourth use of BERT: two new vectors are all that is added. One ask
 the answer?", the other "do you end it?"; a softmax over the text says where. Some questions have no answer in their
 story; then both vectors should point at [CLS]. Source: Devlin et al. 2019, sections 4.2 and 4.3.
 """
-from numbert import WordPieceTokenizer
+from numbert import AutoTokenizer
 from numbert.tasks import laboratory, squad_show, toy
 from numbert.tasks.squad_answers import best_threshold
-from numbert.tasks.squad_reader import Reader, qa_task, read_passages, remember, scores
+from numbert.tasks.squad_reader import Reader, qa_task, read_passages, scores
 from numbert.tasks.squad_windows import describe
 from numbert.tasks.toy_tasks import passages
 
@@ -31,7 +31,7 @@ def main(argv=None):
 
 def answer(options, workers):
     folder = toy.body(options, workers)
-    tokenizer = WordPieceTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     splits = toy.splits("answer", options)
     training, development, test = (
         passages(part, tokenizer, options.max_length) for part in splits)
@@ -47,19 +47,26 @@ def answer(options, workers):
     # behind the question, and the best span of all windows is the answer. What does that cost on stories that could be
     # read whole? More windows are more chances to see an answer where there is none: look at NoAns_f1.
     threshold = best_threshold(development, read_passages(model, tokenizer, development, workers))
-    remember(options.out, threshold)                    # beside the model, for whoever reads with it later
     pieces = passages(splits[2], tokenizer, options.window)
     print("\nThe test questions, read in pieces: " + "\n  ".join(describe(pieces)))
     for name, read in (("whole", test), ("in pieces", pieces)):
         found = scores(read, read_passages(model, tokenizer, read, workers, threshold=threshold))
         print(f"  {name:<10}" + "".join(f"  {figure} {value:.1f}" for figure, value in found.items()))
 
+    # %% The two vectors, as one draws them by hand
+    # The start vector's dot product with every token of the story, a softmax, and where it is highest; the same with
+    # the end vector. The two maxima are the lecture's answer. The model's is the best pair, start before end.
+    answerable = [number for number, passage in enumerate(test) if passage.answer]
+    impossible = [number for number, passage in enumerate(test) if not passage.answer]
+    passage = test[answerable[0]]
+    reading = read_passages(model, tokenizer, [passage], threshold=threshold)[0]
+    print(f"\n{passage.example.question}\n\n{squad_show.highlight(passage.example.context)}\n")
+    print(squad_show.two_vectors(model, tokenizer, passage, passage.windows[0], reading))
+
     # %% A look at single answers
     # '#' is where a window scores a token, '-' where another one does, that has more of the text on both sides of it.
     whole = Reader(model, tokenizer, threshold=threshold, max_length=options.max_length)
     in_pieces = Reader(model, tokenizer, threshold=threshold, max_length=options.window)
-    answerable = [number for number, passage in enumerate(test) if passage.answer]
-    impossible = [number for number, passage in enumerate(test) if not passage.answer]
     for number, reader, read in ((answerable[0], whole, test), (answerable[0], in_pieces, pieces),
                                      (answerable[1], whole, test), (impossible[0], whole, test)):
         show(read[number], reader)

@@ -31,8 +31,8 @@ from benchmarking.contenders import contenders_of, prepare
 from benchmarking.rounds import Apart, Timed, call_apart, play
 
 from numbert import files
+from numbert.machine import cores
 from numbert.text.corpus import python_documents, read_documents
-from numbert.training.parallel import cores
 
 QUICK = ("pretrain-tiny-30522-padded", "finetune-mini-padded", "encode-tiny-padded", "tokenise-ids-warm")
 ABLATION = ("pretrain-tiny-30522-padded", "pretrain-mini-30522-padded", "pretrain-mini-8000-*")

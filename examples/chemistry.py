@@ -89,7 +89,7 @@ def main():
     found = {"up to the arrow": [], "in the products": []}
     for name, smiles in list(REACTIONS.items())[:3 if options.quick else None]:
         ids, probs = guesses(model, tokenizer, smiles)
-        best = probs.argmax(-1)
+        best = probs[:, :len(tokenizer.tokens)].argmax(-1)
         hits = best == ids[1:-1]
         arrow = int(np.flatnonzero(ids == tokenizer.ids[">>"])[0])
         found["up to the arrow"] += hits[:arrow].tolist()

@@ -8,7 +8,7 @@ The lecture's first use of BERT: [CLS] goes in front of the text, a linear layer
 moves the new layer and the whole body. Is it worth starting from a pre-trained body? The same model from scratch
 answers that. Source: Devlin et al. 2019, section 4.1 and figure 4b.
 """
-from numbert import WordPieceTokenizer
+from numbert import AutoTokenizer
 from numbert.tasks import laboratory, toy
 from numbert.tasks.classification import classify
 from numbert.tasks.toy_tasks import toy_task
@@ -24,9 +24,9 @@ def main(argv=None):
 
 def sentiment(options, workers):
     folder = toy.body(options, workers)
-    tokenizer = WordPieceTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     splits = toy.splits("classify", options)
-    task = toy_task("classify", splits, tokenizer, options, workers)
+    task = toy_task("classify", splits, tokenizer, laboratory.settings(options), workers)
 
     # %% The comparison: pre-trained and from scratch, the same examples, the same settings
     runs = toy.compare(task, folder, tokenizer, options, workers)

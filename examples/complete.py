@@ -15,18 +15,16 @@ takes the ball must be where it lies), how many of these the model has never rea
 lowest that there can be. Source: Radford et al. 2019, section 2.
 """
 import argparse
-import json
 import math
 import re
 import statistics
-import sys
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from numbert import ByteLevelBPETokenizer, GPT2Config, GPT2LMHeadModel, WordPieceTokenizer, files, svg
+from numbert import ByteLevelBPETokenizer, GPT2Config, GPT2LMHeadModel, WordPieceTokenizer, command, files, svg
+from numbert.machine import cores
 from numbert.tasks.evaluation import evaluate
 from numbert.tasks.floors import unigram_floor
 from numbert.tasks.pretraining import end_of_text_id
@@ -36,8 +34,7 @@ from numbert.text.toyworld import documents, enumerated
 from numbert.text.wordpiece import SPECIAL_TOKENS
 from numbert.training.loop import train
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.parallel import Workers, cores
-from numbert.training.run_folder import Progress
+from numbert.training.run_folder import Progress, RunFolder
 
 WAYS = {"greedy": None, "temperature 0.5": {"temperature": 0.5}, "temperature 1": {}, "temperature 1.5":
         {"temperature": 1.5}, "top-p 0.9": {"top_p": 0.9}}
@@ -48,7 +45,8 @@ QUICK = {"steps": 20, "seeds": 1, "width": 32, "written": 20}
 ROWS = 400                              # held-out rows that the loss is measured on
 
 
-def arguments():
+def arguments(argv=None):
+    """The parser; what is read, --text, decides its defaults."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--text", choices=TEXTS, default="closed", help="what it reads and writes (default: %(default)s)")
@@ -62,39 +60,13 @@ def arguments():
     add("--written", type=int, default=200, help="texts that are written in each way (default: %(default)s)")
     add("--workers", type=int, default=cores(), help="threads (default: all cores, %(default)s here)")
     add("--out", default="runs/complete", help="where picture and figures go (default: %(default)s)")
-    add("--quick", action="store_true", help="see everything work once, in seconds; of --text closed in a world of 352 "
-        "stories: " + ", ".join(f"--{name} {value}" for name, value in QUICK.items()))
+    command.add_quick(parser, QUICK)
+    parser.set_defaults(**TEXTS[parser.parse_args(argv).text])
     return parser
 
 
-def parse(argv=None):
-    parser = arguments()
-    options = parser.parse_args(argv)
-    parser.set_defaults(**TEXTS[options.text] | (QUICK if options.quick else {}))
-    options = parser.parse_args(argv)
-    for name in ("steps", "width", "seeds", "length", "layers", "batch_size", "written"):
-        if getattr(options, name) < 1:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
-    if not options.lr > 0:
-        raise ValueError(f"--lr must be above 0, got {options.lr}")
-    if options.length < 3:
-        raise ValueError(f"--length must be at least 3, a token between two ends, got {options.length}")
-    if options.width % 32:
-        raise ValueError(f"--width must be a multiple of 32, the width of a head, got {options.width}")
-    return options
-
-
 def main(argv=None):
-    try:
-        options = parse(argv)
-        out = Path(options.out)
-        out.mkdir(parents=True, exist_ok=True)
-        with Workers(options.workers) as workers:
-            complete(options, out, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"complete.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("complete.py: interrupted")
+    command.start(complete, arguments(argv), argv)
 
 
 # %% What it reads
@@ -246,7 +218,13 @@ def judged(material, written):
 # %% All of it
 
 
-def complete(options, out, workers):
+def complete(options, workers):
+    if options.length < 3:
+        raise ValueError(f"--length must be at least 3, a token between two ends, got {options.length}")
+    if options.width % 32:
+        raise ValueError(f"--width must be a multiple of 32, the width of a head, got {options.width}")
+    run_folder = RunFolder(options.out).hold()          # ours as long as we are there
+    out = run_folder.path
     began = time.monotonic()
     material = READ[options.text](options)
     end = end_of_text_id(material.tokenizer)
@@ -318,7 +296,7 @@ def save(options, out, losses, levels, shares, real, samples):
                       {name: [(heat[way], means[way][name]) for way in heat] for name in real},
                       {f"{name}, top-p": means["top-p 0.9"][name] for name in real})
     files.write_text(out / f"{options.text}.svg", svg.page([chart]))
-    files.write_text(out / f"{options.text}.json", json.dumps({
+    files.write_text(out / f"{options.text}.json", files.json_text({
         "options": {name: value for name, value in vars(options).items() if name != "out"}, "losses": losses,
         "levels": levels, "real": real, "shares": {way: [
             {name: None if math.isnan(x) else x for name, x in one.items()} for one in found]
@@ -344,5 +322,4 @@ Try next: --steps {2 * options.steps} (do the sentences or the stories gain?), -
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="replace")            # a terminal that cannot show a character of the text
     main()

@@ -22,9 +22,11 @@ import re
 
 import numpy as np
 
-from numbert import BertForPreTraining, BertModel, WordPieceTokenizer, files, svg
-from numbert.autograd import Parameter, gradients, no_grad
+from numbert import AutoModel, AutoTokenizer, BertForPreTraining, WordPieceTokenizer, files, svg
+from numbert.autograd import gradients
+from numbert.module import Parameter
 from numbert.ops import cross_entropy, linear
+from numbert.recording import no_grad
 from numbert.tasks import laboratory
 from numbert.tasks.pretraining import PretrainingData
 from numbert.tasks.toy_body import Recipe, config_of, learn
@@ -40,8 +42,8 @@ CHANCE = 4 / 9                      # four of the other nine sentences have the 
 def arguments():
     parser = laboratory.arguments(__doc__, name="contextual", quick=QUICK, steps=500, sentences=3000, width=64,
                                   layers=3, cbow_steps=300, seeds=5)
-    parser.add_argument("--model", metavar="FOLDER", help="look at this BERT and its tokenizer instead; nothing is "
-                        "trained")
+    parser.add_argument("--model", metavar="FOLDER", help="look at this model, of any family, and its tokenizer "
+                        "instead; nothing is trained")
     parser.add_argument("--languages", nargs="+", choices=list(WORD), help="(default: en zh; with --model en)")
     return parser
 
@@ -122,7 +124,7 @@ def layer_vectors(body, tokenizer, sentences, word):
     """(1 + L, n, D): of each of n sentences the mean vector of the word's tokens, before the first layer (the row of
     the table, with the vector of its place added and normalised) and after each."""
     encodings = [tokenizer(text) for text in sentences]
-    packed = body.pack(**tokenizer.pad(encodings))
+    packed = body.pack(**body.accepted(tokenizer.pad(encodings)))
     inside = []                                             # of each sentence, the rows of the word's tokens
     for text, encoding, begin in zip(sentences, encodings, packed.starts, strict=False):
         first = text.lower().index(word)
@@ -221,7 +223,7 @@ def draw(results, name, sentences, matrix):
 def look_at(options, workers):
     """The map of each layer of a model that is there."""
     results = laboratory.Results(options)
-    body, tokenizer = BertModel.from_pretrained(options.model), WordPieceTokenizer.from_pretrained(options.model)
+    body, tokenizer = AutoModel.from_pretrained(options.model), AutoTokenizer.from_pretrained(options.model)
     for language in options.languages:
         layers = []
         for number, vectors in enumerate(layer_vectors(body, tokenizer, TEN[language], WORD[language])):

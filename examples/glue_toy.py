@@ -43,7 +43,7 @@ def glue_toy(options, workers):
     folder = write_glue(results.folder / "glue", options.training, options.development)
     body = made(Recipe(steps=options.steps, width=options.width, lr=options.pretraining_lr), workers)
     tokenizer = WordPieceTokenizer.from_pretrained(body)
-    chosen = laboratory.settings(options, class_weights=False)
+    chosen = laboratory.settings(options)
     tasks = {name: toy_task(name, read(folder, name), tokenizer, chosen, workers) for name in glue_data.TASKS}
 
     # %% The nine scores
@@ -116,11 +116,11 @@ def read(folder, name):
     return {split: glue_data.read(name, path).examples for split, path in files.items() if path.exists()}
 
 
-def toy_task(name, splits, tokenizer, options, workers):
+def toy_task(name, splits, tokenizer, settings, workers):
     """The Task of `python -m numbert.tasks.glue`; with a control set it reports the accuracy on that too."""
-    encoded = {split: encode(rows, tokenizer, options.max_length) for split, rows in splits.items()}
+    encoded = {split: encode(rows, tokenizer, settings.max_length) for split, rows in splits.items()}
     control = encoded.pop("control", None)
-    task = task_of(name, encoded, tokenizer, options, workers)
+    task = task_of(name, encoded, tokenizer, settings, workers)
     if control is None:
         return task
     on_control = evaluation(control, tokenizer, measure_control, workers)

@@ -17,7 +17,7 @@ import itertools
 import numpy as np
 
 from numbert import BertForPreTraining, svg
-from numbert.autograd import no_grad
+from numbert.recording import no_grad
 from numbert.tasks import laboratory
 from numbert.tasks.masking import IGNORED, mask_tokens, ordinary_table
 from numbert.tasks.toy_body import Recipe, config_of, learn, stories_to_learn, tokenizer_of

@@ -18,20 +18,18 @@ dictionaries that nobody has seen before, each made up for one question.
 import argparse
 import copy
 import itertools
-import json
 import math
 import statistics
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
-from numbert import GPT2Config, GPT2LMHeadModel, files, no_grad, svg
-from numbert.autograd import watching
+from numbert import GPT2Config, GPT2LMHeadModel, command, files, no_grad, ops, svg
+from numbert.machine import cores
+from numbert.recording import watching
 from numbert.training.loop import train
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.parallel import Workers, cores
+from numbert.training.run_folder import RunFolder
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 T = 32                                  # tokens in a text: 16 pairs, the last of which is the question
@@ -52,30 +50,12 @@ def arguments():
     add("--lr", type=float, default=5e-3, help="the highest learning rate (default: %(default)s)")
     add("--workers", type=int, default=cores(), help="threads (default: all cores, %(default)s here)")
     add("--out", default="runs/in_context", help="where pictures and figures go (default: %(default)s)")
-    add("--quick", action="store_true", help="see everything work once, in seconds: "
-        + ", ".join(f"--{name} {value}" for name, value in QUICK.items()))
+    command.add_quick(parser, QUICK)
     return parser
 
 
 def main(argv=None):
-    parser = arguments()
-    if parser.parse_args(argv).quick:
-        parser.set_defaults(**QUICK)
-    options = parser.parse_args(argv)
-    try:
-        for name in ("steps", "seeds", "questions"):
-            if getattr(options, name) < 1:
-                raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
-        if not options.lr > 0:
-            raise ValueError(f"--lr must be above 0, got {options.lr}")
-        out = Path(options.out)
-        out.mkdir(parents=True, exist_ok=True)
-        with Workers(options.workers) as workers:
-            show(options, out, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"in_context.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("in_context.py: interrupted")
+    command.start(show, arguments(), argv)
 
 
 # %% What it learns from: letters that repeat themselves
@@ -144,10 +124,11 @@ def attention(model, ids):
     """The shares (n, H, T, T) with which tokens look at tokens, for each layer."""
     found = []
 
-    def keep(op, inputs, options, output):
-        if op.name == "attention":
-            _, saved = op.forward(*(x.data for x in inputs), **options)
-            found.append(np.concatenate([shares for shares, _ in saved[-1]]))
+    def keep(op, inputs, options, output, node):
+        if op is ops.attention:
+            query, key, _ = (x.data for x in inputs)
+            found.append(np.concatenate(ops.attention_probs(
+                query, key, spans=options["spans"], heads=options["heads"], mask=options["mask"])))
     with no_grad(), watching(keep):
         model(ids)
     return found
@@ -198,7 +179,9 @@ def fine_tuned(model, seed, options, workers):
 # %% All of it
 
 
-def show(options, out, workers):
+def show(options, workers):
+    run_folder = RunFolder(options.out).hold()          # ours as long as we are there
+    out = run_folder.path
     began, chance = time.monotonic(), 1 / len(LETTERS)
     models, curves = {}, {}
     for layers, seed in itertools.product((1, 2), range(options.seeds)):
@@ -253,7 +236,7 @@ the answers; right answers to {FEW} shots without the head
     files.write_text(out / "head.svg", svg.heat_map(
         f"Layer {layer + 1}, head {head + 1}: where the letter of the row looks", text,
         attention(model, example)[layer][0, head]))
-    files.write_text(out / "results.json", json.dumps({
+    files.write_text(out / "results.json", files.json_text({
         "options": {name: value for name, value in vars(options).items() if name != "out"}, "chance": chance,
         "accuracy": {names[layers]: row for layers, row in table.items()},
         "heads": [dict(layer=layer + 1, head=head + 1, back=back, answers=bring, accuracy_without=left)

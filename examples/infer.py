@@ -8,7 +8,7 @@ Two texts go in with [SEP] between them, one of three classes comes out of [CLS]
 article (agrees, denies, asks, only comments) is the same head with an article and a comment for the two texts.
 Source: Devlin et al. 2019, section 4.1 and figure 4a.
 """
-from numbert import WordPieceTokenizer
+from numbert import AutoTokenizer
 from numbert.tasks import laboratory, toy
 from numbert.tasks.classification import classify
 from numbert.tasks.toy_tasks import toy_task
@@ -25,9 +25,9 @@ def main(argv=None):
 
 def inference(options, workers):
     folder = toy.body(options, workers)
-    tokenizer = WordPieceTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     splits = toy.splits("infer", options)
-    task = toy_task("infer", splits, tokenizer, options, workers)
+    task = toy_task("infer", splits, tokenizer, laboratory.settings(options), workers)
 
     # %% The comparison: pre-trained and from scratch, the same examples, the same settings
     runs = toy.compare(task, folder, tokenizer, options, workers)

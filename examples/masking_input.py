@@ -114,11 +114,10 @@ def masking(options, workers):
     # In a task no [MASK] is ever seen. If every hidden word was a [MASK], a model never had to say anything about the
     # words that it sees. When all of it is trained further that may matter little; a body that stays frozen has nothing
     # but what it learnt.
-    settings = laboratory.settings(options)
     splits = draw("tag", (options.examples, max(1, options.test // 2), options.test))
     downstream = {}
     for how, frozen in (("fine-tuned", False), ("frozen body", True)):
-        settings.freeze_body = frozen
+        settings = laboratory.settings(options, freeze_body=frozen)
         task = toy_task("tag", splits, tokenizer, settings, workers)
         rows = {name: laboratory.downstream(task, folders[name], settings, workers) for name in MIXTURES}
         rows["from scratch"] = laboratory.downstream(task, folders["80/10/10"], settings, workers, from_scratch=True)

@@ -15,7 +15,6 @@ known. Sources: Devlin et al. 2019, Liu et al. 2019 (RoBERTa), Lan et al. 2020 (
 # %%
 import numpy as np
 
-import numbert
 from numbert import svg
 from numbert.tasks import laboratory
 from numbert.tasks.evaluation import characters_per_token, evaluate
@@ -25,13 +24,9 @@ from numbert.tasks.pretraining import PretrainingData
 from numbert.tasks.toy_body import Recipe, learn, story_count, tokenizer_of
 from numbert.tasks.toy_tasks import SOURCES, draw, toy_task
 from numbert.text.toyworld import documents
-from numbert.text.wordpiece import WordPieceTokenizer
 from numbert.training.seeds import in_words
 
 ROWS = ["bert,mlm", "bert,mlm+nsp", "bert,mlm+sop", "roberta,full-sentences", "albert,mlm+sop", "gpt,causal"]
-CLASSES = {"bert": "Bert", "roberta": "Roberta", "albert": "Albert", "gpt": "GPT2"}
-HEADS = {"classify": "ForSequenceClassification", "infer": "ForSequenceClassification",
-         "tag": "ForTokenClassification", "answer": "ForQuestionAnswering"}
 QUICK = {"rows": ["bert,mlm+sop", "gpt,causal"], "tasks": ["classify", "answer"], "steps": 6, "width": 32,
          "batch_size": 4, "examples": 24, "test": 24, "epochs": 1, "seeds": 1}
 
@@ -45,21 +40,8 @@ def arguments():
 
 
 # %% One vocabulary for all
-# RoBERTa and GPT know no segments: there the two texts of a pair are told apart by the [SEP] between them alone.
-
-
-class WithoutSegments(WordPieceTokenizer):
-    """The same tokens without token_type_ids."""
-
-    def pad(self, *arguments, **options):
-        batch = super().pad(*arguments, **options)
-        del batch["token_type_ids"]
-        return batch
-
-
-def tokenizer_for(family):
-    tokenizer = tokenizer_of("en")
-    return WithoutSegments(tokenizer.tokens) if family in ("roberta", "gpt") else tokenizer
+# RoBERTa and GPT know no segments, and are given none: there only the [SEP] between them tells the two texts of a pair
+# apart. Fine-tuning takes the head of the family that it finds in the folder.
 
 
 # %% Pre-training: the same stories, the same number of steps
@@ -68,8 +50,8 @@ def tokenizer_for(family):
 def pretrained(row, options, workers, folder):
     """The figures of a row's pre-training; the model goes into `folder`."""
     family, objective = row.split(",")
-    tokenizer, recipe = tokenizer_for(family), Recipe(steps=options.steps, batch_size=options.batch_size,
-                                                      layers=options.layers, width=options.width)
+    tokenizer, recipe = tokenizer_of("en"), Recipe(steps=options.steps, batch_size=options.batch_size,
+                                                   layers=options.layers, width=options.width)
     settings = {"objective": objective, "max_length": recipe.max_length, "batch_size": recipe.batch_size}
     if FAMILIES[family].pair_label:
         settings["pair_label"] = FAMILIES[family].pair_label
@@ -96,11 +78,9 @@ def pretrained(row, options, workers, folder):
 # %% Fine-tuning: each body with its own family's head
 
 
-def tuned(row, name, splits, folder, options, workers):
-    family = row.split(",")[0]
+def tuned(name, splits, folder, options, workers):
     setup = laboratory.settings(options)
-    task = toy_task(name, splits, tokenizer_for(family), setup, workers)
-    task = task._replace(model_class=getattr(numbert, CLASSES[family] + HEADS[name]))
+    task = toy_task(name, splits, tokenizer_of("en"), setup, workers)
     return run(task, folder, setup, workers, say=None).seeds
 
 
@@ -118,7 +98,7 @@ def experiment(options, workers):
         folder = results.folder / row.replace(",", "-")
         pretraining[row] = pretrained(row, options, workers, folder)
         for name in options.tasks:
-            downstream[row][name] = tuned(row, name, splits[name], folder, options, workers)
+            downstream[row][name] = tuned(name, splits[name], folder, options, workers)
             print(f"{row}, {name}: {spread(downstream[row][name])}", flush=True)
         results.add(pretraining=pretraining, downstream=downstream)
 

@@ -19,7 +19,8 @@ import warnings
 
 import numpy as np
 
-from numbert import files, svg
+from numbert import AutoTokenizer, command, files, svg
+from numbert.machine import cores
 from numbert.models.config import SIZES
 from numbert.tasks.evaluation import (
     TASKS,
@@ -32,16 +33,17 @@ from numbert.tasks.evaluation import (
     hits,
     training_figures,
 )
-from numbert.tasks.families import FAMILIES, build_model, train_tokenizer
+from numbert.tasks.families import FAMILIES, build_model, check_vocab_size, train_tokenizer
 from numbert.tasks.floors import floors
 from numbert.tasks.masking import UNITS
 from numbert.tasks.pretraining import PretrainingData
 from numbert.tasks.sentence_pairs import OBJECTIVES
 from numbert.text.corpus import hold_out, python_documents, read_documents, split_sentences
-from numbert.training.checkpoint import compare, load_checkpoint, read_settings, save_checkpoint
+from numbert.training.checkpoint import compare, load_checkpoint, read_settings, read_state, save_checkpoint
 from numbert.training.loop import finishing_on_interrupt, train
 from numbert.training.optimizer import AdamW, global_norm, linear_schedule
-from numbert.training.parallel import Workers, cores, loss_and_gradients
+from numbert.training.parallel import Workers, loss_and_gradients
+from numbert.training.plan import Budget, Plan
 from numbert.training.run_folder import Progress, RunFolder
 
 RECORDED = ("text", "model", "size", "vocab_size", "objective", "max_length", "batch_size", "lr", "mask_rate",
@@ -60,8 +62,8 @@ def arguments():
     add("--out", default="runs/pretrain", help="the run folder (default: %(default)s)")
     add("--resume", action="store_true", help="go on with the run in --out, with the options it was started with")
     add("--steps", type=int, help="how many batches to learn from (default: as many as fit into --minutes)")
-    add("--minutes", type=float, default=4.5, help="train for about that long: the first batches are timed, the number "
-        "of steps is fixed from that and recorded (default: %(default)s)")
+    add("--minutes", type=float, default=4.5, help="train for about that long: the first batches are timed, which "
+        "gives the number of steps; it changes if the machine gets slower or faster (default: %(default)s)")
     add("--model", choices=FAMILIES, default="bert", help="each with its paper's own tokenizer (default: %(default)s)")
     add("--size", choices=SIZES, default="tiny", help="Google's sizes: 2 layers of 128, "
         "4 of 256, 4 of 512, 12 of 768 (default: %(default)s)")
@@ -82,19 +84,14 @@ def arguments():
     add("--workers", type=int, default=cores(), help="threads; the result depends on it in the last digits "
         "(default: all cores, %(default)s here)")
     add("--save-every", type=int, default=200, help="steps between two checkpoints (default: %(default)s)")
-    add("--quick", action="store_true", help="see everything work once, in seconds: "
-        + ", ".join(f"{name} {value}" for name, value in QUICK.items()))
+    command.add_quick(parser, QUICK)
     return parser
 
 
 def main(argv=None):
     parser = arguments()
-    options, given = vars(parser.parse_args(argv)), only_given(arguments(), argv)
-    try:
-        for name, (low, high) in LIMITS.items():
-            if options[name] is not None and not low <= options[name] <= high:
-                raise ValueError(f"--{name.replace('_', '-')} must be in {low:g}..{high:g}, got {options[name]}")
-        folder = RunFolder(options["out"])
+    options, given = vars(command.parse(parser, argv, check_limits)), only_given(arguments(), argv)
+    with command.one_line(parser), RunFolder(options["out"]) as folder:
         if options["resume"]:
             options |= recorded_options(folder, given)
         elif folder.checkpoint.exists():
@@ -103,13 +100,14 @@ def main(argv=None):
             raise ValueError(f"{folder.path} holds a model, which would be overwritten: take another --out")
         else:
             options |= by_family(options, given)
-            options |= {name: value for name, value in QUICK.items() if options["quick"] and name not in given}
         with Workers(options["workers"]) as workers:
             pretrain(folder, options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"pretrain.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("pretrain.py: interrupted")
+
+
+def check_limits(options):
+    for name, (low, high) in LIMITS.items():
+        if options[name] is not None and not low <= options[name] <= high:
+            raise ValueError(f"--{name.replace('_', '-')} must be in {low:g}..{high:g}, got {options[name]}")
 
 
 def by_family(options, given):
@@ -121,6 +119,7 @@ def by_family(options, given):
     for name in ("mask_unit", "mask_rate"):
         if objective == "causal" and name in given:
             raise ValueError(f"--{name.replace('_', '-')} is for masked words, and --model {model} masks none")
+    check_vocab_size(model, options["vocab_size"])
     return {"objective": objective, "mask_unit": options["mask_unit"] or family.mask_unit}
 
 
@@ -140,27 +139,29 @@ def recorded_options(folder, given):
         raise ValueError(f"{folder.checkpoint} is not from this script: it does not record "
                          + ", ".join(sorted(set(RECORDED) - settings.keys())))
     recorded = {name: settings[name] for name in RECORDED}
-    if differences := compare(recorded, recorded | {name: given[name] for name in RECORDED if name in given}):
+    state = read_state(folder.checkpoint)
+    promised = {"minutes": state["minutes"]} if "minutes" in state and "steps" not in given else {}
+    said = recorded | promised
+    if differences := compare(said, said | {name: given[name] for name in said if name in given}):
         raise ValueError(f"{folder.path} was started with other options: " + "; ".join(differences))
-    return recorded
+    return recorded | {"state": state}
 
 
 # %% The run
 
 
 def pretrain(folder, options, workers):
-    say, family = Stopwatch(), FAMILIES[options["model"]]
+    say, pair_label = Stopwatch(), FAMILIES[options["model"]].pair_label
+    tokenizer = AutoTokenizer.from_pretrained(folder.path) if options["resume"] else None
     documents = read_documents(options["text"]) if options["text"] else python_documents()
     training, held_out = hold_out(documents, 0.05, np.random.default_rng(options["seed"]))
     say(f"{len(documents)} documents, {sum(len(p.split()) for d in documents for p in d):,} words; "
         f"{len(held_out)} documents are held out")
 
-    if options["resume"]:
-        tokenizer = family.tokenizer_class.from_pretrained(folder.path)
-    else:
+    if tokenizer is None:
         tokenizer = train_tokenizer(options["model"], (p for d in training for p in d), options["vocab_size"])
     recipe = {name: options[name] for name in ("objective", "max_length", "mask_rate", "mask_unit", "seed")}
-    recipe["pair_label"] = family.pair_label
+    recipe["pair_label"] = pair_label
     data = PretrainingData(training, tokenizer, batch_size=options["batch_size"], **recipe)
     measured = recipe | {"mask_rate": 0.15, "mask_unit": "token"}   # BERT's: so that runs can be compared
     held = list(PretrainingData(held_out, tokenizer, **measured).evaluation_batches())
@@ -176,7 +177,9 @@ def pretrain(folder, options, workers):
                         dropout=options["dropout"], rng=np.random.default_rng([options["seed"], 1]))
     optimizer = AdamW(model.parameters())
     say(f"{sum(p.data.size for p in model.parameters()):,} parameters, {options['workers']} workers")
+    state = options.get("state", {})
     if options["steps"] is None:
+        state = {"minutes": options["minutes"], "seconds": 0.0, "changes": []}
         options["steps"] = steps_within(options["minutes"], model, data, workers)
         say(f"{options['steps']} steps fit into {options['minutes']:g} minutes")
     settings = {name: options[name] for name in RECORDED} | {
@@ -188,11 +191,11 @@ def pretrain(folder, options, workers):
         say(f"goes on after step {start}")
     else:                                   # only now: a folder is left as it was by what is refused or interrupted
         tokenizer.save_pretrained(folder.path)
-        save_checkpoint(folder.checkpoint, model, optimizer, 0, settings)
+        save_checkpoint(folder.checkpoint, model, optimizer, 0, settings, state=state or None)
     folder.rewind(start)
 
     measure = functools.partial(evaluate, model, held, workers, characters_per_token(held_out, tokenizer))
-    if not learn(folder, options, settings, workers, model, optimizer, data, measure, start):
+    if not learn(folder, options, settings, state, workers, model, optimizer, data, measure, start):
         print(f"stopped; python examples/pretrain.py --resume --out {folder.path}  goes on")
         return
     model.save_pretrained(folder.path)
@@ -200,30 +203,45 @@ def pretrain(folder, options, workers):
     report(folder, model, tokenizer, levels, held_out, options)
 
 
-def learn(folder, options, settings, workers, model, optimizer, data, measure, start):
-    """Train from step `start` to the end, or to Ctrl-C (then False); measure on held-out text ten times on the way."""
-    steps = options["steps"]
-    window = collections.deque(maxlen=max(1, steps // 100))     # the steps of which progress shows the mean
-    progress = Progress(steps, start)
-    training = train(model, data.batches(start), optimizer=optimizer, lr=linear_schedule(steps, options["lr"]),
-                     steps=steps, seed=options["seed"], workers=workers, start=start, measure=hits)
+def learn(folder, options, settings, state, workers, model, optimizer, data, measure, start):
+    """Train from step `start` to the end, or to Ctrl-C (then False); measure on held-out text ten times on the way.
+
+    state: {"minutes", "seconds" used, "changes" of the plan} if it was minutes that were promised; else {}.
+    """
+    plan = Plan(options["steps"], state.get("changes", ()))
+    budget = Budget(plan, 60 * state["minutes"], start, state["seconds"]) if state else None
+    rate, every = linear_schedule(plan.first, options["lr"]), max(1, plan.first // 10)
+    window = collections.deque(maxlen=max(1, plan.first // 100))    # the steps of which progress shows the mean
+    progress = Progress(plan.steps, start)
+    if start >= plan.steps:
+        return True
+    training = train(model, data.batches(start), optimizer=optimizer, lr=lambda step: rate(plan.position(step)),
+                     steps=sys.maxsize, seed=options["seed"], workers=workers, start=start, measure=hits)
     with finishing_on_interrupt() as interrupted:
         for step in training:
             window.append(step)
+            last = step.number == plan.steps
             progress.update(step, lambda: describe(training_figures(window)))
-            last = step.number == steps
             folder.log({"step": step.number, "split": "training", "lr": step.lr, "norm": step.gradient_norm}
                        | training_figures([step]))
-            if last or step.number % max(1, steps // 10) == 0:
-                figures = measure()
+            if last or (plan.passes(step.number, every) and (not budget or budget.may_pause())):
+                began, figures = time.monotonic(), measure()
                 folder.log({"step": step.number, "split": "held-out"} | figures)
-                print(f"step {step.number}/{steps}  held out: {describe(figures)}", flush=True)
+                print(f"step {step.number}/{plan.steps}  held out: {describe(figures)}", flush=True)
+                if budget:
+                    budget.paused_for(time.monotonic() - began)
             stop = interrupted()                            # asked once: what stops must have been saved
-            if last or stop or step.number % options["save_every"] == 0:
-                save_checkpoint(folder.checkpoint, model, optimizer, step.number, settings)
-            if stop and not last:
+            due = budget and not last and budget.due(step.number)
+            if last or stop or due or step.number % options["save_every"] == 0:
+                if due:
+                    budget.plan_again(step.number, pauses=math.ceil(10 * (1 - plan.position(step.number) / plan.first)))
+                    progress.steps = plan.steps
+                now = {"minutes": state["minutes"], "seconds": budget.used, "changes": plan.changes} if budget else None
+                save_checkpoint(folder.checkpoint, model, optimizer, step.number, settings, state=now)
+            if last:
+                return True
+            if stop:
                 return False
-    return True
 
 
 def steps_within(minutes, model, data, workers):
@@ -319,6 +337,5 @@ class Stopwatch:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="replace")            # a terminal that cannot show a character of the text
     warnings.showwarning = lambda message, *where: print(f"note: {message}", flush=True)
     main()

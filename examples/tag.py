@@ -8,7 +8,7 @@ The lecture's second use of BERT: every token has a vector, and one linear layer
 knows most answers already, so a dictionary stands beside the models: each word with its most frequent tag. Where it
 cannot help is "called", "left" or "that", whose tag depends on the words around. Source: Devlin et al. 2019, figure 4d.
 """
-from numbert import WordPieceTokenizer
+from numbert import AutoTokenizer
 from numbert.tasks import laboratory, toy
 from numbert.tasks.tagging import baselines, measure, tag, task_of
 
@@ -22,9 +22,9 @@ def main(argv=None):
 
 def parts_of_speech(options, workers):
     folder = toy.body(options, workers)
-    tokenizer = WordPieceTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     training, development, test = toy.splits("tag", options)
-    task, notes = task_of(training, development, tokenizer, options, workers, test)
+    task, notes = task_of(training, development, tokenizer, laboratory.settings(options), workers, test)
     print("\n".join(notes), end="\n" if notes else "")
 
     # %% The comparison: pre-trained and from scratch, the same sentences, the same settings

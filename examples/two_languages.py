@@ -52,7 +52,7 @@ def word_vectors(model, tokenizer, language, told):
     that are as new to the model as their twins in the other language."""
     sums, counts, everything = {}, {}, []
     for story in itertools.islice(stories(np.random.default_rng([9, LANGUAGES.index(language)]), language), told):
-        encoding = tokenizer(story.text, max_length=model.config.max_position_embeddings)
+        encoding = tokenizer(story.text, max_length=model.max_tokens)
         with no_grad():
             vectors = model.body(**tokenizer.pad([encoding])).last_hidden_state.data[0]
         starts = np.array([start for start, _ in encoding.offsets])

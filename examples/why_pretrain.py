@@ -54,18 +54,18 @@ def arguments():
 # way to begin has two learning rates to choose from, by the development examples and with the first seed.
 
 
-def tuned(task, start, folders, options, workers):
+def tuned(task, start, folders, settings, workers):
     """(`Runs` of fine-tuning with every seed, the learning rate). folders: {"pre-trained": ..., "shuffled": ...}."""
     frozen, figure = start in FROZEN, next(iter(task.baseline))
 
     def at(rate, seeds):
-        setup = laboratory.settings(options, freeze_body=frozen, lr=rate)
+        setup = laboratory.settings(settings, freeze_body=frozen, lr=rate)
         return run(task, folders.get(start, folders["pre-trained"]), setup, workers,
                    from_scratch=start in ("from scratch", "frozen noise"), seeds=seeds, say=None)
 
     tried = {rate: at(rate, [0]) for rate in (HEAD_RATES if frozen else RATES)}
     rate = max(tried, key=lambda rate: max(record[figure] for record in tried[rate].records))
-    runs = [tried[rate], *(at(rate, [seed]) for seed in range(1, options.seeds))]
+    runs = [tried[rate], *(at(rate, [seed]) for seed in range(1, settings.seeds))]
     figures = [{figure: one.seeds.mean(figure)} for one in runs]
     return Runs(Seeds(figures, {figure: task.baseline[figure]}), None, [r for one in runs for r in one.records]), rate
 
@@ -92,7 +92,7 @@ def experiment(options, workers):
     tokenizer = WordPieceTokenizer.from_pretrained(body)
 
     def prepared(name, labels, epochs, least=0):
-        """(Task, options of fine-tuning) with so many labels, repeated up to `least` examples an epoch."""
+        """(Task, settings of fine-tuning) with so many labels, repeated up to `least` examples an epoch."""
         training, *apart = draw(name, (labels, max(1, options.test // 2), options.test))
         setup = laboratory.settings(options, epochs=epochs)
         return toy_task(name, [repeated(training, least), *apart], tokenizer, setup, workers), setup

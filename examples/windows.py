@@ -215,10 +215,10 @@ def windows(options, results):
         print(f"window {number}: " + (
             "without the answer, so its label is [CLS]" if label == NO_ANSWER else
             f"its label is columns {label}, the answer's context {side(window, *passage.answer):g} tokens"))
-    tents = {f"window {number}": [(token, float(side(window, token, token))) for token in range(*window)]
+    tents = {f"window {number}": [(token + 1, float(side(window, token, token))) for token in range(*window)]
              for number, window in enumerate(passage.windows)}
     height = max(side(window, *passage.answer) for window in passage.windows)
-    first, last = passage.answer[0] - 0.3, passage.answer[1] + 0.3
+    first, last = passage.answer[0] + 1 - 0.3, passage.answer[1] + 1 + 0.3
     place = {f"answer: {gold.text}": [(first, 0), (first, height), (last, height), (last, 0)]}
     results.draw("windows", [svg.chart("Each token is scored by the window in which it has most context",
                                        "token of the context", "tokens on its poorer side", tents | place)])
@@ -240,8 +240,9 @@ def perfect(passage):
 
 # %% The lecture's two answers
 # A document has N tokens d₁ … d_N, a question M tokens. The model gives two whole numbers, and the answer is d_s … d_e:
-# "gravity" for s = e = 17, "within a cloud" for s = 77, e = 79. The lecture counts from 1, a program from 0, and in the
-# model's input [CLS], the question and [SEP] stand before the document.
+# "gravity" for s = e = 17, "within a cloud" for s = 77, e = 79. The lecture counts the document's tokens from one, and
+# so does whatever is printed or drawn here. A program counts from zero, and in the model's input [CLS], the question
+# and [SEP] stand before the document: d_i is in column M + 1 + i.
 
 DOCUMENT = """Rain, snow and hail begin as water in the air, and fall because of gravity. Warm air takes up water from
 the sea and from wet ground, and carries it upwards. High up the water gathers on specks of dust into droplets too small
@@ -266,10 +267,10 @@ def lecture(results):
         s, e, _ = WORKED[passage.example.question]
         columns = passage.label(passage.windows[0])
         reading = read_answers(passage, perfect(passage), n_best=1)
-        found.append({"question": passage.example.question, "lecture": [s, e], "tokens": passage.answer,
-                      "columns": columns, "answer": reading.text})
-        print(f"  {passage.example.question} (M = {len(passage.question)})\n    s, e = {s}, {e} counted from 1; "
-              f"{passage.answer} counted from 0; columns {columns} of the input: {reading.text!r}")
+        found.append({"question": passage.example.question, "lecture": [s, e], "columns": columns,
+                      "answer": reading.text})
+        print(f"  {passage.example.question} (M = {len(passage.question)})\n    s = {s}, e = {e}, counted from one: "
+              f"{reading.text!r}, in columns {columns[0]} to {columns[1]} of the input, counted from zero")
     results.add(lecture=found)
     seen, longest = results.content, results.content["lengths"][-1]
     time, (share, memory) = seen["milliseconds"], seen["base_attention_share"]["512"]

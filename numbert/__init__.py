@@ -7,8 +7,9 @@ Letters, the same in every file:
     N  rows: all real tokens       K  width of a head                L  layers
     M  masked rows                 F  width of the feed-forward layer
 """
-from .autograd import Parameter, Tensor, gradients, no_grad
+from .autograd import Tensor, gradients
 from .hub.errors import CheckpointError
+from .machine import keep_memory
 from .models.albert import (
     AlbertConfig,
     AlbertForMaskedLM,
@@ -18,6 +19,17 @@ from .models.albert import (
     AlbertForSequenceClassification,
     AlbertForTokenClassification,
     AlbertModel,
+)
+from .models.auto import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForMultipleChoice,
+    AutoModelForPreTraining,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
 )
 from .models.bert import BertForPreTraining, BertModel
 from .models.config import BertConfig
@@ -46,19 +58,26 @@ from .models.roberta import (
     RobertaForTokenClassification,
     RobertaModel,
 )
+from .module import Parameter
+from .recording import no_grad
+from .text.auto import AutoTokenizer
 from .text.byte_bpe import ByteLevelBPETokenizer
 from .text.sentence_piece import SentencePieceTokenizer
 from .text.wordpiece import WordPieceTokenizer
 
 __version__ = "0.1.0"
 
+keep_memory()           # a setting of the whole process, made here and nowhere else: numbert/machine.py says why
+
 __all__ = ["AlbertConfig", "AlbertForMaskedLM", "AlbertForMultipleChoice", "AlbertForPreTraining",
            "AlbertForQuestionAnswering", "AlbertForSequenceClassification", "AlbertForTokenClassification",
-           "AlbertModel", "BertConfig", "BertForMaskedLM", "BertForMultipleChoice", "BertForNextSentencePrediction",
-           "BertForPreTraining", "BertForQuestionAnswering", "BertForSequenceClassification",
-           "BertForTokenClassification", "BertModel", "ByteLevelBPETokenizer", "CheckpointError", "GPT2Config",
-           "GPT2ForQuestionAnswering", "GPT2ForSequenceClassification", "GPT2ForTokenClassification",
-           "GPT2LMHeadModel", "GPT2Model", "Parameter", "RobertaConfig", "RobertaForMaskedLM",
-           "RobertaForMultipleChoice", "RobertaForQuestionAnswering", "RobertaForSequenceClassification",
-           "RobertaForTokenClassification", "RobertaModel", "SentencePieceTokenizer", "Tensor",
-           "WordPieceTokenizer", "gradients", "no_grad"]
+           "AlbertModel", "AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoModelForMaskedLM",
+           "AutoModelForMultipleChoice", "AutoModelForPreTraining", "AutoModelForQuestionAnswering",
+           "AutoModelForSequenceClassification", "AutoModelForTokenClassification", "AutoTokenizer", "BertConfig",
+           "BertForMaskedLM", "BertForMultipleChoice", "BertForNextSentencePrediction", "BertForPreTraining",
+           "BertForQuestionAnswering", "BertForSequenceClassification", "BertForTokenClassification", "BertModel",
+           "ByteLevelBPETokenizer", "CheckpointError", "GPT2Config", "GPT2ForQuestionAnswering",
+           "GPT2ForSequenceClassification", "GPT2ForTokenClassification", "GPT2LMHeadModel", "GPT2Model", "Parameter",
+           "RobertaConfig", "RobertaForMaskedLM", "RobertaForMultipleChoice", "RobertaForQuestionAnswering",
+           "RobertaForSequenceClassification", "RobertaForTokenClassification", "RobertaModel",
+           "SentencePieceTokenizer", "Tensor", "WordPieceTokenizer", "gradients", "no_grad"]

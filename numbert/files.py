@@ -4,29 +4,51 @@ A file is written under a temporary name in its own folder, flushed to the disk 
 whoever looks, and whenever the machine stops, finds the old file or the new one, whole.
 """
 import contextlib
+import errno
+import json
+import math
 import os
 import secrets
+import stat
 from pathlib import Path
 
 
 @contextlib.contextmanager
 def replacing(path):
-    """A binary file to write to; it takes the place of `path` when the block ends without an error."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
+    """A binary file to write to; it takes the place of `path` when the block ends without an error.
+
+    A link stays a link, and the file that it leads to is replaced. What is no regular file (/dev/stdout, a pipe) is
+    written to. An OSError names `path`.
+    """
+    target = _to_replace(path)
+    if target is None:
+        with naming(path), open(path, "ab") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
+        return
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with naming(path, instead_of=temporary):
+            with open(temporary, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+    except BaseException:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(temporary)
-        if isinstance(error, OSError) and error.filename == str(temporary):
-            raise type(error)(error.errno, error.strerror, str(path)) from None       # the name that the user knows
         raise
-    _flush_folder(path.parent)
+    _flush_folder(target.parent)
+
+
+@contextlib.contextmanager
+def naming(path, instead_of=None):
+    """A block whose OSErrors name `path`, if they name nothing, as a full disk does, or only `instead_of`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(instead_of)):
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from None
 
 
 def write_text(path, text):
@@ -35,13 +57,68 @@ def write_text(path, text):
         file.write(text.encode("utf-8"))
 
 
-def read_text(path):
-    """The text of a UTF-8 file (a byte-order mark is dropped). Raises ValueError with the byte offset if it is not."""
-    data = Path(path).read_bytes()
+def json_text(value, **options):
+    """`value` as JSON, which knows neither NaN nor infinity: null stands for both. options: of `json.dumps`."""
+    return json.dumps(_finite(value), allow_nan=False, **options)
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def open_to_read(path):
+    """The regular file at `path`, opened for reading bytes. Raises ValueError for anything else that can be opened:
+    a named pipe to which nobody writes would wait for ever, and /dev/zero has no end.
+
+    It is looked at after it has been opened, so that what was looked at is what is read.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        return data.decode("utf-8").removeprefix("\ufeff")
+        kind = os.fstat(handle).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(kind):
+            raise ValueError(f"{path}: is not a regular file but a pipe or a device; write what comes out of it to a "
+                             "file first")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_text(path, keep_mark=False):
+    """The text of a UTF-8 file, without its byte-order mark unless `keep_mark`. Raises ValueError for what is no
+    regular file, and with the byte offset for what is not UTF-8."""
+    with open_to_read(path) as file:
+        data = file.read()
+    try:
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8: byte {data[error.start]:#04x} at offset {error.start}") from None
+    return text if keep_mark else text.removeprefix("\ufeff")
+
+
+def _to_replace(path):
+    """The path of the regular file that `path` is, or leads to, or will be; None if it is something else.
+
+    What the system shows in /dev and /proc is never replaced: behind /dev/stdout may be a file, and others write to it.
+    """
+    step = Path(path)
+    while step.is_symlink():
+        if os.path.realpath(step.parent).startswith(("/dev", "/proc")):
+            return None
+        step = step.parent / os.readlink(step)
+        if len(step.parts) > 1000:                      # links in a circle
+            break
+    try:
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        regular = True
+    return Path(os.path.realpath(path)) if regular else None
 
 
 def _flush_folder(folder):

@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import ops
-from .autograd import Parameter
-from .layers import Embedding, FeedForward, LayerNorm, Linear, Module, SelfAttention, TransformerLayer
+from .layers import Embedding, FeedForward, LayerNorm, Linear, SelfAttention, TransformerLayer
 from .models.albert import (
     AlbertConfig,
     AlbertForMaskedLM,
@@ -48,6 +47,7 @@ from .models.roberta import (
     RobertaForTokenClassification,
     RobertaModel,
 )
+from .module import Module, Parameter
 from .ops import IGNORE, Span
 from .packing import pack
 
@@ -141,16 +141,24 @@ def op_cases():
              {"spans": [Span(slice(0, 6), slice(0, 6), 3), Span(slice(6, 8), slice(6, 8))], "heads": 2}),
         Case(ops.attention, "dropout", (normal(7, 4), normal(7, 4), normal(7, 4)),
              {"spans": self_attention(4, 3), "heads": 2, "mask": ops.causal, "rate": 0.4, "rng": generator()}),
+        Case(ops.scale, "", (normal(3, 3),), {"factor": 0.3}),
         Case(ops.cross_entropy, "", (normal(4, 5),), {"labels": label}),
-        Case(ops.cross_entropy, "square, count given", (normal(4, 4),), {"labels": label % 4, "count": 7}),
+        Case(ops.cross_entropy, "square", (normal(4, 4),), {"labels": label % 4}),
         Case(ops.cross_entropy, "as many labels as rows", (normal(6, 4),), {"labels": some_labels}),
         Case(ops.cross_entropy, "no labels", (normal(2, 3),), {"labels": np.array([IGNORE, IGNORE])}),
         Case(ops.cross_entropy, "weights of classes", (normal(6, 4),),
-             {"labels": some_labels, "count": 5, "weights": np.array([0.5, 2.0, 0.0, 3.0])}),
+             {"labels": some_labels, "weights": np.array([0.5, 2.0, 0.0, 3.0])}),
+        Case(ops.linear_cross_entropy, "", (normal(4, 3), normal(5, 3), normal(5)), {"labels": label}),
+        Case(ops.linear_cross_entropy, "square", (normal(4, 4), normal(4, 4), normal(4)), {"labels": label % 4}),
+        Case(ops.linear_cross_entropy, "no bias", (normal(6, 2), normal(3, 2), None), {"labels": some_labels}),
+        Case(ops.linear_cross_entropy, "several blocks", (normal(6, 2), normal(3, 2), normal(3)),
+             {"labels": some_labels, "block": 6}),
+        Case(ops.linear_cross_entropy, "no labels", (normal(2, 3), normal(4, 3), normal(4)),
+             {"labels": np.array([IGNORE, IGNORE])}),
         Case(ops.mean_squared_error, "", (normal(3, 3),), {"labels": normal(3, 3)}),
-        Case(ops.mean_squared_error, "count given", (normal(4),), {"labels": normal(4), "count": 7}),
+        Case(ops.mean_squared_error, "a row of numbers", (normal(4),), {"labels": normal(4)}),
         Case(ops.binary_cross_entropy, "", (wide,), {"labels": rng.integers(2, size=(4, 4))}),
-        Case(ops.binary_cross_entropy, "count given", (normal(3, 2),), {"labels": rng.random((3, 2)), "count": 7}),
+        Case(ops.binary_cross_entropy, "shares", (normal(3, 2),), {"labels": rng.random((3, 2))}),
     ]
 
 
@@ -216,7 +224,7 @@ def subjects():
     ids = np.array([[2, 5, 3, 3, 0], [1, 6, 0, 0, 0], [2, 3, 1, 4, 6]])
     segments = np.array([[0, 0, 1, 1, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 1]])
     mask = np.array([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0], [1, 1, 1, 1, 1]])
-    packed = pack(ids, segments, mask, vocab_size=7, type_vocab_size=2, max_position_embeddings=6)
+    packed = pack(ids, segments, mask, vocab_size=7, type_vocab_size=2)
 
     x, asking, words = (Parameter(rng.standard_normal(shape)) for shape in ((11, 4), (3, 4), (7, 4)))
     rows = np.array([0, 2, 6])                      # of the three sequences, 2, 0 and 1 tokens ask

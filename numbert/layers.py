@@ -1,76 +1,10 @@
 """The layers that every model here is made of, with nothing of any one model in them.
 
-A layer holds its parameters and says in `__call__` what it does with rows (N, D). The gradient is the ops' business.
+A layer holds its parameters and says in `__call__` what it does with rows (N, D). It has no backward pass of its own:
+the gradient comes from the ops that it calls.
 """
-import contextlib
-from contextvars import ContextVar
-
-import numpy as np
-
 from . import ops
-from .autograd import Parameter
-
-
-class Module:
-    """Something with parameters: its own attributes, and those of the modules in its attributes and lists."""
-
-    def named_parameters(self, prefix=""):
-        """{name: Parameter}, in the order in which they were made; a name is the path of attributes to it."""
-        found = {}
-        for name, value in vars(self).items():
-            for path, item in ([(f"{name}.{i}", v) for i, v in enumerate(value)] if isinstance(value, list)
-                               else [(name, value)]):
-                if isinstance(item, Parameter):
-                    found[prefix + path] = item
-                elif isinstance(item, Module):
-                    found |= item.named_parameters(f"{prefix}{path}.")
-        return found
-
-    def parameters(self):
-        """The parameters, in the order of `named_parameters`."""
-        return list(self.named_parameters().values())
-
-    def trainable_parameters(self):
-        """Those of them that are not frozen."""
-        return [parameter for parameter in self.parameters() if parameter.requires_grad]
-
-
-_shapes_only = ContextVar("shapes_only", default=False)
-
-
-@contextlib.contextmanager
-def shapes_only():
-    """Within this block parameters are made that have a shape, and take no memory: one zero that looks like many.
-
-    So a model can be compared with a file before anything is allocated that a configuration merely claims.
-    """
-    token = _shapes_only.set(True)
-    try:
-        yield
-    finally:
-        _shapes_only.reset(token)
-
-
-def parameter(shape, dtype, fill):
-    """A Parameter of `shape`, with the values that `fill(shape)` gives."""
-    if not _shapes_only.get():
-        return Parameter(fill(shape).astype(dtype, copy=False))
-    empty = Parameter(np.zeros((), dtype))
-    empty.data = np.broadcast_to(empty.data, shape)
-    return empty
-
-
-def normal(rng, shape, std, dtype):
-    """A parameter drawn from N(0, std²). The draws are the same for every dtype."""
-    return parameter(shape, dtype, lambda shape: rng.standard_normal(shape) * std)
-
-
-def zeros(shape, dtype):
-    return parameter(shape, dtype, np.zeros)
-
-
-def ones(shape, dtype):
-    return parameter(shape, dtype, np.ones)
+from .module import Module, normal, ones, zeros
 
 
 class Linear(Module):
@@ -81,7 +15,7 @@ class Linear(Module):
         self.bias = zeros(size_out, dtype)
 
     def __call__(self, x):
-        return ops.linear(x, self.weight, self.bias)
+        return ops.linear(x, self.weight, self.bias)                                # (N, F)
 
 
 class Embedding(Module):
@@ -91,7 +25,7 @@ class Embedding(Module):
         self.weight = normal(rng, (entries, size), std, dtype)
 
     def __call__(self, ids):
-        return ops.take(self.weight, ids=ids)
+        return ops.take(self.weight, ids=ids)                                       # (N, D)
 
 
 class LayerNorm(Module):
@@ -101,11 +35,11 @@ class LayerNorm(Module):
         self.gain, self.bias, self.eps = ones(size, dtype), zeros(size, dtype), eps
 
     def __call__(self, x):
-        return ops.layer_norm(x, self.gain, self.bias, eps=self.eps)
+        return ops.layer_norm(x, self.gain, self.bias, eps=self.eps)                # (N, D)
 
 
 class SelfAttention(Module):
-    """Every token asks (query), is asked (key) and answers (value), H times over in width K = D / H."""
+    """Attention with H heads of width K = D / H: each token has a query, a key and a value in each of them."""
 
     def __init__(self, size, heads, *, dropout, rng, std, dtype):
         self.query, self.key, self.value, self.output = (
@@ -117,16 +51,17 @@ class SelfAttention(Module):
 
         `memory(self, key, value)`, if it is given, gives the keys and values of earlier tokens and these, for `spans`.
         """
-        key, value = self.key(x), self.value(x)
+        key, value = self.key(x), self.value(x)                                     # (N, D) each
         if memory is not None:
             key, value = memory(self, key, value)
-        mixed = ops.attention(self.query(asking), key, value, spans=spans, heads=self.heads, mask=mask,
-                              rate=self.dropout, rng=rng)
-        return self.output(mixed)
+        query = self.query(asking)                                                  # (Nq, D)
+        mixed = ops.attention(query, key, value, spans=spans, heads=self.heads, mask=mask, rate=self.dropout,
+                              rng=rng)                                              # (Nq, D)
+        return self.output(mixed)                                                   # (Nq, D)
 
 
 class FeedForward(Module):
-    """The same two-layer network for each token: D -> F, a bend, F -> D."""
+    """The same two-layer network for each token: D -> F, an activation function, F -> D."""
 
     def __init__(self, size, hidden, activation, *, rng, std, dtype):
         self.expand = Linear(size, hidden, rng=rng, std=std, dtype=dtype)
@@ -134,7 +69,8 @@ class FeedForward(Module):
         self.activation = activation
 
     def __call__(self, x):
-        return self.contract(self.activation(self.expand(x)))
+        hidden = self.activation(self.expand(x))                                    # (N, F)
+        return self.contract(hidden)                                                # (N, D)
 
 
 class TransformerLayer(Module):
@@ -149,8 +85,10 @@ class TransformerLayer(Module):
 
     def __call__(self, x, packed, *, rows=None, mask=None, rng=None):
         """x (N, D) -> (N, D), or with `rows` only those rows of it: all are attended to, only they are computed."""
-        asking = x if rows is None else ops.take(x, ids=rows)
-        a = self.attention(asking, x, packed.spans(rows), mask=mask, rng=rng)
-        x = self.attention_norm(ops.add(asking, ops.dropout(a, rate=self.dropout, rng=rng)))
-        f = self.feed_forward(x)
-        return self.feed_forward_norm(ops.add(x, ops.dropout(f, rate=self.feed_forward_dropout, rng=rng)))
+        asking = x if rows is None else ops.take(x, ids=rows)                       # (Nq, D)
+        a = self.attention(asking, x, packed.spans(rows), mask=mask, rng=rng)       # (Nq, D)
+        a = ops.dropout(a, rate=self.dropout, rng=rng)
+        h = self.attention_norm(ops.add(asking, a))                                 # (Nq, D)
+        f = self.feed_forward(h)                                                    # (Nq, D)
+        f = ops.dropout(f, rate=self.feed_forward_dropout, rng=rng)
+        return self.feed_forward_norm(ops.add(h, f))                                # (Nq, D)

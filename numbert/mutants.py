@@ -13,25 +13,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .autograd import Rows
+from .sparse import SparseRows
 
 # Mutants that compute the same gradient as the right function: (op, mistake) -> why.
 EQUIVALENT = {
     ("add", "gradients 0 and 1: exchanged"):
         "both terms of a sum have the same gradient",
-    ("cross_entropy", "if len(rows) == shape[0]: -> if False:"):
-        "a shortcut: where every row has a label, filling all rows of zeros with them is only slower",
-    ("cross_entropy", "x if overwrite else np.zeros_like(x) -> x"):
-        "the same numbers in other memory, whose previous numbers are gone: another test looks at that",
     ("linear", "dy.sum(0) if biased else None -> dy.sum(0)"):
         "also a shortcut: nobody asks for the gradient of a bias that is not there",
 }
 
 
 class Mutant(NamedTuple):
-    """`what` the mistake is; the wrong `backward`; the `line` of its file, and the statement `before` and `after`, in
-    their first lines. None for a mistake in what it returns."""
+    """`what` the mistake is; `forward` and `backward`, one of which is wrong; the `line` of its file, and the statement
+    `before` and `after`, in their first lines. None for a mistake in what it returns."""
     what: str
+    forward: object
     backward: object
     line: int | None = None
     before: str | None = None
@@ -40,23 +37,34 @@ class Mutant(NamedTuple):
 
 def mutants(op, inputs):
     """A Mutant for every mistake in the backward pass of `op`; `inputs` are those of all its cases."""
-    yield from _in_the_source(op.backward)
-    yield from (Mutant(*one) for one in _in_what_it_returns(op.backward, inputs))
+    yield from _in_the_source(op)
+    for what, backward in _in_what_it_returns(op.backward, inputs):
+        yield Mutant(what, op.forward, backward)
 
 
-def _in_the_source(function):
+def _in_the_source(op):
+    """Also in functions that the forward pass calls to compute a gradient; their names end with _backward."""
+    for what, backward, *where in _changed(op.backward, lambda function: True):
+        yield Mutant(what, op.forward, backward, *where)
+    for what, forward, *where in _changed(op.forward, lambda function: function.__name__.endswith("_backward")):
+        yield Mutant(what, forward, op.backward, *where)
+
+
+def _changed(function, wanted):
+    """(description, function, line, before, after) for every mistake in it and in those that it calls, as far as they
+    are `wanted`."""
     called = {node.id for node in ast.walk(_parse(function)) if isinstance(node, ast.Name)}
     helpers = [f for f in map(function.__globals__.get, sorted(called))
                if inspect.isfunction(f) and f.__module__ == function.__module__]
-    parsed = {f.__code__.co_firstlineno - 1: _parse(f) for f in (function, *helpers)}
-    statement = {id(node): one for tree in parsed.values() for one in ast.walk(tree) if isinstance(one, ast.stmt)
+    trees = {f: _parse(f) for f in (function, *helpers)}
+    statement = {id(node): one for tree in trees.values() for one in ast.walk(tree) if isinstance(one, ast.stmt)
                  for node in ast.walk(one)}         # the innermost: it comes last
-    for above, (node, put) in [(above, place) for above, tree in parsed.items() for place in _places(tree)]:
+    for f, (node, put) in [(f, place) for f, tree in trees.items() if wanted(f) for place in _places(tree)]:
         for new in _mistakes(node):
             around, before = statement[id(node)], _first_line(statement[id(node)])
             put(new)
-            yield Mutant(f"{_first_line(node)} -> {_first_line(new)}", _build(parsed.values(), function),
-                         above + node.lineno, before, _first_line(new if around is node else around))
+            yield (f"{_first_line(node)} -> {_first_line(new)}", _build(trees.values(), function),
+                   f.__code__.co_firstlineno - 1 + node.lineno, before, _first_line(new if around is node else around))
             put(node)
 
 
@@ -123,7 +131,7 @@ def _build(trees, function):
 
 def _in_what_it_returns(backward, inputs):
     def changed(i, change, dy, saved):
-        found = [g.dense() if isinstance(g, Rows) else g for g in backward(dy, saved)]
+        found = [g.dense() if isinstance(g, SparseRows) else g for g in backward(dy, saved)]
         found[i] = None if found[i] is None else change(found[i])
         return found
 

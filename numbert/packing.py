@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ops import Span, pad
+from .ops import IGNORE, Span, pad
 
 SCORES = 1 << 17                    # of one head in a span: with 32 tokens each 8% of a step, with 16 15%; more than
                                     # these would only take memory
@@ -55,14 +55,18 @@ class Packed:
 
     def first_rows(self):
         """The row of each sequence's first token, [CLS]: (B,). Raises ValueError if one stands on padding."""
-        first = self.starts[:-1]
-        begins = np.zeros(self.shape[0], bool)
-        begins[self.at[self.at % self.shape[1] == 0] // self.shape[1]] = True
-        if not begins.all():
-            b = int(np.flatnonzero(~begins)[0])
-            raise ValueError(f"the first token of every sequence is read, but attention_mask[{b}, 0] is 0: "
+        columns = np.arange(self.shape[1])[None]
+        if (place := self.on_padding(columns == 0)) is not None:
+            raise ValueError(f"the first token of every sequence is read, but attention_mask[{place[0]}, 0] is 0: "
                              "put the padding behind the text")
-        return first
+        return self.starts[:-1]
+
+    def on_padding(self, wanted):
+        """(b, t), the first place that is wanted, (B, T) of bool, and stands on padding; None if there is none."""
+        padding = np.ones(self.shape[0] * self.shape[1], bool)
+        padding[self.at] = False
+        places = np.argwhere(padding.reshape(self.shape) & wanted)
+        return tuple(places[0].tolist()) if len(places) else None
 
     def unpack(self, rows, fill=0.0):
         """(N, ...) -> (B, T, ...), with `fill` where there was padding."""
@@ -71,18 +75,25 @@ class Packed:
     def labels(self, name, labels):
         """Labels (B, T) -> (N,). Raises ValueError for a wrong shape, and for a label that stands on padding."""
         labels = integers(name, labels, self.shape)
-        packed = labels.reshape(-1)[self.at]
-        if (labels >= 0).sum() != (packed >= 0).sum():
-            outside = np.ones(labels.size, bool)
-            outside[self.at] = False
-            b, t = divmod(int(np.flatnonzero(outside & (labels.reshape(-1) >= 0))[0]), self.shape[1])
-            raise ValueError(f"{name}[{b}, {t}] = {labels[b, t]} stands on padding (attention_mask is 0 there); "
-                             "use -100 for no label")
-        return packed
+        if (place := self.on_padding(labels >= 0)) is not None:
+            raise ValueError(f"{name}[{place[0]}, {place[1]}] = {labels[place]} stands on padding (attention_mask is 0 "
+                             "there); use -100 for no label")
+        return labels.reshape(-1)[self.at]
 
     def sequence_labels(self, name, labels):
         """Labels (B,), checked."""
         return integers(name, labels, self.shape[:1])
+
+    def columns(self, name, columns):
+        """Columns of the text (B,), or -100 for none, checked. Raises ValueError for one that stands on padding."""
+        columns = integers(name, columns, self.shape[:1])
+        outside = (columns != IGNORE) & ((columns < 0) | (columns >= self.shape[1]))
+        place = self.on_padding(np.arange(self.shape[1]) == columns[:, None])
+        if outside.any() or place is not None:
+            b = int(outside.argmax()) if place is None else place[0]
+            raise ValueError(f"{name}[{b}] = {columns[b]} is not a place in its text of "
+                             f"{np.diff(self.starts)[b]} tokens")
+        return columns
 
 
 def integers(name, array, shape=None):
@@ -96,7 +107,7 @@ def integers(name, array, shape=None):
     return array
 
 
-def pack(input_ids, token_type_ids=None, attention_mask=None, *, vocab_size, type_vocab_size, max_position_embeddings):
+def pack(input_ids, token_type_ids=None, attention_mask=None, *, vocab_size, type_vocab_size):
     """From what users know, (B, T) integers and a mask of 0 and 1, to `Packed`.
 
     token_type_ids default to 0, the mask to 1. Raises ValueError or TypeError for a wrong shape or kind, and for values
@@ -106,9 +117,6 @@ def pack(input_ids, token_type_ids=None, attention_mask=None, *, vocab_size, typ
     if input_ids.ndim != 2:
         raise ValueError(f"input_ids must be (B, T), got {input_ids.shape}; for one sequence use input_ids[None]")
     shape = input_ids.shape
-    if shape[1] > max_position_embeddings:
-        raise ValueError(f"input_ids are (B, T) = {shape}, but max_position_embeddings is {max_position_embeddings}: "
-                         f"shorten the text, e.g. tokenizer(text, max_length={max_position_embeddings})")
     if attention_mask is None:
         real = np.ones(shape, bool)
     else:

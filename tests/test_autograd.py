@@ -1,4 +1,6 @@
 """The core: what is recorded, how the walk adds up, what it releases, and that threads do not meet."""
+import gc
+import pickle
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -7,9 +9,12 @@ import numpy as np
 import pytest
 
 from numbert import autograd, ops
-from numbert.autograd import Parameter, Rows, Tensor, accumulate, gradients, no_grad, op, recording, watching
+from numbert.autograd import Tensor, gradients, op
 from numbert.models.bert import BertForPreTraining
 from numbert.models.config import BertConfig
+from numbert.module import Parameter
+from numbert.recording import no_grad, recording, watching
+from numbert.sparse import SparseRows, accumulate
 
 
 @op
@@ -103,10 +108,21 @@ def test_no_grad_is_of_its_thread():
 def test_watching():
     seen = []
     x = parameter(1, 2)
-    with watching(lambda op, inputs, options, output: seen.append((op.name, len(inputs), options, output.tolist()))):
-        ops.column(ops.add(x, x), index=0)
-    ops.add(x, x)
-    assert seen == [("add", 2, {}, [2, 4]), ("column", 1, {"index": 0}, 2)]
+
+    def forward(op, inputs, options, output, node):
+        seen.append((op.name, len(inputs), options, output.tolist(), node and node.op))
+
+    def backward(node, dy, found):
+        seen.append((node.op.name, dy.tolist(), [g.tolist() for g in found]))
+
+    with watching(forward, backward):
+        y = ops.column(ops.add(x, x), index=0)
+        gradients(y, [x])
+        with no_grad():
+            ops.add(x, x)
+    gradients(ops.column(ops.add(x, x), index=0), [x])
+    assert seen == [("add", 2, {}, [2, 4], ops.add), ("column", 1, {"index": 0}, 2, ops.column),
+                    ("column", 1.0, [[1, 0]]), ("add", [1, 0], [[1, 0], [1, 0]]), ("add", 2, {}, [2, 4], None)]
 
 
 def test_a_node_keeps_what_is_saved_and_not_the_value():
@@ -117,6 +133,65 @@ def test_a_node_keeps_what_is_saved_and_not_the_value():
     del middle
     assert value() is None
     assert gradients(y, [x], np.ones(2))[0].tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("name,call", [
+    ("mean", np.mean), ("sum", lambda x: np.sum(x, axis=0)), ("concatenate", lambda x: np.concatenate([x, x])),
+    ("stack", lambda x: np.stack([x, x])), ("where", lambda x: np.where(True, x, 0)), ("dot", lambda x: np.dot(x, x)),
+    ("norm", np.linalg.norm), ("einsum", lambda x: np.einsum("i->", x)), ("clip", lambda x: np.clip(x, 0, 1)),
+    ("reshape", lambda x: np.reshape(x, (2, 1))), ("copy", np.copy)])
+def test_a_numpy_function_raises_instead_of_losing_the_history(name, call):
+    for x in (parameter(1, 2), Tensor([1.0, 2.0])):
+        with pytest.raises(TypeError, match=f"np.{name} of a Tensor would lose how it was made"):
+            call(x)
+        call(x.data)
+    assert (np.shape(x), np.ndim(x), np.size(x)) == ((2,), 1, 2)        # which lose nothing
+
+
+@pytest.mark.parametrize("call", [
+    np.exp, lambda x: np.ones(2) + x, lambda x: x + np.ones(2), lambda x: 2 * x, lambda x: np.add(x, x),
+    lambda x: x @ x, lambda x: -x, lambda x: x[0], list])
+def test_so_does_an_operator(call):
+    with pytest.raises(TypeError):
+        call(parameter(1, 2))
+
+
+def test_a_tensor_among_the_options():
+    with pytest.raises(TypeError, match="layer_norm: no gradient reaches an option; give the Tensor gain by position"):
+        ops.layer_norm(Parameter(np.ones((2, 3))), gain=parameter(1, 2, 3), bias=parameter(1, 2, 3), eps=1e-12)
+
+
+def test_integers_become_numbers_that_have_a_gradient():
+    x = Parameter(np.array([1, 2], np.int32))
+    assert x.dtype == np.float64
+    assert gradients(ops.mean_squared_error(x, labels=np.array([0.5, 1.5])), [x])[0].tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("data", [np.array([True]), np.array([1 + 2j]), ["a"]])
+def test_a_parameter_is_of_floating_point_numbers(data):
+    with pytest.raises(TypeError, match="must hold floating-point numbers, got"):
+        Parameter(data)
+
+
+def test_a_parameter_is_freed_when_it_is_dropped():
+    gc.disable()                                        # by its last reference, not when Python looks for cycles
+    try:
+        x = parameter(1, 2)
+        total(multiply(x, x)).backward()
+        array = weakref.ref(x.data)
+        del x
+        assert array() is None
+    finally:
+        gc.enable()
+
+
+def test_a_parameter_can_be_pickled():
+    x = parameter(1, 2)
+    total(multiply(x, x)).backward()
+    y = pickle.loads(pickle.dumps(x))
+    assert y.data.tolist() == [1, 2] and y.grad.tolist() == [2, 4] and y.node is y.leaf is not x.node
+    total(y).backward()
+    assert y.grad.tolist() == [3, 5] and x.grad.tolist() == [2, 4]
 
 
 # --- the walk --------------------------------------------------------------------------------------------------------
@@ -223,6 +298,52 @@ def test_errors():
         gradients(y, [x])
 
 
+def broken(forward, backward):
+    """An op that is not registered."""
+    made = op(forward)
+    autograd.REGISTRY.pop(made.name)
+    made.backward = backward
+    return made
+
+
+@pytest.mark.parametrize("backward,message", [
+    (lambda dy, saved: (dy, dy.copy()), r"spread: the gradient of input 1 must have its shape \(2,\), got \(3, 2\)"),
+    (lambda dy, saved: (dy, np.float64(1.0)), r"spread: the gradient of input 1 must have its shape \(2,\), got \(\)"),
+    (lambda dy, saved: (dy,), "spread has 2 inputs: its backward pass must return as many gradients"),
+    (lambda dy, saved: dy, "spread has 2 inputs"),
+    (None, "spread has no backward pass: decorate one with @spread.vjp"),
+])
+def test_a_backward_pass_that_breaks_the_contract(backward, message):
+    """A student's own op that broadcasts: an error, never a gradient of the wrong shape."""
+    def spread(x, y):
+        return x + y, ()
+
+    x, y = Parameter(np.ones((3, 2))), Parameter(np.ones(2))
+    with pytest.raises(ValueError, match=message):
+        gradients(broken(spread, backward)(x, y), [x, y], np.ones((3, 2)))
+    with pytest.raises(ValueError, match=message):
+        total(ops.reshape(broken(spread, backward)(x, y), shape=(6,))).backward()
+    assert x.grad is None and y.grad is None
+
+
+def test_the_same_memory_returned_twice():
+    def twice(x, y):
+        return x + y, ()
+
+    x = parameter(1, 2)
+    with pytest.raises(ValueError, match="twice: its backward pass returned the same memory twice"):
+        gradients(broken(twice, lambda dy, saved: (dy, dy))(x, x), [x], np.ones(2))
+
+
+def test_no_gradient_for_an_input():
+    def first(x, y):
+        return x.copy(), ()
+
+    x, y = parameter(1, 2), parameter(3, 4)
+    found = gradients(broken(first, lambda dy, saved: (dy, None))(x, y), [x, y], np.ones(2))
+    assert [g.tolist() for g in found] == [[1, 1], [0, 0]]
+
+
 # --- .backward() -----------------------------------------------------------------------------------------------------
 
 def test_backward_adds_into_grad():
@@ -261,12 +382,12 @@ def test_a_frozen_parameter():
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 def both(rng, ids):
-    """The same gradient as `Rows` and as an array."""
+    """The same gradient as `SparseRows` and as an array."""
     values = rng.standard_normal((len(ids), 3))
     array = np.zeros((5, 3))
     for i, v in zip(ids, values, strict=True):
         array[i] += v
-    return Rows(np.array(ids, int), values, (5, 3)), array
+    return SparseRows(np.array(ids, int), values, (5, 3)), array
 
 
 @pytest.mark.parametrize("ids,more", [([1, 4, 1, 1, 0], [2, 1, 2]), ([], [3, 3]), ([0], []), ([], [])])
@@ -278,7 +399,7 @@ def test_accumulate_in_all_combinations(ids, more, first, second):
     expected = x[1] + y[1]
     values = y[0].values.copy()
     got = accumulate(x[first], y[second])
-    np.testing.assert_allclose(got.dense() if isinstance(got, Rows) else got, expected, rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(got.dense() if isinstance(got, SparseRows) else got, expected, rtol=1e-14, atol=1e-15)
     assert (y[0].values == values).all()
     if first == 1:
         assert got is x[1]                          # added in place
@@ -286,7 +407,7 @@ def test_accumulate_in_all_combinations(ids, more, first, second):
 
 
 def test_rows_keep_their_dtype():
-    assert Rows(np.array([1, 1]), np.ones((2, 2), np.float32), (3, 2)).dense().dtype == np.float32
+    assert SparseRows(np.array([1, 1]), np.ones((2, 2), np.float32), (3, 2)).dense().dtype == np.float32
 
 
 @pytest.mark.parametrize("table_first", [True, False])

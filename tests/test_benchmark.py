@@ -17,9 +17,9 @@ from benchmarking import ablation, curves, rounds  # noqa: E402
 from benchmarking.cases import MASK, Case, all_cases  # noqa: E402
 from benchmarking.contenders import contenders_of, prepare  # noqa: E402
 
-from numbert.autograd import watching  # noqa: E402
 from numbert.models import cost  # noqa: E402
 from numbert.ops import IGNORE  # noqa: E402
+from numbert.recording import watching  # noqa: E402
 from numbert.training import parallel  # noqa: E402
 
 TINY = Case("tiny", "pretrain", vocab_size=50, batch=4, length=16, threads=1)
@@ -167,7 +167,7 @@ def test_without_an_idea_there_is_more_work_and_the_same_result(name, tmp_path, 
     for who in ("numbert", name):
         contender, linear[who] = ablation.CONTENDERS[who](case), []
         proofs[who] = contender.proof()
-        with watching(lambda op, inputs, options, output, rows=linear[who]:
+        with watching(lambda op, inputs, options, output, node, rows=linear[who]:
                       rows.append(output.shape) if op.name == "linear" else None):
             contender.train(case.data()[3], dropout=False)
     np.testing.assert_allclose(proofs[name], proofs["numbert"], rtol=1e-6)

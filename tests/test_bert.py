@@ -7,10 +7,11 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert.autograd import gradients, watching
+from numbert.autograd import gradients
 from numbert.models.bert import BertForPreTraining, BertModel
 from numbert.models.config import BertConfig
 from numbert.ops import IGNORE
+from numbert.recording import watching
 
 CONFIG = BertConfig(vocab_size=13, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12,
                     max_position_embeddings=9, initializer_range=0.4)
@@ -168,13 +169,12 @@ def test_no_labelled_word_at_all():
     assert not any(g.any() for g in gradients(out.loss, bert.parameters()))
 
 
-def test_counts_divide_each_loss():
+def test_each_loss_is_the_mean_over_its_own_labels():
     bert, (ids, segments, mask) = model(), batch()
-    labels = masked_labels(ids, mask)
-    mean = bert(ids, segments, mask, labels, [0, 1, 0, 1]).losses
-    share = bert(ids, segments, mask, labels, [0, 1, 0, 1], counts={"labels": 50, "next_sentence_label": 7}).losses
-    close(share["mlm"], float(mean["mlm"]) * (labels >= 0).sum() / 50)
-    close(share["nsp"], float(mean["nsp"]) * 4 / 7)
+    labels, next_label = masked_labels(ids, mask), [0, 1, IGNORE, 1]
+    counts = {"mlm": (labels >= 0).sum(), "nsp": 3}
+    assert bert(ids, segments, mask, labels, next_label).counts == counts
+    assert bert.label_counts(ids, segments, mask, labels=labels, next_sentence_label=next_label) == counts
 
 
 def test_a_head_without_labels_has_no_loss():
@@ -224,18 +224,6 @@ def test_order_of_the_batch():
           bert(ids, segments, mask).prediction_logits.data[order])
 
 
-@pytest.mark.parametrize("cuts", [[1], [3], [1, 2, 3]])
-def test_parts_of_a_batch_add_up(cuts):
-    bert, (ids, segments, mask) = model(), batch()
-    labels, next_label = masked_labels(ids, mask), np.array([0, 1, IGNORE, 0])
-    whole = losses_and_gradients(bert, ids, segments, mask, labels, next_label)
-    counts = {"labels": (labels >= 0).sum(), "next_sentence_label": 3}
-    parts = [losses_and_gradients(bert, *(x[rows] for x in (ids, segments, mask, labels, next_label)), counts=counts)
-             for rows in np.split(np.arange(4), cuts)]
-    for a, *shares in zip(whole, *parts, strict=True):
-        close(sum(shares), a)
-
-
 def test_gaps_in_the_text_keep_their_positions():
     """A masked-out token in the middle is not attended to, and those behind it stay where they stood."""
     bert, (ids, segments, _) = model(), batch()
@@ -277,7 +265,7 @@ def test_where_dropout_is():
     """After the embeddings, on the attention of each layer, and after both of its parts (Devlin et al. 2019, A.2)."""
     found, draws = [], np.random.default_rng(0)
 
-    def watch(op, inputs, options, output):
+    def watch(op, inputs, options, output, node):
         if options.get("rng") is not None:
             assert options["rng"] is draws
             found.append((op.name, options["rate"]))

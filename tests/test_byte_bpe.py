@@ -254,7 +254,8 @@ def test_ids_of_special_tokens():
     encoding = gpt("a", "b")
     assert encoding.tokens == ["a", "b"] and encoding.token_type_ids == [0, 1]
     assert gpt("<|endoftext|>", special_tokens_in_text=True).input_ids == [256]
-    for use, role in [(lambda: gpt.cls_token_id, "cls"), (lambda: gpt.pad([[0]]), "pad")]:
+    assert gpt.pad([[0], [1, 2]])["input_ids"].tolist() == [[0, 256], [1, 2]]      # the mask says that it is no text
+    for use, role in [(lambda: gpt.cls_token_id, "cls"), (lambda: gpt.pad_token_id, "pad")]:
         with pytest.raises(ValueError, match=f"257 tokens has no {role} token"):
             use()
 
@@ -462,13 +463,13 @@ def test_tokenizer_json_as_tokenizers_reads_it(tmp_path, changes):
     ({"tokenizer": {}}, "tokenizer.json: model.type must be 'BPE', got None"),
     ({"tokenizer": tokenizer_json(model={"type": "WordPiece"})}, "model.type must be 'BPE', got 'WordPiece'"),
     ({"tokenizer": tokenizer_json(model={"type": "Unigram"})}, "model.type must be 'BPE', got 'Unigram'"),
-    ({"tokenizer": tokenizer_json(model={"dropout": 0.1})}, "model.dropout is not supported, got 0.1"),
-    ({"tokenizer": tokenizer_json(model={"ignore_merges": True})}, "model.ignore_merges is not supported, got True"),
-    ({"tokenizer": tokenizer_json(model={"byte_fallback": True})}, "model.byte_fallback is not supported"),
-    ({"tokenizer": tokenizer_json(model={"end_of_word_suffix": "</w>"})}, "model.end_of_word_suffix is not .*'</w>'"),
+    ({"tokenizer": tokenizer_json(model={"dropout": 0.1})}, "model.dropout must not be set, got 0.1"),
+    ({"tokenizer": tokenizer_json(model={"ignore_merges": True})}, "model.ignore_merges must be False, got True"),
+    ({"tokenizer": tokenizer_json(model={"byte_fallback": True})}, "model.byte_fallback must be False"),
+    ({"tokenizer": tokenizer_json(model={"end_of_word_suffix": "</w>"})}, "end_of_word_suffix must not be set"),
     ({"tokenizer": tokenizer_json(model={"merges": [["a", "b", "c"]]})}, r"model.merges\[0\] must be two tokens"),
     ({"tokenizer": tokenizer_json(TOKENS[:50], model={"unk_token": "<unk>"})}, "model.unk_token must .* '<unk>'"),
-    ({"tokenizer": tokenizer_json(normalizer={"type": "NFC"})}, "normalizer must be None, got {'type': 'NFC'}"),
+    ({"tokenizer": tokenizer_json(normalizer={"type": "NFC"})}, "normalizer must not be set, got {'type': 'NFC'}"),
     ({"tokenizer": tokenizer_json(pre_tokenizer=None)}, "pre_tokenizer.type must be 'ByteLevel', got None"),
     ({"tokenizer": tokenizer_json(pre_tokenizer={"type": "Whitespace"})}, "got 'Whitespace'"),
     ({"tokenizer": tokenizer_json(pre_tokenizer=BYTE_LEVEL | {"use_regex": False})}, "use_regex must be True"),

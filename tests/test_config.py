@@ -65,7 +65,7 @@ IMPOSSIBLE = [
     ("initializer_range", 0, "initializer_range must be a positive number, got 0"),
     ("layer_norm_eps", float("inf"), "layer_norm_eps must be a positive number, got inf"),
     ("layer_norm_eps", "1e-12", "layer_norm_eps must be a positive number, got '1e-12'"),
-    ("hidden_act", "silu", "hidden_act must be one of gelu, gelu_new, gelu_pytorch_tanh, relu; got 'silu'"),
+    ("hidden_act", "silu", "hidden_act must be one of gelu, gelu_python, relu, tanh, gelu_new, .*; got 'silu'"),
     ("hidden_act", ["gelu"], r"hidden_act must be one of .*; got \['gelu'\]"),
     ("problem_type", "ranking", "problem_type must be regression, .*; got 'ranking'"),
     ("problem_type", [], r"problem_type must be regression, .*; got \[\]"),

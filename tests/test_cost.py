@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert.autograd import watching
 from numbert.models import cost
 from numbert.models.albert import AlbertConfig, AlbertForMaskedLM, AlbertForPreTraining, AlbertModel
 from numbert.models.bert import BertForPreTraining, BertModel
@@ -14,6 +13,7 @@ from numbert.models.config import BertConfig
 from numbert.models.gpt2 import GPT2Config, GPT2LMHeadModel
 from numbert.models.heads import BertForQuestionAnswering
 from numbert.ops import IGNORE
+from numbert.recording import no_grad, watching
 
 CONFIG = BertConfig(vocab_size=37, hidden_size=12, num_hidden_layers=3, num_attention_heads=3, intermediate_size=20,
                     max_position_embeddings=16)
@@ -39,18 +39,21 @@ class Counted(np.ndarray):
 def counted(run):
     """Operations by part of the ops that run() calls: (of the forward pass, of the forward and the backward pass)."""
     calls = []
-    with watching(lambda op, inputs, options, output: calls.append((op, inputs, options))):
+    with watching(lambda op, inputs, options, output, node: calls.append((op, inputs, options))):
         run()
     forward, both = Counter(), Counter()
     for op, inputs, options in calls:
-        if op.name not in ("linear", "attention"):
+        if op.name not in ("linear", "linear_cross_entropy", "attention"):
             continue
         arrays = [None if x is None else np.asarray(x).view(Counted) for x in inputs]
-        decoder = op.name == "linear" and arrays[1].shape[0] == CONFIG.vocab_size
+        decoder = op.name != "attention" and arrays[1].shape[0] == CONFIG.vocab_size
         part = "decoder" if decoder else op.name
         Counted.operations = 0
-        output, saved = op.forward(*arrays, **options)
+        with no_grad():                         # for an op that computes its gradient in the forward pass
+            op.forward(*arrays, **options)
         forward[part] += Counted.operations
+        Counted.operations = 0
+        output, saved = op.forward(*arrays, **options)
         op.backward(np.ones_like(output), saved)
         both[part] += Counted.operations
     return forward, both

@@ -103,7 +103,8 @@ def test_hits_are_counted():
     masked = batch["labels"] != -100
     batch["labels"][masked] = np.where(np.arange(masked.sum()) % 2, guessed, (guessed + 1) % tiny_bert.WORDS)
     batch["next_sentence_label"] = 1 - output.seq_relationship_logits.data.argmax(-1)
-    assert hits(batch, model(**batch)) == {"mlm_hits": masked.sum() // 2, "nsp_hits": 0}
+    assert hits(batch, model(**batch)) == {"mlm_labels": masked.sum(), "mlm_hits": masked.sum() // 2,
+                                           "nsp_labels": 4, "nsp_hits": 0}
 
 
 def test_sentence_order_has_names_of_its_own():

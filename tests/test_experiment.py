@@ -8,9 +8,11 @@ import tiny_run
 
 from numbert import BertForSequenceClassification
 from numbert.tasks.classification import collate, encode
-from numbert.tasks.experiment import Task, add_options, run, save_runs
+from numbert.tasks.experiment import FineTuning, Task, add_options, run
+from numbert.tasks.kept import Kept
 from numbert.training.finetuning import Shuffled
 from numbert.training.parallel import Workers
+from numbert.training.run_folder import RunFolder
 
 ROWS = [("good film", None, 1), ("a bad day", None, 0), ("the day was good .", None, 1), ("not it", None, 0)]
 
@@ -20,7 +22,7 @@ def made(tmp_path_factory):
     return tiny_run.write(tmp_path_factory.mktemp("run"))
 
 
-def experiment(made, figures, *arguments, **settings):
+def experiment(made, figures, *arguments, kept=None, **settings):
     """Runs whose evaluations give `figures` one after another; and the models that were evaluated."""
     parser = argparse.ArgumentParser()
     add_options(parser, epochs=2, batch_size=2, lr=1e-3, seeds=3)
@@ -32,7 +34,7 @@ def experiment(made, figures, *arguments, **settings):
     task = Task(BertForSequenceClassification, {"num_labels": 2},
                 Shuffled(encode(ROWS, made[1], 40), 2, collate(made[1])), evaluate, {"accuracy": 0.5}, **settings)
     with Workers(1) as workers:
-        return run(task, made[0], parser.parse_args(["--workers", "1", *arguments]), workers, say=None), seen
+        return run(task, made[0], FineTuning.of(parser.parse_args(arguments)), workers, say=None, kept=kept), seen
 
 
 def test_the_best_seed_by_development_is_kept_and_all_are_reported(made):
@@ -75,10 +77,11 @@ def test_options_reach_the_training(made):
     assert len(experiment(made, [0.5] * 4, "--patience", "1", "--seeds", "1", "--epochs", "4")[1]) == 2
 
 
-def test_save_runs(made, tmp_path):
-    runs, _ = experiment(made, [0.5] * 6)
-    save_runs(tmp_path, runs, made[1])
-    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert records == runs.records
-    back = BertForSequenceClassification.from_pretrained(tmp_path, strict=True)
-    assert all(np.array_equal(a.data, b.data) for a, b in zip(back.parameters(), runs.model.parameters(), strict=True))
+def test_what_is_kept(made, tmp_path):
+    """The best model of all seeds, and every epoch's figures."""
+    with RunFolder(tmp_path / "out") as folder:
+        runs, seen = experiment(made, [0.6, 0.5, 0.2, 0.9, 0.7, 0.8], kept=Kept(folder, made[1]))
+    records = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    assert records == runs.records and len(records) == 6
+    back = BertForSequenceClassification.from_pretrained(tmp_path / "out", strict=True)
+    assert all(np.array_equal(a.data, b) for a, b in zip(back.parameters(), seen[3][1], strict=True))

@@ -1,4 +1,5 @@
 """GPT-2: what it changes in BERT, that nothing comes from the future, and that it is what transformers computes."""
+import functools
 import re
 
 import numpy as np
@@ -9,9 +10,9 @@ from tiny_family import check_golden, check_there_and_back, close, folder_with, 
 
 import numbert as nb
 from numbert import ops
-from numbert.autograd import watching
 from numbert.models.gpt2 import GPT2Layer
 from numbert.packing import pack
+from numbert.recording import watching
 
 CONFIG = nb.GPT2Config(vocab_size=20, n_embd=8, n_layer=2, n_head=2, n_positions=10, bos_token_id=1, eos_token_id=2)
 BERT = nb.BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12,
@@ -93,8 +94,7 @@ def test_a_layer_adds_to_what_it_reads():
     rng = np.random.default_rng(0)
     layer = GPT2Layer(4, 2, 6, ops.gelu, eps=1e-5, dropout=0.0, attention_dropout=0.0, rng=rng, std=0.5,
                       dtype=np.float64)
-    packed = pack([[1, 2, 3], [1, 2, 3]], None, [[1, 1, 1], [1, 0, 0]], vocab_size=5, type_vocab_size=1,
-                  max_position_embeddings=3)
+    packed = pack([[1, 2, 3], [1, 2, 3]], None, [[1, 1, 1], [1, 0, 0]], vocab_size=5, type_vocab_size=1)
     x, rows = rng.standard_normal((4, 4)), np.array([1, 3])
     whole = layer(x, packed, mask=ops.causal)
     close(layer(x, packed, rows=rows, mask=ops.causal), whole.data[rows])
@@ -115,7 +115,7 @@ def test_initial_values():
 
 def test_where_dropout_is():
     found, config = [], CONFIG.replace(embd_pdrop=0.2, attn_pdrop=0.3, resid_pdrop=0.4)
-    with watching(lambda op, inputs, options, output: found.append((op.name, options.get("rate")))):
+    with watching(lambda op, inputs, options, output, node: found.append((op.name, options.get("rate")))):
         shaken(nb.GPT2LMHeadModel, config)(**text(20, [3, 2]), rng=np.random.default_rng(0))
     assert [entry for entry in found if entry[1]] == [("dropout", 0.2)] + 2 * [("attention", 0.3), ("dropout", 0.4),
                                                                               ("dropout", 0.4)]
@@ -152,20 +152,25 @@ def test_the_loss_is_that_of_the_next_token(lengths, seed):
     if (labels != -100).any():
         expected, count = loss_by_hand(whole.logits.data, batch["labels"])
         close(out.loss, expected)
-        close(model(**batch, counts={"labels": 3 * count}).loss, expected / 3)
+        assert out.counts == model.label_counts(**batch) == {"lm": count}
     else:
         assert float(out.loss) == 0
 
 
+def share(part, whole, model):
+    """[loss, *gradients] of a part of a batch, weighted by its share of the labels."""
+    loss = functools.reduce(ops.add, [ops.scale(x, factor=part.counts[name] / whole.counts[name])
+                                      for name, x in part.losses.items()])
+    return [loss.data, *nb.gradients(loss, model.parameters())]
+
+
 def test_a_padded_batch_is_its_texts_one_by_one():
     model, batch = shaken(nb.GPT2LMHeadModel, CONFIG), labelled()
-    count = (batch["labels"][:, 1:] != -100).sum()
     out = model(**batch)
     together = [out.loss.data, *nb.gradients(out.loss, model.parameters())]
     parts = []
     for b, n in enumerate((9, 4, 1)):
-        part = model(batch["input_ids"][b:b + 1, :n], labels=batch["labels"][b:b + 1, :n], counts={"labels": count})
-        parts.append([part.loss.data, *nb.gradients(part.loss, model.parameters())])
+        parts.append(share(model(batch["input_ids"][b:b + 1, :n], labels=batch["labels"][b:b + 1, :n]), out, model))
     for a, *shares in zip(together, *parts, strict=True):
         close(sum(shares), a)
     scribbled = batch | {"input_ids": np.where(batch["attention_mask"], batch["input_ids"], 10**6)}
@@ -325,14 +330,12 @@ def test_scores_of_heads(cls, lengths, seed):
 @pytest.mark.parametrize("cls", HEADS)
 def test_a_padded_batch_of_a_head_is_its_texts_one_by_one(cls):
     model, batch = shaken(cls, THREE), with_labels(cls)
-    counts = {name: int((x != -100).sum()) for name, x in batch.items() if name.endswith(("labels", "positions"))}
     out = model(**batch)
     together = [out.loss.data, *nb.gradients(out.loss, model.parameters())]
     parts = []
     for b, n in enumerate((9, 4, 1)):
-        part = model(**{name: x[b:b + 1, :n] if x.ndim > 1 else x[b:b + 1] for name, x in batch.items()},
-                     counts=counts)
-        parts.append([part.loss.data, *nb.gradients(part.loss, model.parameters())])
+        part = model(**{name: x[b:b + 1, :n] if x.ndim > 1 else x[b:b + 1] for name, x in batch.items()})
+        parts.append(share(part, out, model))
     for a, *shares in zip(together, *parts, strict=True):
         close(sum(shares), a)
     scribbled = batch | {"input_ids": np.where(batch["attention_mask"], batch["input_ids"], 10**6)}
@@ -380,10 +383,10 @@ def test_names_of_heads(cls, shapes, tmp_path):
     assert all(np.array_equal(x, arrays[name]) for name, x in body.items())
 
 
-@pytest.mark.parametrize("given, found", [(None, 0.4), (0.0, 0.0), (0.25, 0.25)])
+@pytest.mark.parametrize("given, found", [(None, 0.1), (0.0, 0.0), (0.25, 0.25)])
 def test_dropout_before_the_classes_of_tokens(given, found):
     rates, config = [], THREE.replace(resid_pdrop=0.4, classifier_dropout=given)
-    with watching(lambda op, inputs, options, output: rates.append((op.name, options.get("rate")))):
+    with watching(lambda op, inputs, options, output, node: rates.append((op.name, options.get("rate")))):
         for cls in HEADS[:2]:
             shaken(cls, config)(**with_labels(cls), rng=np.random.default_rng(0))
     drops = [entry for entry in rates if entry[0] == "dropout"]
@@ -411,4 +414,5 @@ def test_it_learns_to_count():
         for parameter, gradient in zip(model.parameters(), nb.gradients(loss, model.parameters()), strict=True):
             parameter.data -= 0.5 * gradient
     assert float(loss) < 0.1
-    assert model.generate(np.array([[3]]), 6).tolist() == [[3, 4, 0, 1, 2, 3, 4]]
+    assert model.generate(np.array([[3]]), 6, eos_token_id=[]).tolist() == [[3, 4, 0, 1, 2, 3, 4]]
+    assert model.generate(np.array([[3]]), 6).tolist() == [[3, 4, 0, 1, 2]]                 # 2 is the end

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import numbert as nb
+from numbert import command
 from numbert.text.toyworld import enumerated
 from numbert.training.parallel import Workers
 
@@ -134,7 +135,7 @@ def test_parts_of_texts():
 
 @pytest.fixture(scope="module")
 def material():
-    return complete.closed(complete.parse(["--quick"]))
+    return complete.closed(command.parse(complete.arguments(["--quick"]), ["--quick"]))
 
 
 def test_the_small_world_is_checked_exactly(material):

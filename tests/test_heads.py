@@ -1,3 +1,4 @@
+import functools
 import json
 
 import numpy as np
@@ -6,7 +7,8 @@ import tiny_bert
 from golden import make
 
 import numbert as nb
-from numbert.training.parallel import label_counts
+from numbert import ops
+from numbert.recording import no_grad, watching
 
 CLASSES = (nb.BertForPreTraining, nb.BertForMaskedLM, nb.BertForNextSentencePrediction,
            nb.BertForSequenceClassification, nb.BertForTokenClassification, nb.BertForQuestionAnswering,
@@ -51,7 +53,8 @@ def example(kind, rng, lengths=(9, 12, 5, 7)):
 
 def expected_losses(output, batch):
     """By hand, from the logits that the model gave."""
-    logits = {name: value.data for name, value in vars(output).items() if name.endswith("logits")}
+    names = ("logits", "prediction_logits", "seq_relationship_logits", "start_logits", "end_logits")
+    logits = {name: getattr(output, name).data for name in names if hasattr(output, name)}
     chosen = batch["labels"][batch["labels"] != -100] if "labels" in batch else None
     if "prediction_logits" in logits:
         return {"mlm": nll(logits["prediction_logits"], chosen),
@@ -84,7 +87,7 @@ def test_without_labels_there_is_no_loss_and_the_same_logits(kind):
     with_labels, without = model(**batch), model(**inputs)
     assert without.loss is None and without.losses == {}
     for name, logits in vars(without).items():
-        if name.endswith("logits"):
+        if name.endswith("logits"):                     # of a call with labels they may be computed only now
             full, given = logits.data, getattr(with_labels, name).data
             if full.ndim == 3 and full.shape[-1] == tiny_bert.WORDS:    # logits of words: with labels only (M, V)
                 full = full[batch["labels"] != -100]
@@ -93,20 +96,20 @@ def test_without_labels_there_is_no_loss_and_the_same_logits(kind):
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_counts_replace_the_number_of_labels(kind):
+def test_the_labels_are_counted_as_the_losses_divide_by_them(kind):
     model, batch = build(kind, num_labels=3), example(kind, np.random.default_rng(7))
-    counts = label_counts(batch)
-    usual, same, third = (model(**batch, counts=c) for c in (None, counts, {n: 3 * c for n, c in counts.items()}))
-    for name in usual.losses:
-        assert float(same.losses[name]) == pytest.approx(float(usual.losses[name]), rel=1e-14)
-        assert float(third.losses[name]) == pytest.approx(float(usual.losses[name]) / 3, rel=1e-14)
+    counts, output = model.label_counts(**batch), model(**batch)
+    assert counts == output.counts and counts.keys() == output.losses.keys()
+    names = {"mlm": "labels", "nsp": "next_sentence_label", "start": "start_positions", "end": "end_positions"}
+    assert counts == {name: (batch[names.get(name, "labels")] != -100).sum() for name in counts}
+    inputs = {name: batch[name] for name in ("input_ids", "token_type_ids", "attention_mask")}
+    assert model.label_counts(**inputs) == model(**inputs).counts == {}
 
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_a_padded_batch_is_its_sequences_one_by_one(kind):
     """Loss and gradients: batch-mates, padding and what stands on padding make no difference."""
     model, batch = build(kind, num_labels=3), example(kind, np.random.default_rng(8))
-    counts = label_counts(batch)
     output = model(**batch)
     together = nb.gradients(output.loss, model.parameters())
     alone, loss = [np.zeros_like(g) for g in together], 0.0
@@ -116,9 +119,11 @@ def test_a_padded_batch_is_its_sequences_one_by_one(kind):
                if not (name == "labels" and x[b].ndim and T < x.shape[-1])}
         if "labels" in batch and "labels" not in one:
             one["labels"] = batch["labels"][b:b + 1, :T]
-        part = model(**one, counts=counts)
-        loss += float(part.loss)
-        alone = [a + g for a, g in zip(alone, nb.gradients(part.loss, model.parameters()), strict=True)]
+        part = model(**one)
+        shares = [ops.scale(x, factor=part.counts[name] / output.counts[name]) for name, x in part.losses.items()]
+        share = functools.reduce(ops.add, shares)
+        loss += float(share)
+        alone = [a + g for a, g in zip(alone, nb.gradients(share, model.parameters()), strict=True)]
     assert float(output.loss) == pytest.approx(loss, rel=1e-12)
     for a, g in zip(alone, together, strict=True):
         np.testing.assert_allclose(g, a, rtol=1e-9, atol=1e-12)
@@ -255,10 +260,11 @@ def test_regression_for_several_numbers_must_be_asked_for():
 
 
 def test_a_regression_label_of_minus_100_is_a_label():
-    batch = tiny_bert.text(np.random.default_rng(0)) | {"labels": np.array([-100.0, 1.0, 2.0, 3.0])}
-    model = build(nb.BertForSequenceClassification, num_labels=1)
-    assert label_counts(batch) == {"labels": 4}
-    assert float(model(**batch, counts=label_counts(batch)).loss) == float(model(**batch).loss)
+    model, batch = build(nb.BertForSequenceClassification, num_labels=1), tiny_bert.text(np.random.default_rng(0))
+    for labels in (np.array([-100.0, 1.0, 2.0, 3.0]), np.array([-100, 1, 2, 3])):
+        output = model(**batch, labels=labels)
+        assert output.counts == model.label_counts(**batch, labels=labels) == {"classification": 4}
+        assert float(output.loss) == pytest.approx(((output.logits.data[:, 0] - labels)**2).mean(), rel=1e-12)
 
 
 @pytest.mark.parametrize("labels", [np.eye(4, 3), np.eye(4, 3, dtype=bool), np.full((4, 3), 0.25)])
@@ -280,12 +286,49 @@ def test_whole_numbers_mean_several_labels_when_the_configuration_says_so():
 
 @pytest.mark.parametrize("kind", [nb.BertForSequenceClassification, nb.BertForTokenClassification])
 def test_class_weights_multiply_the_terms_of_the_sum(kind):
-    model, batch = build(kind, num_labels=3), example(kind, np.random.default_rng(4))
-    model.class_weights = np.array([0.0, 1.0, 2.5])
+    weights, batch = np.array([0.0, 1.0, 2.5]), example(kind, np.random.default_rng(4))
+    model = kind(tiny_bert.config(num_labels=3), rng=np.random.default_rng(0), dtype=np.float64, class_weights=weights)
     output, labels = model(**batch), batch["labels"].reshape(-1)
     logits, labelled = output.logits.data.reshape(len(labels), 3), np.flatnonzero(labels >= 0)
-    terms = [nll(logits[i:i + 1], labels[i:i + 1]) * model.class_weights[labels[i]] for i in labelled]
+    terms = [nll(logits[i:i + 1], labels[i:i + 1]) * weights[labels[i]] for i in labelled]
     assert float(output.loss) == pytest.approx(np.mean(terms), rel=1e-12)
+
+
+@pytest.mark.parametrize("labels, problem", [(np.ones((4, 1)), "regression"),
+                                             (np.ones((4, 2)), "multi_label_classification")])
+def test_class_weights_are_for_one_class_of_several(labels, problem):
+    model = nb.BertForSequenceClassification(tiny_bert.config(num_labels=labels.shape[1]), rng=np.random.default_rng(0),
+                                             class_weights=[1.0, 2.0])
+    with pytest.raises(ValueError, match=f"class_weights are for single_label_classification, not for {problem}"):
+        model(**tiny_bert.text(np.random.default_rng(0)), labels=labels)
+
+
+# Scores of all words, when somebody asks
+
+
+@pytest.mark.parametrize("kind", [nb.BertForPreTraining, nb.BertForMaskedLM])
+def test_the_scores_of_all_words_are_computed_when_they_are_read(kind):
+    model, batch, seen = build(kind), example(kind, np.random.default_rng(5)), []
+    name = "logits" if kind is nb.BertForMaskedLM else "prediction_logits"
+    with watching(lambda op, inputs, options, output, node: seen.append(np.shape(output))):
+        output = model(**batch)
+        M = output.counts["mlm"]
+        assert (M, tiny_bert.WORDS) not in seen
+        logits = getattr(output, name)
+        assert seen[-1] == logits.shape == (M, tiny_bert.WORDS) and getattr(output, name) is logits
+    assert output.correct["mlm"] == (logits.data.argmax(-1) == batch["labels"][batch["labels"] != -100]).sum()
+    with pytest.raises(AttributeError, match="the output has no scores, only"):
+        _ = output.scores
+    assert not hasattr(model.body(batch["input_ids"]), "losses")
+
+
+def test_scores_that_are_read_late_have_a_gradient_if_the_call_had():
+    model, batch = build(nb.BertForMaskedLM), example(nb.BertForMaskedLM, np.random.default_rng(5))
+    with no_grad():
+        output = model(**batch)
+    assert output.logits.node is None
+    output = model(**batch)
+    assert all(g.any() for g in nb.gradients(output.logits, [model.mlm.bias], np.ones(output.logits.shape)))
 
 
 # Question answering

@@ -89,9 +89,3 @@ def test_objectives(tmp_path, monkeypatch, capsys):
         assert re.search(rf"{re.escape(row)} +{one['parameters']:,} .*{one['bits_per_character']:.3f}", said)
     assert set(results["downstream"]["gpt,causal"]) == {"classify", "answer"}
     assert set(results["verdicts"]) == {"gpt,causal, classify", "gpt,causal, answer"}
-
-
-def test_segments_are_left_to_those_who_have_them():
-    script = load("objectives")
-    assert "token_type_ids" in script.tokenizer_for("bert").pad([[1, 2]])
-    assert "token_type_ids" not in script.tokenizer_for("gpt").pad([[1, 2]])

@@ -80,7 +80,7 @@ def test_downstream_takes_each_body_once(tmp_path, monkeypatch):
     with Workers(1) as workers:
         folders = laboratory.bodies(Recipe(steps=2, batch_size=4, width=32, layers=1), 2, workers)
         assert len(set(folders)) == 2
-        chosen = laboratory.settings(options(), epochs=1, workers=1)
+        chosen = laboratory.settings(options(), epochs=1)
         assert (chosen.epochs, chosen.lr, chosen.batch_size) == (1, 0.5, 16)
         task = toy_task("classify", draw("classify", (24, 12, 24)), WordPieceTokenizer.from_pretrained(folders[0]),
                         chosen, workers)

@@ -4,15 +4,16 @@ import pytest
 import reference
 
 from numbert import ops
-from numbert.autograd import Parameter, gradients
-from numbert.layers import Embedding, FeedForward, LayerNorm, Linear, Module, SelfAttention, TransformerLayer, normal
+from numbert.autograd import gradients
+from numbert.layers import Embedding, FeedForward, LayerNorm, Linear, SelfAttention, TransformerLayer
+from numbert.module import Module, Parameter, normal
 from numbert.ops.dropout import keep_mask
 from numbert.packing import pack
 
 LENGTHS = [3, 1, 4]
 IDS = np.arange(12).reshape(3, 4)
 MASK = np.arange(4) < np.array(LENGTHS)[:, None]
-PACKED = pack(IDS, None, MASK, vocab_size=12, type_vocab_size=1, max_position_embeddings=4)
+PACKED = pack(IDS, None, MASK, vocab_size=12, type_vocab_size=1)
 
 
 @pytest.fixture

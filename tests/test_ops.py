@@ -1,7 +1,9 @@
 """Each op against its meaning in plain loops, in both precisions, and the rule of memory for every one of them."""
+import contextlib
 import copy
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbert import ops
-from numbert.autograd import Parameter, Rows, gradients, no_grad
+from numbert.autograd import Tensor, gradients
 from numbert.gradcheck_cases import op_cases
+from numbert.module import Parameter
 from numbert.ops import IGNORE, Span
 from numbert.ops.activations import normal_cdf, normal_pdf
 from numbert.ops.attention import softmax
 from numbert.ops.dropout import keep_mask
+from numbert.recording import no_grad
+from numbert.sparse import SparseRows
 
 CASES = op_cases()
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -33,7 +38,7 @@ def arrays_in(value):
     """All arrays in nested tuples and lists."""
     if isinstance(value, np.ndarray):
         return [value]
-    if isinstance(value, Rows):
+    if isinstance(value, SparseRows):
         return [value.values]
     return [x for item in value for x in arrays_in(item)] if isinstance(value, tuple | list) else []
 
@@ -67,7 +72,7 @@ def test_float32_is_near_float64(case):
     close(output32, output, rtol=2e-5, atol=2e-6)
     for g, g32 in zip(gradients, gradients32, strict=True):
         if g is not None:
-            g, g32 = (x.dense() if isinstance(x, Rows) else x for x in (g, g32))
+            g, g32 = (x.dense() if isinstance(x, SparseRows) else x for x in (g, g32))
             close(g32, g, rtol=2e-5, atol=5e-6)
 
 
@@ -109,16 +114,16 @@ def test_any_memory_layout(case):
     close(output2, output)
     for g, g2 in zip(gradients, case.op.backward(strange(upstream), saved2), strict=True):
         if g is not None:
-            close(*(x.dense() if isinstance(x, Rows) else x for x in (g2, g)))
+            close(*(x.dense() if isinstance(x, SparseRows) else x for x in (g2, g)))
 
 
-@pytest.mark.parametrize("count", [7, 7.0, np.int64(7), np.float64(7)])
 @pytest.mark.parametrize("op,labels", [(ops.cross_entropy, np.array([1, IGNORE])),
                                        (ops.mean_squared_error, np.ones((2, 3))),
                                        (ops.binary_cross_entropy, np.ones((2, 3)))])
-def test_dtype_does_not_depend_on_the_kind_of_count(op, labels, count):
+def test_a_loss_has_the_dtype_of_what_it_judges(op, labels):
     x = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
-    loss, saved = op.forward(x, labels=labels, count=count)
+    loss, saved = op.forward(x, labels=labels)
+    assert isinstance(saved, tuple)
     dx, = op.backward(np.ones((), np.float32), saved)
     assert loss.dtype == dx.dtype == np.float32
 
@@ -148,7 +153,7 @@ def test_take_with_repeated_ids(N, V, D, seed):
     for n, i in enumerate(ids):
         expected[i] += dy[n]
     dtable, = ops.take.backward(dy, saved)
-    assert isinstance(dtable, Rows)                 # it stays sparse
+    assert isinstance(dtable, SparseRows)                 # it stays sparse
     close(dtable.dense(), expected)
 
 
@@ -190,10 +195,10 @@ def test_gelu_by_hand():
 
 def test_gelu_saves_its_slope_and_nothing_where_nobody_will_ask():
     x = np.array([-1.0, 0, 1])
-    slope = ops.gelu.forward(x)[1]
+    slope, = ops.gelu.forward(x)[1]
     close(slope, [-0.08331547058768624, 0.5, 1.0833154705876863])      # Φ(x) + x φ(x)
     with no_grad():
-        assert ops.gelu.forward(x)[1] is None
+        assert ops.gelu.forward(x)[1] == (None,)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -397,18 +402,15 @@ def test_softmax(scores):
 
 # --- losses ----------------------------------------------------------------------------------------------------------
 
-counts = st.none() | st.integers(1, 9)
-
-
 @quick
-@given(sizes, widths, st.sampled_from([1.0, 5e4]), counts, st.booleans(), seeds)
-def test_cross_entropy(N, C, scale, count, weighted, seed):
+@given(sizes, widths, st.sampled_from([1.0, 5e4]), st.booleans(), seeds)
+def test_cross_entropy(N, C, scale, weighted, seed):
     rng = np.random.default_rng(seed)
     logits, labels = scale * rng.standard_normal((N, C)), rng.integers(C, size=N)
     labels[rng.random(N) < 0.4] = IGNORE
     weights = 3 * rng.random(C) if weighted else None
-    close(ops.cross_entropy(logits, labels=labels, count=count, weights=weights),
-          reference.cross_entropy(logits, labels, count, weights))
+    close(ops.cross_entropy(logits, labels=labels, weights=weights),
+          reference.cross_entropy(logits, labels, weights=weights))
 
 
 def test_cross_entropy_by_hand():
@@ -444,37 +446,6 @@ def test_cross_entropy_wants_a_weight_for_each_class():
         ops.cross_entropy(np.zeros((3, 4)), labels=np.zeros(3, int), weights=np.ones(3))
 
 
-@pytest.mark.parametrize("ignored", [False, True])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_cross_entropy_overwriting_the_logits(dtype, ignored):
-    rng = np.random.default_rng(0)
-    logits, labels = rng.standard_normal((5, 7)).astype(dtype), rng.integers(7, size=5)
-    labels[2] = IGNORE if ignored else 0
-    loss, saved = ops.cross_entropy.forward(logits, labels=labels)
-    dlogits, = ops.cross_entropy.backward(dtype(0.7), saved)
-    before = logits.copy()
-    with ops.overwriting_logits():
-        loss2, saved2 = ops.cross_entropy.forward(logits, labels=labels, owned=True)
-    assert loss2 == loss and (logits == before).all()               # until the backward pass
-    dlogits2, = ops.cross_entropy.backward(dtype(0.7), saved2)
-    assert (dlogits2 == dlogits).all() and dlogits2.dtype == dtype
-    assert ignored or np.shares_memory(dlogits2, logits)
-
-
-def test_two_losses_of_the_same_logits_overwrite_nothing():
-    rng = np.random.default_rng(0)
-    logits, labels = Parameter(rng.standard_normal((5, 7))), rng.integers(7, size=(2, 5))
-
-    def both():
-        return ops.add(*(ops.cross_entropy(logits, labels=one) for one in labels))
-
-    expected, before = gradients(both(), [logits])[0], logits.data.copy()
-    with ops.overwriting_logits():
-        found = gradients(both(), [logits])[0]
-    close(found, expected)
-    assert (logits.data == before).all()
-
-
 def test_an_ignored_row_changes_nothing():
     rng = np.random.default_rng(0)
     logits, labels = rng.standard_normal((4, 3)), np.array([0, IGNORE, 2, 1])
@@ -484,14 +455,13 @@ def test_an_ignored_row_changes_nothing():
 
 
 @quick
-@given(sizes, widths, st.sampled_from([1.0, 1e3]), counts, seeds)
-def test_losses_of_numbers(N, C, scale, count, seed):
+@given(sizes, widths, st.sampled_from([1.0, 1e3]), seeds)
+def test_losses_of_numbers(N, C, scale, seed):
     rng = np.random.default_rng(seed)
     x, target, share = scale * rng.standard_normal((N, C)), rng.standard_normal((N, C)), rng.random((N, C))
-    close(ops.mean_squared_error(x, labels=target, count=count), reference.mean_squared_error(x, target, count))
+    close(ops.mean_squared_error(x, labels=target), reference.mean_squared_error(x, target))
     for y in (share, share > 0.5):
-        close(ops.binary_cross_entropy(x, labels=y, count=count),
-              reference.binary_cross_entropy(x, y, count), rtol=1e-11)
+        close(ops.binary_cross_entropy(x, labels=y), reference.binary_cross_entropy(x, y), rtol=1e-11)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
@@ -516,21 +486,184 @@ def test_binary_cross_entropy_of_extreme_logits():
 @pytest.mark.parametrize("op,labels", [(ops.cross_entropy, np.array([0, 1, 1, 0])),
                                        (ops.mean_squared_error, np.ones((4, 2))),
                                        (ops.binary_cross_entropy, np.ones((4, 2)))])
-def test_losses_of_parts_add_up(op, labels):
-    x = np.random.default_rng(0).standard_normal((4, 2))
-    count = 4 if op is ops.cross_entropy else 8
-    parts = [op(x[s], labels=labels[s], count=count) for s in (slice(0, 1), slice(1, 4))]
+def test_losses_of_parts_add_up_by_their_share_of_the_labels(op, labels):
+    x, n = np.random.default_rng(0).standard_normal((4, 2)), ops.label_count(labels)
+    assert n == (4 if op is ops.cross_entropy else 8)
+    parts = [op(x[s], labels=labels[s]) * ops.label_count(labels[s]) / n for s in (slice(0, 1), slice(1, 4))]
     close(sum(parts), op(x, labels=labels), rtol=1e-14)
 
 
-def test_cross_entropy_in_several_blocks_is_that_of_its_rows():
+def test_what_counts_as_a_label():
+    assert ops.label_count(np.array([[3, -100], [-100, 0]])) == 2
+    assert ops.label_count(np.array([1, 2], np.uint8)) == 2
+    assert ops.label_count(np.array([-100.0, 2.0])) == 2 and ops.label_count(np.zeros((2, 0), int)) == 0
+
+
+@pytest.mark.parametrize("loss", [
+    lambda x: ops.cross_entropy(x, labels=np.array([0, 1])),
+    lambda x: ops.linear_cross_entropy(x, np.ones((3, 2)), None, labels=np.array([0, 1])),
+    lambda x: ops.mean_squared_error(x, labels=np.full((2, 2), 0.4)),
+    lambda x: ops.binary_cross_entropy(x, labels=np.full((2, 2), 0.4))])
+def test_a_loss_of_integers_is_refused(loss):
+    """In their dtype labels of 0.4 would be zeros, and so would the gradient."""
+    loss(np.ones((2, 2)))
+    for x in (np.ones((2, 2), int), Tensor(np.ones((2, 2), np.int32)), np.ones((2, 2), bool)):
+        with pytest.raises(TypeError, match="must be floating-point numbers, got (int|bool)"):
+            loss(x)
+
+
+@pytest.mark.parametrize("loss", [lambda labels: ops.cross_entropy(np.ones((2, 3)), labels=labels),
+                                  lambda labels: ops.linear_cross_entropy(np.ones((2, 4)), np.ones((3, 4)), None,
+                                                                          labels=labels)])
+def test_classes_are_integers_one_for_each_row(loss):
+    with pytest.raises(TypeError, match="labels must be integers, got float64"):
+        loss(np.ones(2))
+    for shape in ((3,), (2, 1), ()):
+        with pytest.raises(ValueError, match=r"labels must be \(N,\) = \(2,\), got"):
+            loss(np.ones(shape, int))
+
+
+# --- the decoder with its cross-entropy ------------------------------------------------------------------------------
+
+
+def plain(x, weight, bias, labels, upstream):
+    """(loss, how many are right, gradients) by the ops that are written for one thing each."""
+    inputs = [a if a is None else Parameter(a) for a in (x, weight, bias)]
+    logits = ops.linear(*inputs)
+    loss = ops.cross_entropy(logits, labels=labels)
+    right = (logits.data.argmax(-1) == labels).sum()
+    return loss.data, right, gradients(loss, [a for a in inputs if a is not None], upstream)
+
+
+@quick
+@given(sizes, widths, widths, st.sampled_from([1.0, 1e3]), st.integers(1, 40), st.booleans(),
+       st.sampled_from([np.float64, np.float32]), seeds)
+def test_linear_cross_entropy_is_linear_and_cross_entropy(N, D, V, scale, block, biased, dtype, seed):
+    rng = np.random.default_rng(seed)
+    x, weight = (rng.standard_normal(shape).astype(dtype) for shape in ((N, D), (V, D)))
+    bias = (scale * rng.standard_normal(V)).astype(dtype) if biased else None
+    labels = rng.integers(V, size=N)
+    labels[rng.random(N) < 0.4] = IGNORE
+    tolerance = {"rtol": 1e-12, "atol": 1e-12} if dtype is np.float64 else {"rtol": 1e-4, "atol": 1e-5}
+    loss, right, expected = plain(x, weight, bias, labels, dtype(0.7))
+    inputs = [a if a is None else Parameter(a) for a in (x, weight, bias)]
+    both = ops.linear_cross_entropy(*inputs, labels=labels, block=block)
+    found = gradients(both, [a for a in inputs if a is not None], np.array([0.7, 5.0], dtype))
+    assert both.dtype == dtype and all(g.dtype == dtype for g in found)
+    np.testing.assert_allclose(both.data[0], loss, **tolerance)
+    assert both.data[1] == right or dtype is np.float32
+    for g, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(g, wanted, **tolerance)
+    with no_grad():
+        assert (ops.linear_cross_entropy(*inputs, labels=labels, block=block).data == both.data).all()
+    if dtype is np.float64:
+        logits = reference.linear(x, weight, np.zeros(V) if bias is None else bias)
+        close(both.data[0], reference.cross_entropy(logits, labels), rtol=1e-10)
+
+
+def test_of_equal_scores_the_first_is_the_guess():
+    x, weight = np.zeros((3, 2)), np.ones((4, 2))
+    assert ops.linear_cross_entropy(x, weight, None, labels=np.array([0, 1, 0])).tolist() == [
+        pytest.approx(math.log(4), rel=1e-12), 2]
+
+
+def test_linear_cross_entropy_changes_nothing_that_it_was_given_or_saved():
     rng = np.random.default_rng(0)
-    logits, labels = 5 * rng.standard_normal((11, 1 << 15)), rng.integers(1 << 15, size=11)
-    labels[3] = -100
-    assert len(ops.blocks.blocks(logits, ops.losses.BLOCK)) == 3
-    loss, saved = ops.cross_entropy.forward(logits, labels=labels)
-    whole = [ops.cross_entropy.forward(logits[i:i + 1], labels=labels[i:i + 1], count=10) for i in range(11)]
-    np.testing.assert_allclose(loss, sum(part for part, _ in whole), rtol=1e-12)
-    gradient, = ops.cross_entropy.backward(np.float64(0.7), saved)
-    each = [ops.cross_entropy.backward(np.float64(0.7), saved)[0] for _, saved in whole]
-    np.testing.assert_allclose(gradient, np.concatenate(each), rtol=1e-12, atol=1e-15)
+    given = [rng.standard_normal(shape) for shape in ((5, 3), (7, 3), (7,))]
+    before = [a.copy() for a in given]
+    _, saved = ops.linear_cross_entropy.forward(*given, labels=rng.integers(7, size=5), block=14)
+    dy, kept = np.array([1.0, 0.0]), [a.copy() for a in saved[0]]
+    first, second = (ops.linear_cross_entropy.backward(dy, saved) for _ in range(2))
+    assert all((a == b).all() for a, b in zip(given, before, strict=True))
+    assert all((a == b).all() for a, b in zip(saved[0], kept, strict=True))
+    for a, b, c in zip(first, second, saved[0], strict=True):
+        assert (a == b).all() and not np.shares_memory(a, b) and not np.shares_memory(a, c)
+
+
+def test_linear_cross_entropy_holds_a_block_of_scores_at_a_time():
+    x, weight = (np.random.default_rng(0).standard_normal(shape).astype(np.float32) for shape in ((400, 4), (5000, 4)))
+    labels = np.arange(400)
+
+    def peak(record):
+        tracemalloc.start()
+        with contextlib.nullcontext() if record else no_grad():
+            ops.linear_cross_entropy(Parameter(x), weight, None, labels=labels, block=40 * 5000)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found / (4 * 400 * 5000)             # as a share of all scores
+
+    assert 0.1 < peak(False) < 0.17 and 0.1 < peak(True) < 0.2
+
+
+@pytest.mark.parametrize("shapes, message", [
+    (((2, 3), (4, 2), None), r"linear_cross_entropy: weight must be \(V, D\) = \(V, 3\), got \(4, 2\)"),
+    (((2,), (4, 2), None), r"x must be \(N, D\) = \(N, D\), got \(2,\)"),
+    (((2, 3), (4, 3), (3,)), r"bias must be \(V,\) = \(4,\), got \(3,\)"),
+    (((2, 3), (4, 3), (1,)), r"bias must be \(V,\) = \(4,\), got \(1,\)"),
+    (((3, 3), (4, 3), None), r"labels must be \(N,\) = \(3,\), got \(2,\)"),
+    (((2, 3), (2, 3), None), r"labels must be 0..1, or -100 for none; got 2")])
+def test_linear_cross_entropy_checks_what_it_is_given(shapes, message):
+    with pytest.raises(ValueError, match=message):
+        ops.linear_cross_entropy(*(s if s is None else np.ones(s) for s in shapes), labels=np.array([0, 2]))
+
+
+# --- at the door -----------------------------------------------------------------------------------------------------
+
+def rows(*shape):
+    return Parameter(np.ones(shape))
+
+
+@pytest.mark.parametrize("call,message", [
+    (lambda: ops.add(rows(3, 4), rows(4)), r"add: x and y must have the same shape, got \(3, 4\) and \(4,\)"),
+    (lambda: ops.add(rows(3, 4), rows(3, 1)), "add: .*same shape"),
+    (lambda: ops.add(rows(1), rows()), "add: .*same shape"),
+    (lambda: ops.linear(rows(3, 4), rows(5, 4), rows(1)), r"linear: bias must be \(F,\) = \(5,\), got \(1,\)"),
+    (lambda: ops.linear(rows(3, 4), rows(5, 3), None), r"linear: weight must be \(F, D\) = \(F, 4\), got \(5, 3\)"),
+    (lambda: ops.linear(rows(2, 3, 4), rows(5, 4), None), r"linear: x must be \(N, D\) = \(N, D\), got \(2, 3, 4\)"),
+    (lambda: ops.linear(rows(4), rows(5, 4), None), r"linear: x must be \(N, D\)"),
+    (lambda: ops.layer_norm(rows(3, 4), rows(1), rows(4), eps=1e-5), r"layer_norm: gain must be \(D,\) = \(4,\), got "),
+    (lambda: ops.layer_norm(rows(3, 4), rows(4), rows(3, 4), eps=1e-5), r"layer_norm: bias must be \(D,\) = \(4,\)"),
+    (lambda: ops.layer_norm(rows(4), rows(4), rows(4), eps=1e-5), r"layer_norm: x must be \(N, D\)"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([[0, 1]])), r"take: ids must be \(N,\) integers, got int64 \(1, 2\)"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([0.0])), r"take: ids must be \(N,\) integers, got float64"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([True, False, True])), r"take: ids must be \(N,\) integers, got bool"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([3])), r"take: ids must be 0\.\.2, got 3"),
+    (lambda: ops.take(rows(3, 4), ids=np.array([-1])), r"take: ids must be 0\.\.2, got -1"),
+    (lambda: ops.pad(rows(2, 4), at=np.array([0]), shape=(2, 2)), r"pad: at must be \(N,\) = \(2,\), got \(1,\)"),
+    (lambda: ops.pad(rows(2, 4), at=np.array([0, 4]), shape=(2, 2)), r"pad: at must be 0\.\.3, got 4"),
+    (lambda: ops.pad(rows(2, 4), at=np.array([1, 1]), shape=(2, 2)), "each row needs a place of its own"),
+    (lambda: ops.column(rows(2, 4), index=4), r"column: index must be 0\.\.3, got 4"),
+    (lambda: ops.column(rows(2, 4), index=-1), r"column: index must be 0\.\.3, got -1"),
+    *((lambda rate=rate: ops.dropout(rows(2), rate=rate, rng=None), rf"dropout: rate must be in \[0, 1\), got {rate}")
+      for rate in (-0.1, 1, 1.5, math.nan)),
+    (lambda: attention(rate=1.0), r"attention: rate must be in \[0, 1\), got 1.0"),
+    (lambda: attention(heads=3), "attention: D = 4 cannot be cut into 3 heads"),
+    (lambda: attention(key=rows(3, 6)), r"attention: key must be \(N, D\) = \(N, 4\), got \(3, 6\)"),
+    (lambda: attention(value=rows(2, 4)), r"attention: value must be \(N, D\) = \(3, 4\), got \(2, 4\)"),
+])
+def test_what_does_not_fit_is_refused_at_the_door(call, message):
+    """Nothing is broadcast: the gradient would have another shape than its value."""
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def attention(key=None, value=None, heads=2, rate=0.0):
+    key, value = (rows(3, 4) if x is None else x for x in (key, value))
+    return ops.attention(rows(3, 4), key, value, spans=[ops.Span(slice(0, 3), slice(0, 3))], heads=heads, rate=rate)
+
+
+def test_attention_probs_are_those_of_the_op():
+    """Of each span a row for each token that asks; times the values they are the output."""
+    rng = np.random.default_rng(0)
+    query, key, value = (rng.standard_normal((6, 4)) for _ in range(3))
+    spans = [ops.Span(slice(0, 4), slice(0, 4), 2), ops.Span(slice(4, 6), slice(4, 6))]
+    options = {"spans": spans, "heads": 2, "mask": ops.causal}
+    found = ops.attention_probs(query, key, **options)
+    assert [p.shape for p in found] == [(2, 2, 2, 2), (1, 2, 2, 2)]
+    out = ops.attention(query, key, value, **options)
+    for b, probs in enumerate(np.concatenate(found)):
+        part = slice(2 * b, 2 * b + 2)
+        mixed = probs @ value[part].reshape(2, 2, 2).transpose(1, 0, 2)         # (H, Tq, K)
+        np.testing.assert_allclose(out[part], mixed.transpose(1, 0, 2).reshape(2, 4), rtol=1e-13)
+        np.testing.assert_allclose(probs.sum(-1), 1, rtol=1e-14)
+        assert (np.triu(probs, 1) == 0).all()

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import reference
 
-from numbert.autograd import Parameter
+from numbert.machine import blocks
+from numbert.module import Parameter
 from numbert.training import optimizer
-from numbert.training.optimizer import BLOCK, AdamW, blocks, global_norm, linear_schedule
+from numbert.training.optimizer import BLOCK, AdamW, adamw, global_norm, linear_schedule
 from numbert.training.parallel import Workers
 
 SHAPES = [(3, 4), (5,), (2, 3, 2), ()]
@@ -45,6 +46,21 @@ def test_the_first_step_by_hand():
         AdamW(ps, eps=1e-12, weight_decay=0.1).step([np.array([1e-3, -50.0]), np.array([[7.0]])], 0.01, workers)
     np.testing.assert_allclose(ps[0].data, [0.99, 1.01], rtol=1e-8)                     # one axis: no decay
     np.testing.assert_allclose(ps[1].data, [[1 - 0.01 * 0.1 - 0.01]], rtol=1e-8)        # a matrix decays
+
+
+def test_the_function_is_the_class():
+    """The same bits, in one piece and by hand."""
+    rng = np.random.default_rng(3)
+    w, m, v = rng.standard_normal((4, 5)), np.zeros((4, 5)), np.zeros((4, 5))
+    p = Parameter(w.copy())
+    optimizer = AdamW([p], betas=(0.8, 0.9), eps=1e-3, weight_decay=0.2)
+    with Workers(2) as workers:
+        for t in (1, 2, 3):
+            g = rng.standard_normal((4, 5))
+            kept = g.copy()
+            adamw(w, g, m, v, t, 0.1, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.2, scale=0.5)
+            optimizer.step([g], 0.1, workers, scale=0.5)
+            assert (g == kept).all() and (p.data == w).all()
 
 
 def test_factors_multiply_the_rate():
@@ -85,8 +101,9 @@ def test_blocks_change_nothing(size, monkeypatch):
 
 @pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
 def test_blocks_cover_everything_once(size):
-    covered = [i for s in blocks(size) for i in range(s.start, s.stop)]
-    assert covered == list(range(size)) and all(s.stop - s.start <= BLOCK for s in blocks(size))
+    x = np.empty(size)
+    covered = [i for s in blocks(x, BLOCK) for i in np.arange(size)[s]]
+    assert covered == list(range(size)) and all(x[s].size <= BLOCK for s in blocks(x, BLOCK))
 
 
 def test_dtype_stays():

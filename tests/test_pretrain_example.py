@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from example_scripts import load
 
 import numbert as nb
 from numbert.tasks.families import FAMILIES
-from numbert.training.checkpoint import read_settings
+from numbert.training.checkpoint import read_settings, read_state
+from numbert.training.plan import Budget
+from numbert.training.run_folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 STEPS = 230                                 # not a multiple of the 40 steps between two checkpoints
@@ -408,3 +411,34 @@ def test_help_explains_every_option():
     for name in ("text", "out", "resume", "steps", "minutes", "model", "size", "vocab-size", "objective", "mask-unit",
                  "seed", "workers", "quick"):
         assert re.search(rf"^  --{name} .*?(\n {{20,}}\S|  \S)", out, re.MULTILINE), name
+
+
+def test_the_minutes_that_were_promised(text, tmp_path, monkeypatch, capsys):
+    """The machine gets six times slower on the way; stopped and resumed, the run has the time that was left."""
+    pretrain, clock = load("pretrain"), [0.0]
+    pretrain_train = pretrain.train
+
+    def slower(*arguments, **options):
+        for step in pretrain_train(*arguments, **options):
+            clock[0] += 0.1 if clock[0] < 20 else 0.6
+            if 30 < clock[0] < 30.5:
+                signal.raise_signal(signal.SIGINT)
+            yield step
+    monkeypatch.setattr(pretrain, "train", slower)
+    monkeypatch.setattr(pretrain, "steps_within", lambda *_: 600)
+    monkeypatch.setattr(Budget.__init__, "__kwdefaults__", None)
+    monkeypatch.setattr(Budget.__init__, "__defaults__", (0, 0.0, lambda: clock[0]))
+    given = ["--text", str(text), "--out", str(tmp_path / "run"), "--vocab-size", "80", "--batch-size", "4",
+             "--max-length", "24", "--workers", "1"]
+    pretrain.main([*given, "--minutes", "1"])
+    assert "stopped; " in capsys.readouterr().out
+    saved = read_state(tmp_path / "run" / "checkpoint.safetensors")
+    assert saved["minutes"] == 1 and 30 < saved["seconds"] < 31 and saved["changes"]
+    with pytest.raises(SystemExit, match=r"was started with other options: minutes is 2.0, was 1.0"):
+        pretrain.main(["--resume", "--out", str(tmp_path / "run"), "--minutes", "2"])
+    pretrain.main(["--resume", "--out", str(tmp_path / "run")])
+    assert 54 <= clock[0] <= 66, clock
+    step, _ = read_settings(tmp_path / "run" / "checkpoint.safetensors")
+    assert read_state(tmp_path / "run" / "checkpoint.safetensors")["changes"][-1][2] == step < 600
+    rates = [record["lr"] for record in RunFolder(tmp_path / "run").records() if record["split"] == "training"]
+    assert len(rates) == step and rates.index(max(rates)) == 59 and sorted(rates[59:], reverse=True) == rates[59:]

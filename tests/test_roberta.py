@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tiny_family import check_golden, check_there_and_back, close, folder_with, same_bits, shaken, text
 
 import numbert as nb
-from numbert.autograd import watching
 from numbert.models.roberta import RobertaTask
+from numbert.recording import watching
 
 CONFIG = nb.RobertaConfig(vocab_size=20, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
                           intermediate_size=12, max_position_embeddings=11, type_vocab_size=1, num_labels=3)
@@ -60,14 +60,21 @@ def test_positions_against_loops(B, T, pad, seed):
 def test_the_longest_text():
     model = shaken(nb.RobertaModel, CONFIG)
     assert model(np.full((1, 9), 3)).last_hidden_state.shape == (1, 9, 8)
-    with pytest.raises(ValueError, match=re.escape("(B, T) = (1, 10), but at most 9 tokens have a position "
-                                                   "(max_position_embeddings = 11, counted from behind pad_token_id")):
+    with pytest.raises(ValueError, match=re.escape("(B, T) = (1, 10), but max_position_embeddings is 11, counted "
+                                                   "from behind pad_token_id = 1: shorten the text, e.g. "
+                                                   "tokenizer(text, max_length=9)")):
         model(np.full((1, 10), 3))
     with pytest.raises(ValueError, match=re.escape("(B, T) = (1, 12), but max_position_embeddings is 11")):
         model(np.full((1, 12), 3))
 
 
-@pytest.mark.parametrize("pad", [-1, 10, None, True, "1"])
+@pytest.mark.parametrize("pad", [True, "1", 1.0, [1]])
+def test_a_padding_id_is_a_whole_number(pad):
+    with pytest.raises(ValueError, match=re.escape(f"pad_token_id must be a whole number, got {pad!r}")):
+        CONFIG.replace(pad_token_id=pad)
+
+
+@pytest.mark.parametrize("pad", [-1, 10, None])
 def test_padding_ids_that_leave_no_positions(pad):
     with pytest.raises(ValueError, match=re.escape(f"pad_token_id must be in 0..9, because positions are counted from "
                                                    f"behind it and max_position_embeddings is 11; got {pad!r}")):
@@ -102,7 +109,7 @@ def test_where_dropout_is_in_the_head_for_classes():
     """Before the dense layer and after its tanh."""
     found = []
     model = shaken(nb.RobertaForSequenceClassification, CONFIG.replace(classifier_dropout=0.3))
-    with watching(lambda op, inputs, options, output: found.append((op.name, options.get("rate")))):
+    with watching(lambda op, inputs, options, output, node: found.append((op.name, options.get("rate")))):
         model(**text(20, [3, 2]), rng=np.random.default_rng(0))
     assert found[-5:] == [("dropout", 0.3), ("linear", None), ("tanh", None), ("dropout", 0.3), ("linear", None)]
 

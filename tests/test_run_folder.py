@@ -80,7 +80,7 @@ def test_progress_says_now_and_then_how_far_it_is(monkeypatch, capsys):
     progress = Progress(steps=200, start=100, every=5)
     for number in range(101, 201):
         now[0] += 2.0
-        progress.update(Step(number, {}, {}, lr=1.5e-4, gradient_norm=1.0, tokens=1000, seconds=2.0), lambda: "mlm 1")
+        progress.update(Step(number, {}, lr=1.5e-4, gradient_norm=1.0, tokens=1000, seconds=2.0), lambda: "mlm 1")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "step 103/200  mlm 1  lr 1.5e-04  500 tokens/s  3:14 left"
     assert len(lines) == 34 and lines[-1] == "step 200/200  mlm 1  lr 1.5e-04  500 tokens/s  0:00 left"

@@ -1,6 +1,7 @@
 """The command: it fine-tunes, predicts and scores, its files are those of SQuAD's script, its errors are one line."""
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -41,10 +42,20 @@ def write(path, *entries):
 
 
 def run(folder, *arguments, capsys):
-    code = main([str(folder / a) if a.endswith(".json") or a in ("body", "out", "elsewhere") else a
-                 for a in arguments])
+    code = ended([str(folder / a) if a.endswith(".json") or a in ("body", "out", "elsewhere") else a
+                  for a in arguments])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
+
+
+def ended(argv):
+    """The exit code of the command; what it ends with goes to the error output, as it does in a terminal."""
+    try:
+        main(argv)
+    except SystemExit as stop:
+        print(stop.code, file=sys.stderr)
+        return 1
+    return 0
 
 
 TRAIN = ("--train", "train.json", "--dev", "dev.json", "--model", "body", "--out", "out", "--max-length", "16",
@@ -124,8 +135,8 @@ def test_what_the_fine_tuning_found_is_remembered(trained, capsys):
 
     def predictions(threshold, dev="test.json"):
         remember(model, threshold)
-        code = main(["--model", str(model), "--out", str(trained / "elsewhere"), "--max-length", "32", "--workers", "1",
-                     "--dev", str(trained / dev)])
+        code = ended(["--model", str(model), "--out", str(trained / "elsewhere"), "--max-length", "32", "--workers",
+                      "1", "--dev", str(trained / dev)])
         captured = capsys.readouterr()
         assert (code, captured.err) == (0, "")
         return captured.out, json.loads((trained / "elsewhere" / "predictions.json").read_text())
@@ -137,7 +148,7 @@ def test_what_the_fine_tuning_found_is_remembered(trained, capsys):
     out, found = predictions(None)
     assert all(found.values()) and "always answers" in out
     (model / "answers.json").unlink()
-    code = main(["--model", str(model), "--out", str(trained / "elsewhere"), "--max-length", "32", "--workers", "1",
+    code = ended(["--model", str(model), "--out", str(trained / "elsewhere"), "--max-length", "32", "--workers", "1",
                  "--dev", str(trained / "dev.json")])
     assert code == 0 and "dev.json in hindsight" in capsys.readouterr().out
     (model / "answers.json").write_text('{"threshold": "high"}')
@@ -156,7 +167,7 @@ def test_a_reader_takes_the_remembered_threshold(trained):
 
 def test_limits_are_refused_before_anything_is_read_or_trained(trained, capsys):
     code, out, err = run(trained, *TRAIN, "--n-best", "0", capsys=capsys)
-    assert (code, out, err) == (1, "", "error: n_best and max_answer_length must be at least 1, got 0 and 30\n")
+    assert (code, out, err) == (1, "", "squad: --n-best must be at least 1, got 0\n")
 
 
 @pytest.mark.parametrize("arguments, complaint", [
@@ -172,7 +183,7 @@ def test_limits_are_refused_before_anything_is_read_or_trained(trained, capsys):
 ])
 def test_errors_are_one_line(trained, capsys, arguments, complaint):
     code, _, err = run(trained, *arguments, capsys=capsys)
-    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    lines = [line for line in err.splitlines() if line.startswith("squad: ") or line.startswith("squad --evaluate: ")]
     assert complaint in "".join(lines)
     assert (code, len(lines)) == (1, 1)
     assert "Traceback" not in err

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from numbert.tasks.squad_data import Answer, Example, read
 from numbert.tasks.squad_metrics import (
-    best_threshold,
     cmrc_exact_match,
     cmrc_f1,
     cmrc_units,
@@ -19,6 +18,7 @@ from numbert.tasks.squad_metrics import (
     exact_match,
     main,
     normalize_answer,
+    sweep_thresholds,
     word_f1,
 )
 
@@ -73,11 +73,11 @@ def test_thresholds_by_hand():
     # without na_probs every question has 0, as in the official script
     assert evaluate(EXAMPLES, PREDICTIONS, na_prob_thresh=-1.0)["exact"] == pytest.approx(100 * 2 / 6)
     # nothing beats "no answer" everywhere: threshold 0
-    assert best_threshold({"d": 0}, {"d": "x"}, {"d": -3.0}, {"d": False}) == (1, 0.0)
+    assert sweep_thresholds({"d": 0}, {"d": "x"}, {"d": -3.0}, {"d": False}) == (1, 0.0)
     # ties keep the order of na_probs, and the sum between them counts
     scores, has = {"x": 1, "y": 0}, {"x": True, "y": False}
-    assert best_threshold(scores, {"x": "x", "y": "y"}, {"x": 0.5, "y": 0.5}, has) == (2, 0.5)
-    assert best_threshold(scores, {"x": "x", "y": "y"}, {"y": 0.5, "x": 0.5}, has) == (1, 0.0)
+    assert sweep_thresholds(scores, {"x": "x", "y": "y"}, {"x": 0.5, "y": 0.5}, has) == (2, 0.5)
+    assert sweep_thresholds(scores, {"x": "x", "y": "y"}, {"y": 0.5, "x": 0.5}, has) == (1, 0.0)
 
 
 def test_only_one_kind_of_question():
@@ -198,13 +198,14 @@ def files(tmp_path):
 
 
 def test_command(files, capsys):
-    assert main([f"{files}/data", f"{files}/predictions"]) == 0
+    main([f"{files}/data", f"{files}/predictions"])
     out, err = capsys.readouterr()
     assert json.loads(out) == evaluate(EXAMPLES, PREDICTIONS) and err == ""
     arguments = [f"{files}/data", f"{files}/predictions", "-n", f"{files}/na", "-t", "0.4", "-o", f"{files}/out"]
-    assert main(arguments) == 0 and capsys.readouterr().out == ""
+    main(arguments)
+    assert capsys.readouterr().out == ""
     assert json.loads((files / "out").read_text()) == evaluate(EXAMPLES, PREDICTIONS, NA_PROBS, 0.4)
-    assert main([f"{files}/data", f"{files}/some"]) == 0
+    main([f"{files}/data", f"{files}/some"])
     out, err = capsys.readouterr()
     assert json.loads(out)["missing"] == 5
     assert err == f"{files}/some: no prediction for 5 of 6 questions, scored as wrong: b, c, d, e, f\n"
@@ -212,14 +213,16 @@ def test_command(files, capsys):
 
 @pytest.mark.parametrize("arguments, message", [
     (("data", "broken"), "broken: not JSON: line 2 column 4: "),
-    (("data", "list"), "list: expected one object, id to value, got a list"),
+    (("data", "list"), "list: the JSON text must be of type dict, got list"),
     (("predictions", "predictions"), "predictions: the whole file: no 'data'; it has a, b, c"),
-    (("data", "nowhere"), "No such file"),
+    (("data", "nowhere"), "nowhere: there is no such file"),
     (("data", "predictions", "--cmrc"), "2 questions have no gold answer"),
     (("data", "predictions", "--cmrc", "-n", "na"), "--na-prob-file is SQuAD's"),
     (("data", "predictions", "-n", "some"), "na_probs lacks 5 of 6"),
 ])
 def test_command_errors_are_one_line(files, capsys, arguments, message):
-    assert main([a if a.startswith("-") else f"{files}/{a}" for a in arguments]) == 1
-    out, err = capsys.readouterr()
-    assert out == "" and err.startswith("error: ") and message in err and err.count("\n") == 1
+    with pytest.raises(SystemExit) as ended:
+        main([a if a.startswith("-") else f"{files}/{a}" for a in arguments])
+    said = ended.value.code
+    assert capsys.readouterr().out == "" and said.startswith("squad --evaluate: ") and message in said
+    assert "\n" not in said

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from numbert import BertConfig, BertForPreTraining, BertForQuestionAnswering, WordPieceTokenizer
-from numbert.autograd import no_grad
 from numbert.ops import IGNORE
+from numbert.recording import no_grad
 from numbert.tasks.squad_answers import with_threshold
 from numbert.tasks.squad_data import Answer, Example
 from numbert.tasks.squad_reader import Reader, qa_task, read_passages, scores, silence

@@ -19,17 +19,17 @@ def passage_of(context, **cutting):
 def test_windows_are_drawn():
     passage = passage_of("b c d e f g h i j k", max_length=10, step=3)
     assert draw_windows(passage, SPAN) == (
-        "10 tokens, behind a question of 1\n"
-        "window 0  tokens    0 to    5  #####-\n"
-        "window 1  tokens    3 to    8     --###-\n"
-        "window 2  tokens    6 to    9        --##\n"
+        "10 tokens, counted from 1, behind a question of 1\n"
+        "window 0  tokens    1 to    6  #####-\n"
+        "window 1  tokens    4 to    9     --###-\n"
+        "window 2  tokens    7 to   10        --##\n"
         "answer                            ^^")
 
 
 def test_a_long_context_is_drawn_to_scale():
     passage = passage_of(" ".join("bcdefghij" * 20), max_length=64)
     lines = draw_windows(passage, Span("j", 178 * 2, 178 * 2 + 1, 1.0, 0.5), width=60).split("\n")
-    assert lines[0] == "180 tokens, behind a question of 1; a mark is 3.0 tokens"
+    assert lines[0] == "180 tokens, counted from 1, behind a question of 1; a mark is 3.0 tokens"
     bars = [line[31:] for line in lines[1:-1]]
     assert len(bars) == len(passage.windows) and max(map(len, bars)) == 60
     for column in range(60):                                            # one window scores each token
@@ -38,7 +38,7 @@ def test_a_long_context_is_drawn_to_scale():
 
 
 def test_an_empty_context_is_drawn():
-    assert draw_windows(passage_of("")).startswith("0 tokens, behind a question of 1\nwindow 0")
+    assert draw_windows(passage_of("")).startswith("0 tokens, counted from 1, behind a question of 1\nwindow 0")
 
 
 def test_the_answer_is_highlighted():

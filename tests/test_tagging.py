@@ -182,10 +182,10 @@ def test_entities_in_columns(made, tmp_path, capsys):
     ({"--train": "untagged"}, "tagging: no word of the training sentences has a tag"),
     ({"--column": "TAG"}, "tagging: column must be one of ID, .* got 'TAG'"),
     ({"--max-length": "2"}, "tagging: max_length must be at least 3 .* got 2"),
-    ({"--max-length": "41"}, "tagging: .*max_position_embeddings is 40"),
-    ({"--epochs": "0"}, "tagging: epochs and patience must be at least 1"),
-    ({"--seeds": "0"}, "tagging: seeds must be at least 1"),
-    ({"--workers": "0"}, "tagging: there must be at least 1 worker"),
+    ({"--max-length": "41"}, "tagging: max_length = 41, but the model has only 40 positions"),
+    ({"--epochs": "0"}, "tagging: --epochs must be at least 1, got 0"),
+    ({"--seeds": "0"}, "tagging: --seeds must be at least 1, got 0"),
+    ({"--workers": "0"}, "tagging: --workers must be at least 1, got 0"),
     ({"--model": "nowhere"}, "tagging: .*nowhere"),
 ])
 def test_errors_are_one_line(made, tmp_path, capsys, change, message):

@@ -1,8 +1,8 @@
 """The four toy tasks: splits that share nothing, and a Task that a small model can be fine-tuned on."""
 import pytest
 
-from numbert.tasks.experiment import run
-from numbert.tasks.laboratory import settings
+from numbert.tasks.experiment import FineTuning, run
+from numbert.tasks.toy import SETTINGS
 from numbert.tasks.toy_body import Recipe, made
 from numbert.tasks.toy_tasks import SOURCES, draw, toy_task
 from numbert.text.wordpiece import WordPieceTokenizer
@@ -23,9 +23,9 @@ def test_each_can_be_fine_tuned(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with Workers(1) as workers:
         folder = made(Recipe(steps=2, batch_size=4, width=32, layers=1), workers)
-        options = settings(None, epochs=1, seeds=2, workers=1)
-        task = toy_task(name, draw(name, (24, 12, 24)), WordPieceTokenizer.from_pretrained(folder), options, workers)
-        seeds = run(task, folder, options, workers, say=None).seeds
+        chosen = FineTuning(**SETTINGS | {"epochs": 1, "seeds": 2})
+        task = toy_task(name, draw(name, (24, 12, 24)), WordPieceTokenizer.from_pretrained(folder), chosen, workers)
+        seeds = run(task, folder, chosen, workers, say=None).seeds
     assert len(seeds.figures) == 2 and seeds.deciding == ("f1" if name == "answer" else "accuracy")
     assert seeds.figures[0].keys() >= {seeds.deciding} and seeds.baseline.keys() == seeds.figures[0].keys()
 

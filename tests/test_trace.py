@@ -1,5 +1,6 @@
 """The trace of a run: every claim that it makes, held to the model, to the source and to gradients()."""
 import ast
+import dataclasses
 import html
 import html.parser
 import re
@@ -15,11 +16,14 @@ import tiny_bert
 
 import numbert as nb
 from numbert import ops
-from numbert.autograd import REGISTRY, watching
+from numbert.autograd import REGISTRY
+from numbert.gradcheck_cases import CONFIGS, MODELS
 from numbert.models import cost
+from numbert.recording import watching
 from numbert.trace import trace
-from numbert.trace.__main__ import main, predicted
+from numbert.trace.__main__ import main
 from numbert.trace.report import EQUATIONS, columns, page, place, summary, table
+from numbert.trace.uses import USES, Given, use_of
 
 ROOT = Path(__file__).parent.parent
 CONFIG = tiny_bert.config()
@@ -106,8 +110,9 @@ def test_shapes(found):
         assert (one.shapes, one.output) == ([(asked, D), (N, D), (N, D)], (asked, D))
     one = step(found, "body.embeddings.word", "take")
     assert (one.shapes, one.output, one.parameters) == ([(N,)], (N, D), {"body.embeddings.word.weight": (V, D)})
-    one = step(found, "mlm", "linear")                              # the tied decoder: words are its weight
-    assert (one.output, list(one.parameters)) == ((M, V), ["body.embeddings.word.weight", "mlm.bias"])
+    one = step(found, "mlm", "linear_cross_entropy")                # the tied decoder: words are its weight
+    assert (one.shapes, one.output, list(one.parameters)) == (
+        [(M, D), (M,)], (2,), ["body.embeddings.word.weight", "mlm.bias"])
     one = step(found, "body.embeddings.norm", "layer_norm")
     assert list(one.parameters.values()) == [(D,), (D,)]
 
@@ -150,7 +155,7 @@ def test_operations_add_up_to_the_prediction(lengths):
     found = trace(model(), given, backward=True)
     assert sum(s.operations for s in found.steps) == forward.total()
     assert sum(s.operations for s in found.steps if s.op == "attention") == forward["attention"]
-    assert step(found, "mlm", "linear").operations == forward["decoder"]
+    assert step(found, "mlm", "linear_cross_entropy").operations == forward["decoder"]
     assert f"backward: {(cost.TRAINING - 1) * forward.total():,} operations" in summary(found)
     text = {name: x for name, x in given.items() if "label" not in name}
     whole = cost.encoder(CONFIG, lengths) + cost.masked_lm_head(CONFIG, sum(lengths)) + cost.classifier(
@@ -209,7 +214,7 @@ def test_the_gradient_at_a_step_is_that_of_its_output(found):
     assert last.norm == pytest.approx(np.linalg.norm(second), rel=1e-12)
     assert step(found, "body.layers.0.feed_forward_norm", "layer_norm").norm == pytest.approx(
         np.linalg.norm(first), rel=1e-12)
-    assert [s.norm for s in found.steps if s.op == "cross_entropy"] == [1, 1]
+    assert [s.norm for s in found.steps if s.op.endswith("cross_entropy")] == [1, 1]
 
 
 def test_frozen_parameters_get_nothing():
@@ -235,7 +240,7 @@ def test_what_no_gradient_reaches_has_no_norm():
 def test_attention_is_what_the_run_used():
     """Each head's shares, times the values, are the output of the op; they are shares of 1."""
     bert, seen = model(), []
-    with watching(lambda op, inputs, options, output: seen.append((inputs, output)) if op is ops.attention else None):
+    with watching(lambda op, inputs, _, output, node: seen.append((inputs, output)) if op is ops.attention else None):
         bert(**batch())
     steps = [s for s in trace(bert, batch() | {"rng": np.random.default_rng(0)}).steps if s.attention]
     assert len(steps) == L == len(seen)
@@ -365,8 +370,164 @@ def test_module_runs():
 
 
 def test_prediction_of_the_command_is_for_its_batch():
-    one = {"input_ids": np.ones((1, 9), int)}
+    predicted, one = USES[nb.BertForPreTraining].predicted, {"input_ids": np.ones((1, 9), int)}
     assert predicted(CONFIG, one)["decoder"] == 2 * 9 * D * V
     labels = np.full((1, 9), -100)
     labels[0, 3] = 1
     assert predicted(CONFIG, one | {"labels": labels})["decoder"] == 2 * D * V
+
+
+# ---- the uses --------------------------------------------------------------------------------------------------------
+
+WORDS = ["when", "did", "kate", "go", "at", "noon", "##ish", "a", "walk", "."]
+TOKENIZER = nb.WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])
+QUESTION, TEXT = "When did Kate go ?", "At noonish Kate did go a walk ."
+TAGS = ["DET", "NOUN", "VERB"]
+# class, changes of the configuration, --label, what is said of it, and the labels that it means (of two texts)
+FOLDERS = [
+    (nb.BertForPreTraining, {}, None, "hidden: ", None),
+    (nb.BertForMaskedLM, {}, None, "hidden: ", None),
+    (nb.BertForNextSentencePrediction, {}, "1", "label: 1", {"labels": [1]}),
+    (nb.BertForSequenceClassification, {"num_labels": 3, "id2label": dict(enumerate(TAGS))}, "VERB", "label: VERB",
+     {"labels": [2]}),
+    (nb.BertForSequenceClassification, {"num_labels": 1}, "2.5", "label: 2.5", {"labels": [2.5]}),
+    (nb.BertForSequenceClassification, {"num_labels": 3, "problem_type": "multi_label_classification"}, "0 2",
+     "labels: LABEL_0 LABEL_2", {"labels": [[1, 0, 1]]}),
+    (nb.BertForTokenClassification, {"num_labels": 3, "id2label": dict(enumerate(TAGS))},
+     "DET NOUN VERB DET NOUN VERB 0 1 2 DET NOUN VERB DET", "labels: DET NOUN VERB",
+     {"labels": [[-100, 0, 1, 2, 0, 1, -100, 2, 0, -100, 1, 2, 0, 1, 2, 0, -100]]}),
+    (nb.BertForQuestionAnswering, {}, "noonish Kate", "answer: 'noonish Kate', columns 8 to 10",
+     {"start_positions": [8], "end_positions": [10]}),
+    (nb.BertForQuestionAnswering, {}, "", "answer: none, columns 0 to 0",
+     {"start_positions": [0], "end_positions": [0]}),
+]
+NAMES = [f"{cls.__name__} {label}" for cls, _, label, *_ in FOLDERS]
+
+
+def saved(folder, cls, **changes):
+    bert = cls(tiny_bert.config(vocab_size=len(TOKENIZER), max_position_embeddings=20, **changes),
+               rng=np.random.default_rng(3))
+    bert.save_pretrained(folder)
+    TOKENIZER.save_pretrained(folder)
+    return bert
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.stdout, "reconfigure", lambda **_: None, raising=False)
+
+
+@pytest.mark.parametrize("cls,changes,label,said,labels", FOLDERS, ids=NAMES)
+def test_a_folder_is_traced_as_what_was_saved_there(cls, changes, label, said, labels, here, capsys):
+    bert = saved("mine", cls, **changes)
+    for arguments in ((QUESTION, TEXT), (QUESTION, TEXT, "--backward", *(() if label is None else ("--label", label)))):
+        out = run(capsys, *arguments, "--model", "mine")
+        title, loaded, tokens, *_ = lines = out.splitlines()
+        assert title.endswith(f"a {cls.__name__}")
+        assert loaded == f"mine: {len(bert.parameters())} tensors loaded, 0 new, 0 not used"
+        assert re.search(r"steps, ([\d,]+) operations", out)[1] == re.search(r"for the forward pass: ([\d,]+)", out)[1]
+    assert lines[3].startswith(said)
+    if labels is None:
+        return
+    batch = TOKENIZER.pad([TOKENIZER(QUESTION, TEXT)]) | {name: np.array(x) for name, x in labels.items()}
+    losses = bert(**batch).losses
+    assert ", ".join(f"{name} {float(loss):.4f}" for name, loss in losses.items()) + " nats" in lines
+
+
+@pytest.mark.parametrize("cls,changes", [(cls, changes) for cls, changes, label, *_ in FOLDERS if label != "2.5"])
+def test_without_a_label_it_is_the_models_own_guess(cls, changes, here, capsys):
+    """Which has a lower loss than any other."""
+    bert = saved("mine", cls, **changes)
+    lines = run(capsys, QUESTION, TEXT, "--model", "mine", "--backward").splitlines()
+    if cls in (nb.BertForPreTraining, nb.BertForMaskedLM):
+        return
+    assert lines[3].endswith(" (the model's own guess)")
+    batch = TOKENIZER.pad([TOKENIZER(QUESTION, TEXT)])
+    output = bert(**batch)
+    match cls:
+        case nb.BertForTokenClassification:
+            chosen = [TAGS[i] for i in output.logits.data[0, [1, 2, 3, 4, 5, 7, 8, 10, 11, 12, 13, 14, 15]].argmax(-1)]
+            assert lines[3].startswith("labels: " + " ".join(chosen) + " (")
+        case nb.BertForQuestionAnswering:
+            start, end = output.start_logits.data[0], output.end_logits.data[0]
+            pairs = [(i, j) for i in range(7, 16) for j in range(i, 16)]
+            best = max(pairs, key=lambda pair: start[pair[0]] + end[pair[1]])
+            assert "columns {} to {} (".format(*best) in lines[3]
+        case _ if changes.get("problem_type"):
+            chosen = [f"LABEL_{i}" for i in np.flatnonzero(output.logits.data[0] > 0)]
+            assert lines[3].startswith(f"labels: {' '.join(chosen) or '(none)'} (")
+        case _:
+            names = TAGS if "id2label" in changes else ["0", "1"]
+            assert lines[3].startswith(f"label: {names[output.logits.data[0].argmax()]} (")
+
+
+@pytest.mark.parametrize("cls,changes", [(cls, changes) for cls, changes, *_ in MODELS
+                                         if not cls.__name__.endswith("MultipleChoice")])
+def test_every_family_has_its_uses(cls, changes):
+    """The operations that are predicted are those of the run, without labels and with them."""
+    use, config = use_of(cls), dataclasses.replace(CONFIGS[cls.config_class], vocab_size=len(TOKENIZER), **changes)
+    config = dataclasses.replace(config, **{"n_positions" if "GPT2" in cls.__name__ else "max_position_embeddings": 24})
+    bert, encoding = cls(config, rng=np.random.default_rng(0), dtype=np.float64), TOKENIZER(QUESTION, TEXT)
+    batch = TOKENIZER.pad([encoding])
+    if "GPT2" in cls.__name__:
+        del batch["token_type_ids"]
+    if (config.problem_type, config.num_labels) == (None, 1):
+        label = "1.5"
+    else:
+        label = None
+    batches = [batch]
+    if use.labels:
+        given = Given(QUESTION, TEXT, encoding, batch, label)
+        batches.append(use.labels(bert, TOKENIZER, given, np.random.default_rng(0))[0])
+        assert set(batches[1]) > set(batch)
+    for one, backward in zip(batches, (False, True), strict=False):
+        found = trace(bert, one, backward=backward)
+        assert sum(s.operations for s in found.steps) == use.predicted(config, one).total()
+        assert not backward or found.output.losses
+
+
+def test_a_body_has_no_loss(here, capsys):
+    saved("body", nb.BertModel)
+    assert run(capsys, QUESTION, TEXT, "--model", "body").splitlines()[0].endswith("a BertModel")
+    assert fails("cat", "--model", "body", "--backward") == (
+        "trace: a BertModel has no loss, so there is nothing for --backward")
+
+
+def fails(*arguments):
+    with pytest.raises(SystemExit) as error:
+        main(list(arguments))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_what_was_not_loaded_is_said(here, capsys):
+    saved("mine", nb.BertForMaskedLM)
+    path = Path("mine/config.json")
+    path.write_text(path.read_text().replace("BertForMaskedLM", "BertForSequenceClassification"))
+    out = run(capsys, QUESTION, "--model", "mine")
+    assert " 4 new, 5 not used" in out and "  new       classifier.weight: not in the file" in out
+    path.write_text(path.read_text().replace('"architectures"', '"before"'))
+    assert "\nconfig.json names no class: taken for a BertForPreTraining\n" in run(capsys, QUESTION, "--model", "mine")
+
+
+def test_mistakes_take_one_line(here):
+    for cls, name in ((nb.BertForSequenceClassification, "class"), (nb.BertForTokenClassification, "tags"),
+                      (nb.BertForQuestionAnswering, "answers"), (nb.BertForMaskedLM, "words"),
+                      (nb.BertForMultipleChoice, "choice")):
+        saved(name, cls, num_labels=2)
+    saved("number", nb.BertForSequenceClassification, num_labels=1)
+    both = [QUESTION, TEXT]
+    for model, texts, more, message in (
+            ("class", [TEXT], ["--label", "1"], "--label is for --backward"),
+            ("class", [TEXT], ["--backward", "--label", "2"], "--label must be one of 0, 1; got '2'"),
+            ("tags", [TEXT], ["--backward", "--label", "0 1"], "each of 8 words (at noon kate did go a walk .)"),
+            ("answers", [TEXT], ["--backward"], "reads a question and a text: give both"),
+            ("answers", both, ["--backward", "--label", "Nancy"], "--label 'Nancy' is not a part of the second"),
+            ("answers", [QUESTION, ""], ["--backward"], "there is no word in ''"),
+            ("words", [TEXT], ["--backward", "--label", "1"], "takes no --label"),
+            ("number", [TEXT], ["--backward", "--label", "1 2"], "labels for regression must be (1, 1), got (1, 2)"),
+            ("number", [TEXT], ["--backward"], "give another one, --label NUMBER"),
+            ("number", [TEXT], ["--backward", "--label", "x"], "--label must be a number, got 'x'"),
+            ("choice", [TEXT], [], "architectures must be one of AlbertForMaskedLM, ")):
+        assert message in fails(*texts, "--model", model, *more)

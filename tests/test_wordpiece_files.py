@@ -68,11 +68,12 @@ def test_a_vocabulary_alone_means_berts_defaults(tmp_path):
 
 
 def test_lines_of_a_vocabulary(tmp_path):
-    """Only a line feed ends a token, \\r\\n counts as one, and of two equal lines the last gives the id."""
-    folder_with(tmp_path, vocab="[UNK]\r\na\u2028b\r\n\u0085\r\nc\r\nc\r\n")
+    """Only a line feed ends a token, \\r\\n counts as one, white space behind a token is none of it, and of two equal
+    lines the last gives the id."""
+    folder_with(tmp_path, vocab="[UNK] \r\na\u2028b\t\r\n\u0085\r\nc\r\nc\u3000\r\n")
     tokenizer = WordPieceTokenizer.from_pretrained(tmp_path)
-    assert tokenizer.tokens == ["[UNK]", "a\u2028b", "\u0085", "c", "c"]
-    assert tokenizer.convert_tokens_to_ids("c") == 4
+    assert tokenizer.tokens == ["[UNK]", "a\u2028b", "", "c", "c"]
+    assert tokenizer.convert_tokens_to_ids("c") == 4 and tokenizer("a zz c", add_special_tokens=False).input_ids[1] == 0
 
 
 def test_configuration(tmp_path):
@@ -178,7 +179,6 @@ def model(**changes):
     ({"vocab": "a", "special_tokens_map": {"cls_token": 5}}, "special_tokens_map.json: cls_token must be a string"),
     ({"tokenizer": model(vocab={"a": "0"})}, "the ids of model.vocab are not 0, 1, 2"),
     ({"tokenizer": tokenizer_json(added_tokens=[7])}, r"added_tokens\[0\] must be an object, got 7"),
-    ({"tokenizer": tokenizer_json(added_tokens=[{"id": 12, "content": "x", "single_word": True}])}, "single_word"),
 ])
 def test_refused_by_name(tmp_path, contents, message):
     with pytest.raises(CheckpointError, match=message) as caught:
@@ -229,7 +229,11 @@ def test_another_class_is_read_from_the_file_that_says_all(tmp_path):
         folder_with(tmp_path, vocab="\n".join(TOKENS), tokenizer=whole, tokenizer_config={"tokenizer_class": name})
         assert WordPieceTokenizer.from_pretrained(tmp_path).tokenize("A a") == ["A", "a"]
     folder_with(tmp_path, tokenizer_config={"tokenizer_class": "BertTokenizer"})
-    assert WordPieceTokenizer.from_pretrained(tmp_path).tokenize("A a") == ["a", "a"]
+    with pytest.raises(CheckpointError, match="vocab.txt: lowercase is True here, but False in tokenizer.json"):
+        WordPieceTokenizer.from_pretrained(tmp_path)
+    folder_with(tmp_path, tokenizer_config={"tokenizer_class": "BertTokenizer", "do_lower_case": False,
+                                            "tokenize_chinese_chars": False, "clean_text": False})
+    assert WordPieceTokenizer.from_pretrained(tmp_path).tokenize("A a") == ["A", "a"]
 
 
 @pytest.mark.parametrize("names", [["tokenizer_config", "added_tokens", "special_tokens_map"], ["tokenizer"]])

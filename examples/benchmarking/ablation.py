@@ -14,10 +14,12 @@ from functools import partial
 import numpy as np
 
 from numbert import ops
+from numbert.machine import blas_threads
+from numbert.models.pretrained import correct
 from numbert.ops import Span
 from numbert.packing import Packed
 from numbert.training import parallel
-from numbert.training.parallel import Workers, blas_threads
+from numbert.training.parallel import Workers
 
 from .contenders import NumbertTraining
 
@@ -56,12 +58,13 @@ def rectangle(pack, input_ids, token_type_ids, attention_mask):
     return Rectangle(**vars(packed), lengths=attention_mask.sum(1))
 
 
-def read_everywhere(model, packed, labels, counts, rng):
+def read_everywhere(model, packed, targets, rng):
     """`BertForPreTraining.read` with labels, for all rows: those without a label are left to the loss."""
     x = model.body.encode(packed, rng=rng)
     logits = model.mlm(x, model.body.embeddings.word.weight)
-    loss = ops.cross_entropy(logits, labels=packed.labels("labels", labels), count=counts.get("labels"))
-    return logits, model.body.pool(ops.take(x, ids=packed.first_rows())), {"mlm": loss}
+    loss = ops.cross_entropy(logits, labels=targets["mlm"])
+    return model.body.pool(ops.take(x, ids=packed.first_rows())), {
+        "losses": {"mlm": loss}, "correct": {"mlm": correct(logits, targets["mlm"])}, "prediction_logits": logits}
 
 
 CONTENDERS = {"numbert": NumbertTraining,

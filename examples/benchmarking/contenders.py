@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from numbert import BertForPreTraining, BertForQuestionAnswering, BertModel, WordPieceTokenizer, no_grad
+from numbert.machine import blas_threads
 from numbert.training.optimizer import AdamW, global_norm
-from numbert.training.parallel import Workers, blas_threads, cut, loss_and_gradients
+from numbert.training.parallel import Workers, cut, loss_and_gradients
 
 from .cases import PROOF_STEPS
 

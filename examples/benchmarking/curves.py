@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from numbert import BertForPreTraining, Parameter, svg
+from numbert.machine import blocks
 from numbert.models import cost
-from numbert.training.optimizer import AdamW, blocks
+from numbert.training.optimizer import BLOCK, AdamW
 from numbert.training.parallel import Workers, loss_and_gradients
 
 from .cases import Case
@@ -92,7 +93,8 @@ def python_share(case):
     real = BertForPreTraining(case.config(), rng=np.random.default_rng(0))
     twin = BertForPreTraining(real.config.replace(hidden_size=2, num_attention_heads=real.config.num_attention_heads,
                                                   intermediate_size=2, vocab_size=16), rng=np.random.default_rng(0))
-    one_a_block = [Parameter(np.zeros(1, np.float32)) for p in real.parameters() for _ in blocks(p.data.size)]
+    one_a_block = [Parameter(np.zeros(1, np.float32)) for p in real.parameters()
+                   for _ in blocks(p.data.reshape(-1), BLOCK)]
     short = replace(case, length=4, vocab_size=16)
     with Workers(case.threads) as workers:
         def seconds(model, batch, parameters):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from numbert.training.parallel import Workers, cores
+from numbert.machine import cores
+from numbert.training.parallel import Workers
 
 SIZE, REPEATS = 1536, 10
 PACKAGES = ("numpy", "torch", "transformers", "onnxruntime", "tokenizers")

@@ -30,7 +30,7 @@ from numbert.text.wordpiece import SPECIAL_TOKENS
 from numbert.training.checkpoint import load_checkpoint, save_checkpoint
 from numbert.training.loop import NonFiniteError, train
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.parallel import Workers, label_counts
+from numbert.training.parallel import Workers
 
 STEPS, BATCH, LENGTH, LR, WIDTH = 150, 32, 16, 1e-2, 32
 SNAPSHOTS = 6                                       # held-out losses along the way
@@ -135,10 +135,11 @@ def _measure(course, weights):
             return dict.fromkeys(model(**batches[0]).losses, math.inf)
     for parameter, array in zip(model.parameters(), weights, strict=True):
         parameter.data = array
-    counts = {name: sum(label_counts(batch)[name] for batch in batches) for name in label_counts(batches[0])}
-    losses = {}
+    sums, counts = {}, {}
     with no_grad(), np.errstate(all="ignore"):
-        for batch in batches:                           # the batches are parts of one: their shares add up
-            for name, loss in model(**batch, counts=counts).losses.items():
-                losses[name] = losses.get(name, 0.0) + float(loss)
-    return losses
+        for batch in batches:                           # of unequal numbers of labels: no mean of means
+            output = model(**batch)
+            for name, loss in output.losses.items():
+                sums[name] = sums.get(name, 0.0) + float(loss) * output.counts[name]
+                counts[name] = counts.get(name, 0) + output.counts[name]
+    return {name: sums[name] / max(1, counts[name]) for name in sums}

@@ -5,10 +5,10 @@ function, and right for it. So the backward pass is bent with it here, and a gra
 whether two passes fit together, not whether they are right. (Only the unbiased variance gives itself away, at width 1,
 where n - 1 = 0.)
 """
-from numbert import autograd, layers, packing
+from numbert import layers, packing, sparse
 from numbert.models import bert, gpt2, roberta
-from numbert.ops import attention, causal, cross_entropy, dropout, layer_norm
-from numbert.ops.attention import softmax, split_heads
+from numbert.ops import attention, causal, dropout, layer_norm, losses
+from numbert.ops.attention import _probs, softmax, split_heads
 
 from .exhibit import Bug, Edit
 
@@ -32,27 +32,28 @@ BUGS = [
         "Training looks almost as always. Evaluating the gradient twice gives two answers.",
         "Networks written by hand like to update a layer's parameters inside its backward pass. Whoever does so "
         "before dx is computed, sends back a gradient through weights that the forward pass never saw.",
-        (Edit(layer_norm.backward, "    dxhat = dy * gain\n", "    gain -= 0.001 * dgain\n    dxhat = dy * gain\n"),),
+        (Edit(layer_norm.backward, "    dxhat = dy * gain ", "    gain -= 0.001 * dgain\n    dxhat = dy * gain "),),
         "a_backward_pass_changes_nothing_it_was_given"),
     Bug("softmax over the wrong axis of attention",
         "The reported loss is almost as usual. Right code makes less of the weights.",
         "dim=1 or dim=2 where there are four axes. labmlai/annotated_deep_learning_paper_implementations issue 146 "
         "had it in a diffusion model, and measured no difference in the quality of its pictures.",
-        (Edit(attention.forward, "softmax(probs)\n", "softmax(probs.swapaxes(-1, -2))\n"),
+        (Edit(_probs, "softmax(scores)", "softmax(scores.swapaxes(-1, -2)).swapaxes(-1, -2)"),
          Edit(attention.backward, "probs * np.vecdot(do, o)[..., None]", "probs * dscores.sum(-2, keepdims=True)")),
         "attention_is_the_printed_formula"),
     Bug("scores scaled twice",
         "Attention is flatter than it should be. The loss hardly minds: the weights grow until it is sharp again.",
         "The query is divided by √K in the layer, and the product by √K again in the function that the layer calls. "
         "It comes with a change to a fused attention function that scales on its own.",
-        (Edit(attention.forward, "@ k.swapaxes(-1, -2)", "@ (k * scale).swapaxes(-1, -2)"),
-         Edit(attention.backward, "dscores *= scale\n", "dscores *= scale * scale\n")),
+        (Edit(_probs, "@ k.swapaxes(-1, -2)", "@ (k / math.sqrt(k.shape[-1])).swapaxes(-1, -2)"),
+         Edit(attention.backward, "dscores *= scale ", "dscores *= scale * scale ")),
         "attention_is_the_printed_formula"),
     Bug("scores scaled by the width of the model",
         "Nothing. With one head there is no difference at all.",
         "√D in place of √(D / H): lucidrains/vit-pytorch issue 65, whose author calls it a rookie mistake after "
         "nearly a year of coding attention; also omihub777/ViT-CIFAR pull request 12.",
-        (Edit(attention.forward, "query.shape[-1] // heads", "query.shape[-1]"),),
+        (Edit(_probs, "math.sqrt(q.shape[-1])", "math.sqrt(query.shape[-1])"),
+         Edit(attention.backward, "query.shape[-1] // heads", "query.shape[-1]")),
         "attention_is_the_printed_formula"),
     Bug("heads cut by reshape alone",
         "All shapes are right, and the reported loss is hardly higher. Right code makes much less of the weights.",
@@ -71,13 +72,13 @@ BUGS = [
         "The loss of a left-to-right model is a little higher: it looks into the future without being able to choose.",
         "A score of 0 is not \"unseen\": softmax gives it exp(0) = 1 of weight. georg-wolflein/good-features pull "
         "request 1; awslabs/gluonts pull request 1401 had +1e-9 where -1e9 was meant.",
-        (Edit(attention.forward, "] = -np.inf", "] *= 0"),),
+        (Edit(_probs, "] = -np.inf", "] *= 0"),),
         "the_future_is_not_seen", "gpt"),
     Bug("the mask adds -10,000",
         "Nothing, for as long as scores stay small. Only one very large score walks through it.",
         "Google's BERT adds -10000 to the scores of padding, and it went on from there into many others. It is a "
         "preference, not a mask.",
-        (Edit(attention.forward, "] = -np.inf", "] -= 10_000"),),
+        (Edit(_probs, "] = -np.inf", "] -= 10_000"),),
         "large_scores_do_no_harm", "gpt"),
     Bug("the causal mask is off by one",
         "The loss of a left-to-right model falls as no such loss can. It has nothing to say when it has to write.",
@@ -89,7 +90,7 @@ BUGS = [
         "The loss of a left-to-right model falls to almost nothing in a few dozen steps.",
         "Every token is asked for itself, which it sees: huggingface/transformers pull request 404 found both GPT "
         "heads like that. Shifting in the data as well as in the model is its twin (pull request 562).",
-        (Edit(gpt2.GPT2LMHeadModel.__call__, "np.append(labels[1:], ops.IGNORE)[:len(labels)]", "labels.copy()"),),
+        (Edit(gpt2.GPT2LMHeadModel.targets, "np.append(labels[1:], ops.IGNORE)[:len(labels)]", "labels.copy()"),),
         "a_token_is_asked_for_the_next_one", "gpt"),
     Bug("padding is attended to",
         "Hardly anything. A text's answer depends on how long its batch-mates are.",
@@ -114,13 +115,13 @@ BUGS = [
         "The loss falls more slowly: words are learnt where they are read, not where they are guessed.",
         "The word embeddings are used twice, and have the sum of two gradients. Where the second matrix is a copy, "
         "each gets its own; where it is detached, one is lost: paiml/entrenar issue 314.",
-        (Edit(bert.MaskedLMHead.__call__, "ops.linear(h, words, self.bias)", "ops.linear(h, words.data, self.bias)"),),
+        (Edit(bert.MaskedLMHead.decoding, "(h, words, self.bias)", "(h, words.data, self.bias)"),),
         "the_gradients_of_the_models"),
     Bug("repeated ids keep one gradient",
         "The loss falls more slowly: of a word that stands ten times in a batch, one counts.",
         "g[ids] += d adds once for each id, however often it is listed. HIPS/autograd issue 39, pytorch/pytorch issue "
         "1528, apache/mxnet issue 9172, piskvorky/gensim issue 242.",
-        (Edit(autograd.Rows.add_to, "table[ids[first]] += np.add.reduceat(self.values[order], first, axis=0)",
+        (Edit(sparse.SparseRows.add_to, "table[ids[first]] += np.add.reduceat(self.values[order], first, axis=0)",
               "table[self.ids] += self.values"),),
         "the_gradients_of_the_ops"),
     Bug("embeddings start with variance 1",
@@ -133,7 +134,7 @@ BUGS = [
         "Training is as always. A published checkpoint, loaded, is worse than it should be, and no error says so.",
         "RoBERTa's positions begin behind the padding id, at 2 in the published models. sbryngelson/ANEForge pull "
         "request 257 (0.65 in place of 1.00 cosine), huggingface/sentence-transformers pull request 3879.",
-        (Edit(roberta.RobertaModel.pack, "self.config.pad_token_id + np.cumsum(real, axis=1) * real",
+        (Edit(roberta.RobertaModel.positions, "self.config.pad_token_id + np.cumsum(real, axis=1) * real",
               "(np.cumsum(real, axis=1) - 1) * real"),),
         "roberta_counts_from_behind_the_padding_id", "roberta"),
     Bug("the label -100 is taken for class V - 100",
@@ -141,15 +142,16 @@ BUGS = [
         "An index of -100 counts from the end, in NumPy and in PyTorch alike, and complains only if there are fewer "
         "classes. The sentinel itself has changed: huggingface/transformers issue 2759 had -1 on one side, -100 on "
         "the other.",
-        (Edit(cross_entropy.forward, "np.flatnonzero(labels != IGNORE)", "np.arange(len(labels))"),
-         Edit(cross_entropy.forward, "not (0 <= labels.min() and labels.max() < classes)", "labels.max() >= classes"),
-         Edit(bert.BertForPreTraining.read, "np.flatnonzero(labels != ops.IGNORE)", "np.arange(len(labels))"),
-         Edit(bert.BertForPreTraining.read, 'count=counts.get("labels")', "count=len(labels)")),
+        (Edit(losses.labelled_rows, "np.flatnonzero(labels != IGNORE)", "np.arange(len(labels))"),
+         Edit(losses.labelled_rows, "not (0 <= labels.min() and labels.max() < classes)", "labels.max() >= classes"),
+         Edit(losses.label_count, "(labels != IGNORE).sum()", "labels.size"),
+         Edit(bert.BertForPreTraining.read, 'np.flatnonzero(targets["mlm"] != ops.IGNORE)',
+              'np.arange(len(targets["mlm"]))')),
         "cross_entropy_is_the_printed_formula"),
     Bug("the padding id is ignored as a label, everywhere",
         "The loss of the sentence task falls to nothing, and the share of right answers stays at a half.",
         "Padding is 0, so the loss ignores label 0; and the same loss is used for next-sentence prediction, where 0 "
         "is a class. codertimo/BERT-pytorch issues 32, 49 and 98.",
-        (Edit(cross_entropy.forward, "(labels != IGNORE)", "((labels != IGNORE) & (labels != 0))"),),
+        (Edit(losses.labelled_rows, "(labels != IGNORE)", "((labels != IGNORE) & (labels != 0))"),),
         "cross_entropy_is_the_printed_formula"),
 ]

@@ -1,7 +1,7 @@
 """Bugs in the training: every gradient is right, and what is done with it is not."""
 from numbert.tasks.pretraining import PretrainingData
 from numbert.training import checkpoint, loop, parallel
-from numbert.training.optimizer import AdamW
+from numbert.training.optimizer import AdamW, adamw
 
 from .exhibit import Bug, Edit
 
@@ -11,14 +11,14 @@ BUGS = [
         "Google's own optimiser for BERT leaves it out, \"mostly an oversight\" (google-research/bert issue 153), "
         "that a long warm-up hides, and others followed it. Mosbach et al. (2021) advise to have it, against unstable "
         "fine-tuning.",
-        (Edit(AdamW.step, "1 - beta1**self.t, 1 - beta2**self.t", "1.0, 1.0"),),
+        (Edit(adamw, "1 - beta1**t, 1 - beta2**t", "1.0, 1.0"),),
         "adamw_is_the_printed_algorithm"),
     Bug("weight decay goes through Adam's moments",
         "The loss falls more slowly: where gradients are small, as for rare words, full steps are taken towards 0.",
         "L2 in the loss and weight decay are the same for plain gradient descent and not for Adam, and libraries "
         "offered the one under the name of the other, until Loshchilov and Hutter (2019) took them apart.",
-        (Edit(AdamW.step, "g[s] * scale,", "g[s] * scale + decay * w[s],"),
-         Edit(AdamW.step, "        w *= 1 - lr * decay\n", "")),
+        (Edit(adamw, "g = g * scale ", "g = g * scale + weight_decay * w "),
+         Edit(adamw, "    w *= 1 - lr * weight_decay\n", "")),
         "adamw_is_the_printed_algorithm"),
     Bug("biases and layer norms decay, too",
         "Nothing in a short run.",
@@ -48,8 +48,7 @@ BUGS = [
         "Gradient accumulation that averages the averages of parts with different numbers of labels. It stood in "
         "widely used trainers for a long time: huggingface/transformers issue 24725, huggingface/blog pull request "
         "2414.",
-        (Edit(parallel.loss_and_gradients, "counts=counts)",
-              "counts={name: len(jobs) * n for name, n in label_counts(part).items()})"),),
+        (Edit(parallel.loss_and_gradients, "out.counts[name] / max(1, labels[name])", "1 / len(jobs)"),),
         "any_cut_of_a_batch_gives_the_same_gradient"),
     Bug("the learning rate moves once an epoch",
         "The loss falls very slowly: the run is over before the warm-up is.",

@@ -11,10 +11,12 @@ import os
 from pathlib import Path
 
 from . import safetensors, torch_pickle
-from .errors import CheckpointError, expect_type, quoted, read_json
+from .errors import CheckpointError, exists, expect_type, quoted, read_json
 
 # What is looked for, the best first: safetensors maps straight into memory.
 NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+# How the names of weights end that other libraries write: TensorFlow, Flax, ONNX, llama.cpp.
+FOREIGN = (".ckpt.index", ".ckpt.meta", ".h5", ".msgpack", ".onnx", ".gguf")
 
 
 def load_weights(folder_or_file):
@@ -23,15 +25,23 @@ def load_weights(folder_or_file):
     Takes a folder, where the first of `NAMES` that exists is read, or one file: .safetensors, .bin (also .pt, .pth)
     or .index.json. Raises CheckpointError if there is none, or if the file cannot be believed.
     """
-    path = Path(folder_or_file)
-    if path.is_dir():
-        found = [path / name for name in NAMES if (path / name).exists()]
-        if not found:
-            raise CheckpointError(path, f"the folder has no weights: looked for {', '.join(NAMES)}")
-        path = found[0]
+    path = weights_file(folder_or_file)
     if path.name.endswith(".index.json"):
         return _read_shards(path)
     return _read_file(path)
+
+
+def weights_file(folder_or_file):
+    """The file that `load_weights` reads. Raises CheckpointError if a folder has none."""
+    path = Path(folder_or_file)
+    if not path.is_dir():
+        return path
+    found = [path / name for name in NAMES if exists(path / name)]
+    if not found:
+        others = [name for name in sorted(os.listdir(path)) if name.endswith(FOREIGN)]
+        raise CheckpointError(path, f"the folder has no weights: looked for {', '.join(NAMES)}"
+                              + (f"; {others[0]} is of another library and not read" if others else ""))
+    return found[0]
 
 
 def _read_file(path):

@@ -7,9 +7,18 @@ import json
 import math
 import mmap
 import os
+import re
+
+from .. import files
 
 MAX_JSON = 100_000_000  # bytes; the limit that safetensors sets for its header
 MAX_DIGITS = 100  # of one integer; real files hold int(1e30), and converting n digits takes n² steps
+
+INSTEAD = {"config.json": {
+    "bert_config.json": "as Google's own code calls it: rename it",
+    "albert_config.json": "as Google's own code calls it: rename it",
+    "adapter_config.json": "that of an adapter: merge it into its model first (merge_and_unload of peft)"}}
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class CheckpointError(ValueError):
@@ -35,39 +44,70 @@ def map_file(path):
     Links are followed. Like every mapping, it holds as long as nobody cuts the file short; to replace a file,
     write a new one and rename it (`numbert.files.replacing`). Raises CheckpointError if there is nothing to map.
     """
-    if not os.path.isfile(path):  # opening a named pipe would wait for ever
-        raise CheckpointError(path, "is not a regular file" if os.path.exists(path) else "there is no such file")
-    with open(path, "rb") as file:
-        if not file.seek(0, 2):
-            raise CheckpointError(path, "the file is empty")
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        with files.open_to_read(path) as file:
+            if not file.seek(0, 2):
+                raise CheckpointError(path, "the file is empty")
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointError(path, _absence(path)) from None
+    except OSError as error:
+        raise CheckpointError(path, "is not a regular file" if os.path.isdir(path) else error.strerror) from None
+    except ValueError as error:
+        raise CheckpointError(path, str(error).removeprefix(f"{path}: ")) from None
     if data[:23] == b"version https://git-lfs":
         raise CheckpointError(path, "a Git LFS pointer stands in the file's place: fetch the file with git lfs pull")
     return data
 
 
-def read_json(path):
-    """The JSON object in a UTF-8 file, as a dict. Raises CheckpointError, also for what Python's json lets through:
-    a key that comes twice, NaN and infinity, an integer of thousands of digits, nesting thousands deep.
+def _absence(path):
+    """That nothing is there, and what is there instead."""
+    if os.path.islink(path):
+        return f"is a link to {os.readlink(path)}, where there is no file"
+    folder, name = os.path.split(path)
+    for other, what in INSTEAD.get(name, {}).items():
+        if os.path.exists(os.path.join(folder, other)):
+            return f"there is no such file, only {other}, {what}"
+    return "there is no such file"
+
+
+def exists(path):
+    """Whether something is there to be read; also a link to nothing, which is not the same as no file: reading it says
+    what is wrong."""
+    return os.path.lexists(path)
+
+
+def read_json(path, kind=dict, limit=MAX_JSON):
+    """The JSON value in a UTF-8 file, which must be of type `kind` (None: any) and have at most `limit` bytes.
+
+    Raises CheckpointError, also for what Python's json lets through: a key that comes twice, NaN and infinity, an
+    integer of thousands of digits, nesting thousands deep, half of a surrogate pair.
     """
     data = map_file(path)
-    if len(data) > MAX_JSON:
-        raise CheckpointError(path, f"{len(data):,} bytes of JSON, more than {MAX_JSON:,}")
-    return parse_json(path, data[:].removeprefix(b"\xef\xbb\xbf"))
+    if limit is not None and len(data) > limit:
+        raise CheckpointError(path, f"{len(data):,} bytes of JSON, more than {limit:,}")
+    return parse_json(path, data[:].removeprefix(b"\xef\xbb\xbf"), kind)
 
 
-def parse_json(path, data):
+def parse_json(path, data, kind=dict):
     """`read_json` for bytes that stand inside the file `path`."""
     try:
-        value = json.loads(str(data, "utf-8"), object_pairs_hook=_unique, parse_int=_integer,
-                           parse_float=_finite, parse_constant=_finite)
+        text = str(data, "utf-8")
+        value = json.loads(text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_finite,
+                           parse_constant=_finite)
+        if SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError as error:
         raise CheckpointError(path, f"not UTF-8: byte {data[error.start]:#04x} at offset {error.start}") from None
+    except UnicodeEncodeError as error:
+        raise CheckpointError(path, f"half of a surrogate pair, {error.object[error.start]!a}, is no text") from None
     except RecursionError:
         raise CheckpointError(path, "JSON nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise CheckpointError(path, f"not JSON: line {error.lineno} column {error.colno}: {error.msg}") from None
     except ValueError as error:
         raise CheckpointError(path, f"not JSON: {error}") from None
-    return expect_type(path, "the JSON text", value, dict)
+    return value if kind is None else expect_type(path, "the JSON text", value, kind)
 
 
 def expect_type(path, what, value, kind):

@@ -36,10 +36,8 @@ def read(path):
     start = 8 + int.from_bytes(data[:8], "little")
     if start > min(len(data), 8 + MAX_JSON):
         raise CheckpointError(path, f"header of {start - 8:,} bytes in a file of {len(data):,} (limit {MAX_JSON:,})")
-    if data[8:9] != b"{":
-        raise CheckpointError(path, f"the header must begin with '{{', got {data[8:9]!r}")
     header = parse_json(path, data[8:start])
-    metadata = _check_metadata(path, header.pop("__metadata__", {}))
+    metadata = _check_metadata(path, header.pop("__metadata__", None) or {})
 
     entries = {name: _check_entry(path, name, entry) for name, entry in header.items()}
     position = 0

@@ -34,7 +34,7 @@ def _fate(op, mutant, measured):
     for one in measured:
         try:
             with np.errstate(all="ignore"):
-                bad = next((result for result in judge(one, mutant.backward) if not result.passed), None)
+                bad = next((result for result in judge(one.of(mutant.forward), mutant.backward) if not result.passed), None)
         except Exception as error:                      # a mistake that cannot even be computed is found, too
             return Fate(mutant, "error", one.case.name,
                         f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")

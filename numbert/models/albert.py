@@ -16,7 +16,6 @@ Details: no dropout by default, and never after the feed-forward network; GELU b
 import re
 from dataclasses import dataclass, field
 
-from .. import ops
 from ..layers import Linear, TransformerLayer
 from .bert import BertEmbeddings, BertForPreTraining, BertModel, BertPretrainedModel, BertTask
 from .config import BertConfig
@@ -28,7 +27,6 @@ from .heads import (
     BertForTokenClassification,
     head_dropout,
 )
-from .pretrained import Output, total
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,7 @@ class AlbertConfig(BertConfig):
     classifier_dropout: None = field(default=None, init=False, repr=False)      # BERT's name for it, unknown here
 
     model_type = "albert"
+    no_influence = BertConfig.no_influence | {"classifier_dropout": "BERT's; ALBERT's is classifier_dropout_prob"}
     whole = (*BertConfig.whole, "embedding_size", "num_hidden_groups", "inner_group_num")
     probabilities = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob")
 
@@ -131,19 +130,23 @@ class AlbertTask(AlbertPretrainedModel, BertTask):
 class AlbertForPreTraining(AlbertTask, BertForPreTraining):
     """ALBERT with both heads that it is pre-trained with: which words were masked, and were A and B exchanged?"""
 
+    def targets(self, packed, *, labels=None, sentence_order_label=None):
+        """What each loss is asked for: "mlm" (N,), "sop" (B,)."""
+        found = super().targets(packed, labels=labels)
+        if sentence_order_label is not None:
+            found["sop"] = packed.sequence_labels("sentence_order_label", sentence_order_label)
+        return found
+
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, sentence_order_label=None, *,
-                 rng=None, counts=None):
+                 rng=None):
         """labels (B, T): the masked words, -100 elsewhere; sentence_order_label (B,): 0 for A B in order, 1 for B A.
 
         Gives `loss`, the sum over the labels that were given, `prediction_logits` (as BERT's) and `sop_logits` (B, 2).
         """
-        packed, counts = self.body.pack(input_ids, token_type_ids, attention_mask), counts or {}
-        prediction_logits, pooled, losses = self.read(packed, labels, counts, rng)
-        sop_logits = self.nsp(head_dropout(self.config, pooled, rng))
-        if sentence_order_label is not None:
-            label = packed.sequence_labels("sentence_order_label", sentence_order_label)
-            losses["sop"] = ops.cross_entropy(sop_logits, labels=label, count=counts.get("sentence_order_label"))
-        return Output(loss=total(losses), losses=losses, prediction_logits=prediction_logits, sop_logits=sop_logits)
+        packed = self.pack(input_ids, token_type_ids, attention_mask)
+        targets = self.targets(packed, labels=labels, sentence_order_label=sentence_order_label)
+        pooled, words = self.read(packed, targets, rng)
+        return self.both(targets, words, "sop", sop_logits=self.nsp(head_dropout(self.config, pooled, rng)))
 
 
 class AlbertForMaskedLM(AlbertTask, BertForMaskedLM):

@@ -2,13 +2,17 @@
 
 The body, and the two heads that it is pre-trained with. Heads for its uses are in `heads.py`.
 """
+import dataclasses
+import warnings
+
 import numpy as np
 
 from .. import ops
-from ..layers import Embedding, LayerNorm, Linear, Module, TransformerLayer, zeros
+from ..layers import Embedding, LayerNorm, Linear, TransformerLayer
+from ..module import Module, zeros
 from ..packing import pack
 from .config import ACTIVATIONS, BertConfig
-from .pretrained import Output, PretrainedModel, total
+from .pretrained import Output, PretrainedModel, WithLosses, correct, word_loss
 
 
 class BertEmbeddings(Module):
@@ -41,9 +45,17 @@ class MaskedLMHead(Module):
             self.decoder = Linear(size, config.vocab_size, rng=rng, std=config.initializer_range, dtype=dtype)
 
     def __call__(self, x, words):
-        """x (M, D) and the table of word embeddings (V, D) -> logits (M, V)."""
+        """x (M, D) and the table of word embeddings (V, E) -> logits (M, V)."""
+        return ops.linear(*self.decoding(x, words))
+
+    def loss(self, x, words, labels):
+        """`word_loss` of x (M, D) with labels (M,)."""
+        return word_loss(self.decoding(x, words), labels)
+
+    def decoding(self, x, words):
+        """The inputs of the last product: (M, E), (V, E), (V,)."""
         h = self.norm(self.activation(self.transform(x)))
-        return self.decoder(h) if hasattr(self, "decoder") else ops.linear(h, words, self.bias)
+        return (h, self.decoder.weight, self.decoder.bias) if hasattr(self, "decoder") else (h, words, self.bias)
 
 
 class BertPretrainedModel(PretrainedModel):
@@ -93,10 +105,26 @@ class BertModel(BertPretrainedModel):
                              dtype=dtype) if add_pooling_layer else None
 
     def pack(self, input_ids, token_type_ids=None, attention_mask=None):
-        """(B, T) arrays to rows, checked against the configuration."""
+        """(B, T) arrays to rows, checked against the configuration. Warns, once, of padding without a mask."""
         c = self.config
-        return pack(input_ids, token_type_ids, attention_mask, vocab_size=c.vocab_size,
-                    type_vocab_size=c.type_vocab_size, max_position_embeddings=c.max_position_embeddings)
+        packed = pack(input_ids, token_type_ids, attention_mask, vocab_size=c.vocab_size,
+                      type_vocab_size=c.type_vocab_size)
+        input_ids = np.asarray(input_ids)
+        if attention_mask is None and input_ids.size and (input_ids[:, [0, -1]] == c.pad_token_id).any():
+            warnings.warn(f"input_ids begin or end with pad_token_id = {c.pad_token_id}, and there is no "
+                          "attention_mask: padding is read as if it were text", stacklevel=1)
+        positions = self.positions(packed, input_ids)
+        if (positions >= c.max_position_embeddings).any():
+            behind = "" if c.max_tokens == c.max_position_embeddings else (
+                f", counted from behind pad_token_id = {c.pad_token_id}")
+            raise ValueError(f"input_ids are (B, T) = {packed.shape}, but max_position_embeddings is "
+                             f"{c.max_position_embeddings}{behind}: shorten the text, e.g. "
+                             f"tokenizer(text, max_length={c.max_tokens})")
+        return dataclasses.replace(packed, positions=positions)
+
+    def positions(self, packed, input_ids):
+        """The position of each token (N,): the column in which it stands."""
+        return packed.positions
 
     @property
     def distinct_layers(self):
@@ -122,15 +150,22 @@ class BertModel(BertPretrainedModel):
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, *, rng=None):
         """input_ids, token_type_ids, attention_mask: integers (B, T). Dropout is on if and only if `rng` is given.
 
-        Gives `last_hidden_state` (B, T, D), zeros on padding, and `pooler_output` (B, D) (None without a pooler).
+        Gives `last_hidden_state` (B, T, D), zeros on padding, and `pooler_output` (B, D) (None without a pooler;
+        asking for it raises ValueError if the first token of a text is padding).
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         x = self.encode(packed, rng=rng)
-        pooled = self.pool(ops.take(x, ids=packed.first_rows())) if self.pooler else None
-        return Output(last_hidden_state=packed.unpack(x), pooler_output=pooled)
+
+        def pooled():
+            return self.pooler and self.pool(ops.take(x, ids=packed.first_rows()))
+        try:
+            pooler_output = {"pooler_output": pooled()}
+        except ValueError:                              # who reads it hears why it cannot be had
+            pooler_output = {"when_read": {"pooler_output": pooled}}
+        return Output(**pooler_output, last_hidden_state=packed.unpack(x))
 
 
-class BertTask(BertPretrainedModel):
+class BertTask(WithLosses, BertPretrainedModel):
     """A body with a head on it. The classes of both are the family's."""
     body_class, mlm_class = BertModel, MaskedLMHead
 
@@ -144,37 +179,49 @@ class BertForPreTraining(BertTask):
         self.mlm = self.mlm_class(config, rng=rng, dtype=dtype)
         self.nsp = Linear(config.hidden_size, 2, rng=rng, std=config.initializer_range, dtype=dtype)
 
+    def targets(self, packed, *, labels=None, next_sentence_label=None):
+        """What each loss is asked for: "mlm" (N,), "nsp" (B,)."""
+        found = {}
+        if labels is not None:
+            found["mlm"] = packed.labels("labels", labels)
+        if next_sentence_label is not None:
+            found["nsp"] = packed.sequence_labels("next_sentence_label", next_sentence_label)
+        return found
+
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, next_sentence_label=None, *,
-                 rng=None, counts=None):
+                 rng=None):
         """labels (B, T): the masked words, -100 elsewhere; next_sentence_label (B,): 0 where B follows A, 1 otherwise.
 
         Gives `loss`, the sum over the labels that were given (section 3.1), `prediction_logits` and
-        `seq_relationship_logits` (B, 2). Without labels the prediction logits are (B, T, V); with labels they are
-        (M, V), for the M labelled tokens in reading order, because nobody looks at the others.
-        `counts` divides each loss by a number of your own, {"labels": M, "next_sentence_label": B}: see `training`.
+        `seq_relationship_logits` (B, 2). Without labels the prediction logits are (B, T, V). With labels they are
+        (M, V), for the M labelled tokens in reading order, and are computed only if they are read: the loss does not
+        need them all at once. `correct` says how many labels of each task the model guesses right.
         """
-        packed, counts = self.body.pack(input_ids, token_type_ids, attention_mask), counts or {}
-        prediction_logits, pooled, losses = self.read(packed, labels, counts, rng)
-        seq_relationship_logits = self.nsp(pooled)
-        if next_sentence_label is not None:
-            label = packed.sequence_labels("next_sentence_label", next_sentence_label)
-            losses["nsp"] = ops.cross_entropy(seq_relationship_logits, labels=label,
-                                              count=counts.get("next_sentence_label"))
-        return Output(loss=total(losses), losses=losses, prediction_logits=prediction_logits,
-                      seq_relationship_logits=seq_relationship_logits)
+        packed = self.pack(input_ids, token_type_ids, attention_mask)
+        targets = self.targets(packed, labels=labels, next_sentence_label=next_sentence_label)
+        pooled, words = self.read(packed, targets, rng)
+        return self.both(targets, words, "nsp", seq_relationship_logits=self.nsp(pooled))
 
-    def read(self, packed, labels, counts, rng):
-        """What both tasks need, computed together: (logits of words, pooled first tokens (B, D), {"mlm": loss})."""
-        first, words, losses = packed.first_rows(), self.body.embeddings.word.weight, {}
-        if labels is None:
+    def read(self, packed, targets, rng):
+        """What both tasks need, computed together: pooled first tokens (B, D), and what `output` takes of the words."""
+        first, words = packed.first_rows(), self.body.embeddings.word.weight
+        if "mlm" not in targets:
             x = self.body.encode(packed, rng=rng)
-            logits = packed.unpack(self.mlm(x, words))
+            found = {"losses": {}, "correct": {}, "prediction_logits": packed.unpack(self.mlm(x, words))}
         else:
-            labels = packed.labels("labels", labels)
-            masked = np.flatnonzero(labels != ops.IGNORE)
+            masked = np.flatnonzero(targets["mlm"] != ops.IGNORE)
             rows = np.union1d(masked, first)
             x = self.body.encode(packed, rows=rows, rng=rng)
             first = np.searchsorted(rows, first)
-            logits = self.mlm(ops.take(x, ids=np.searchsorted(rows, masked)), words)
-            losses["mlm"] = ops.cross_entropy(logits, labels=labels[masked], count=counts.get("labels"), owned=True)
-        return logits, self.body.pool(ops.take(x, ids=first)), losses
+            masked_x = ops.take(x, ids=np.searchsorted(rows, masked))
+            loss, right, logits = self.mlm.loss(masked_x, words, targets["mlm"][masked])
+            found = {"losses": {"mlm": loss}, "correct": {"mlm": right}, "when_read": {"prediction_logits": logits}}
+        return self.body.pool(ops.take(x, ids=first)), found
+
+    def both(self, targets, words, pairs, **logits):
+        """The output for what `read` found of the words, and for the task on pairs of sentences, with its logits."""
+        if pairs in targets:
+            scores, = logits.values()
+            words["losses"][pairs] = ops.cross_entropy(scores, labels=targets[pairs])
+            words["correct"][pairs] = correct(scores, targets[pairs])
+        return self.output(targets=targets, **words, **logits)

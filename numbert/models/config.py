@@ -1,11 +1,46 @@
 """What a model is in numbers, under the names of Hugging Face's config.json; and BERT's."""
 import dataclasses
+import logging
+import re
 import warnings
 from dataclasses import dataclass, field
 
 from .. import ops
 
-ACTIVATIONS = {"gelu": ops.gelu, "gelu_new": ops.gelu_tanh, "gelu_pytorch_tanh": ops.gelu_tanh, "relu": ops.relu}
+log = logging.getLogger("numbert")
+
+ACTIVATIONS = {"gelu": ops.gelu, "gelu_python": ops.gelu, "relu": ops.relu, "tanh": ops.tanh,
+               **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"),
+                               ops.gelu_tanh)}
+
+# What may stand in a config.json and changes nothing here, and why. A key that is neither a field of the configuration
+# nor in `only` nor here is kept, written back, and logged as not followed: anybody may note anything in the file.
+FROM = "where the file came from"
+SPEED = "memory and time, not results"
+OUTPUT = "what a model gives back besides; ours gives what its docstring says"
+NUMBERS = "from_pretrained(dtype=...) decides"
+WRITING = "an argument of generate"
+CROSS = "of decoders that read an encoder, which are refused"
+UNREAD = "of Google's code; no model reads it"
+TOKENIZER = "the tokenizer's files say it"
+NO_INFLUENCE = {key: reason for reason, keys in {
+    FROM: "_name_or_path name_or_path transformers_version _commit_hash finetuning_task architectures",
+    SPEED: "use_cache gradient_checkpointing chunk_size_feed_forward _attn_implementation attn_implementation "
+           "_attn_implementation_autoset reorder_and_upcast_attn",
+    OUTPUT: "return_dict output_hidden_states output_attentions torchscript",
+    NUMBERS: "dtype torch_dtype use_bfloat16",
+    TOKENIZER: "tokenizer_class prefix sep_token_id bos_token_id eos_token_id",
+    CROSS: "decoder_start_token_id cross_attention_hidden_size tie_encoder_decoder",
+    WRITING: "task_specific_params max_length min_length max_new_tokens do_sample early_stopping num_beams "
+             "num_beam_groups diversity_penalty temperature top_k top_p typical_p repetition_penalty length_penalty "
+             "no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids num_return_sequences output_scores "
+             "return_dict_in_generate forced_bos_token_id forced_eos_token_id remove_invalid_values "
+             "exponential_decay_length_penalty suppress_tokens begin_suppress_tokens",
+    UNREAD: "directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head "
+            "pooler_type down_scale_factor gap_size net_structure_type num_memory_blocks layers_to_keep "
+            "tf_legacy_loss",
+    "id2label says it, and is refused where the two contradict each other": "label2id",
+}.items() for key in keys.split()}
 
 # Turc et al. 2019, table 1, and Devlin et al. 2019, section 3: layers and width; heads are 64 wide, F = 4 D.
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768)}
@@ -33,7 +68,9 @@ class ModelConfig:
     probabilities = ()
     positive = ("initializer_range",)
     width, heads, activation = "hidden_size", "num_attention_heads", "hidden_act"       # what the family calls them
-    only = {"is_decoder": False, "add_cross_attention": False, "is_encoder_decoder": False}     # all that there is here
+    only = {"is_decoder": False, "add_cross_attention": False, "is_encoder_decoder": False,     # all that there is here
+            "pruned_heads": {}, "quantization_config": None, "auto_map": {}}
+    no_influence = NO_INFLUENCE
 
     def __post_init__(self):
         optional = {f.name for f in dataclasses.fields(self) if f.default is None and getattr(self, f.name) is None}
@@ -63,6 +100,11 @@ class ModelConfig:
                              "same width")
         if activation not in tuple(ACTIVATIONS):                    # a tuple: a file may name what cannot be hashed
             raise ValueError(f"{self.activation} must be one of {', '.join(ACTIVATIONS)}; got {activation!r}")
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            value = getattr(self, name, None)
+            some = value if name == "eos_token_id" and isinstance(value, list) else [value]
+            if not all(i is None or (isinstance(i, int) and not isinstance(i, bool)) for i in some):
+                raise ValueError(f"{name} must be a whole number, got {value!r}")
         if self.problem_type not in (None, "regression", "single_label_classification", "multi_label_classification"):
             raise ValueError("problem_type must be regression, single_label_classification or "
                              f"multi_label_classification; got {self.problem_type!r}")
@@ -75,6 +117,16 @@ class ModelConfig:
                 raise ValueError(f"id2label must name the labels 0, 1, 2, ..., got {sorted(self.id2label, key=str)}")
             if len(self.id2label) != self.num_labels:
                 raise ValueError(f"num_labels = {self.num_labels}, but id2label names {len(self.id2label)} labels")
+
+    @property
+    def max_tokens(self):
+        """How many tokens the longest text has."""
+        return self.max_position_embeddings
+
+    @property
+    def label_names(self):
+        """{class id: its name}; without names the ids themselves."""
+        return self.id2label or {i: i for i in range(self.num_labels)}
 
     def replace(self, **changes):
         """The same configuration with some values changed."""
@@ -92,6 +144,9 @@ class ModelConfig:
             if settings.get(name, only) not in (only, None):
                 raise ValueError(f"{name} = {settings[name]!r} is not implemented, only {only!r}")
         known = {f.name for f in dataclasses.fields(cls) if f.init} - {"extra"}
+        unknown = sorted(settings.keys() - known - cls.only.keys() - cls.no_influence.keys())
+        if unknown:
+            log.warning("configuration of %s: not followed, because unknown: %s", cls.model_type, ", ".join(unknown))
         settings["id2label"], settings["num_labels"] = _labels(settings)
         if changes.get("num_labels", settings["num_labels"]) != settings["num_labels"]:
             settings["id2label"] = None
@@ -164,10 +219,13 @@ def _labels(settings):
         return None, 2 if count is None else count
     if not isinstance(names, dict):
         raise ValueError(f"id2label must map numbers to names, got {names!r}")
-    try:
-        names = {int(i): name for i, name in names.items()}
-    except ValueError:
-        raise ValueError(f"id2label must map numbers to names, got {names!r}") from None
+    if not all(isinstance(i, int) or re.fullmatch("0|[1-9][0-9]{0,8}", i) for i in names):     # "00" is another 0
+        raise ValueError(f"id2label must map numbers to names, got {names!r:.200}")
+    names, ids = {int(i): name for i, name in names.items()}, settings.get("label2id") or {}
+    for i, name in names.items():
+        if isinstance(ids, dict) and isinstance(name, str) and ids.get(name, i) != i and names.get(ids[name]) != name:
+            raise ValueError(f"label2id has {name!r:.100} for {ids[name]!r:.20}, which id2label calls "
+                             f"{names.get(ids[name])!r:.100}; delete the wrong one")
     if count is not None and count != len(names):
         warnings.warn(f"num_labels is {count}, but id2label names {len(names)}, which counts", stacklevel=3)
     return names, len(names)

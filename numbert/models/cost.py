@@ -65,6 +65,12 @@ def pretraining(config, lengths, masked):
             + classifier(config, len(masked), 2, pooled=True))
 
 
+def masked_language_modelling(config, lengths, masked):
+    """RobertaForMaskedLM and such with labels: of the last layer only the masked tokens, `masked` (B,)."""
+    masked = np.asarray(masked)
+    return encoder(config, lengths, masked) + masked_lm_head(config, int(masked.sum()))
+
+
 def language_modelling(config, lengths):
     """GPT2LMHeadModel with labels: every token but the last of each text is asked for the next one."""
     asked = np.maximum(np.asarray(lengths) - 1, 0)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..autograd import no_grad
 from ..ops import Span
-from ..packing import Packed, pack
+from ..packing import Packed
+from ..recording import no_grad
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,11 @@ def generate(model, input_ids, max_new_tokens, *, attention_mask=None, rng=None,
     """Write up to `max_new_tokens` after each text of input_ids (B, T); attention_mask (B, T) says what is text.
 
     Without a generator `rng` always the best token ("greedy"); with one they are drawn: see `choose` for
-    temperature > 0, top_k >= 1 and 0 < top_p <= 1. A text is finished after a token eos_token_id.
+    temperature > 0, top_k >= 1 and 0 < top_p <= 1. A text is finished after a token eos_token_id, an id or a list of
+    them; None: the configuration's, if it has one; an empty list: none is the end.
     Gives ids (B, up to T + max_new_tokens): the texts, each followed by what was written, padding behind them
-    (pad_token_id of the configuration, or eos_token_id, or 0). Raises ValueError for a text that is empty or has no
-    room to go on.
+    (pad_token_id of the configuration, or the first eos_token_id, or 0). Raises ValueError for a text that is empty or
+    has no room to go on.
     """
     for name, value, good in (("temperature", temperature, temperature > 0),
                               ("top_k", top_k, top_k is None or top_k >= 1),
@@ -98,17 +99,18 @@ def generate(model, input_ids, max_new_tokens, *, attention_mask=None, rng=None,
     if rng is None and (temperature != 1 or top_k is not None or top_p is not None):
         raise ValueError("temperature, top_k and top_p are for drawing tokens: pass rng=np.random.default_rng(0)")
     c = model.config
-    packed = pack(input_ids, None, attention_mask, vocab_size=c.vocab_size, type_vocab_size=1,
-                  max_position_embeddings=c.max_position_embeddings)
+    ends = c.eos_token_id if eos_token_id is None else eos_token_id
+    ends = [] if ends is None else [int(end) for end in np.ravel(ends)]
+    packed = model.body.pack(input_ids, None, attention_mask)
     lengths = np.diff(packed.starts)
     if not lengths.all():
         raise ValueError(f"text {int(np.flatnonzero(lengths == 0)[0])} is empty: there is nothing to go on from")
     room = int(lengths.max(initial=0)) + max_new_tokens
-    if room > c.max_position_embeddings:
+    if room > c.max_tokens:
         raise ValueError(f"{room - max_new_tokens} tokens and max_new_tokens = {max_new_tokens} are more than the "
-                         f"{c.max_position_embeddings} positions of the model")
+                         f"{c.max_tokens} positions of the model")
 
-    fill = next((i for i in (c.pad_token_id, eos_token_id) if i is not None), 0)
+    fill = next((i for i in (c.pad_token_id, *ends) if i is not None), 0)
     texts = np.full((len(lengths), room), fill)
     unread = dict(enumerate(np.split(packed.ids, packed.starts[1:-1]))) if len(lengths) else {}
     for b, ids in unread.items():
@@ -121,5 +123,5 @@ def generate(model, input_ids, max_new_tokens, *, attention_mask=None, rng=None,
         for b, token in zip(unread, chosen, strict=True):
             texts[b, lengths[b]] = token
             lengths[b] += 1
-        unread = {b: [token] for b, token in zip(unread, chosen, strict=True) if token != eos_token_id}
+        unread = {b: [token] for b, token in zip(unread, chosen, strict=True) if token not in ends}
     return texts[:, :lengths.max(initial=0)]

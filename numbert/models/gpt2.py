@@ -18,12 +18,14 @@ import numpy as np
 
 from .. import ops
 from ..hub.errors import CheckpointError
-from ..layers import Embedding, LayerNorm, Module, TransformerLayer
+from ..layers import Embedding, LayerNorm, TransformerLayer
+from ..module import Module
 from .bert import BertModel, BertTask
-from .config import BertConfig, ModelConfig
+from .config import ModelConfig
 from .generation import generate
+from .generation_config import ONLY, read_generation_config
 from .heads import BertForQuestionAnswering, BertForSequenceClassification, BertForTokenClassification
-from .pretrained import Output, PretrainedModel, total
+from .pretrained import Output, PretrainedModel, WithLosses, word_loss
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class GPT2Config(ModelConfig):
     resid_pdrop: float = 0.1
     embd_pdrop: float = 0.1
     attn_pdrop: float = 0.1
-    classifier_dropout: float | None = None         # before the classes of tokens; None: resid_pdrop
+    classifier_dropout: float | None = None         # before the classes of tokens; None: 0.1
     layer_norm_epsilon: float = 1e-5
     bos_token_id: int | None = 50256
     eos_token_id: int | None = 50256
@@ -50,7 +52,13 @@ class GPT2Config(ModelConfig):
     probabilities = ("resid_pdrop", "embd_pdrop", "attn_pdrop", "classifier_dropout")
     positive = ("initializer_range", "layer_norm_epsilon")
     width, heads, activation = "n_embd", "n_head", "activation_function"
-    only = ModelConfig.only | {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False}
+    only = ModelConfig.only | {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False,
+                               "hidden_dropout": None, **ONLY}
+    no_influence = {name: reason for name, reason in ModelConfig.no_influence.items()
+                    if name not in {*ONLY, "bos_token_id", "eos_token_id"}} | {
+        "n_ctx": "n_positions counts",
+        **dict.fromkeys(("summary_type", "summary_use_proj", "summary_activation", "summary_first_dropout",
+                         "summary_proj_to_labels"), "of GPT2DoubleHeadsModel")}
 
     hidden_size                  = property(lambda self: self.n_embd)
     num_hidden_layers            = property(lambda self: self.n_layer)
@@ -62,7 +70,11 @@ class GPT2Config(ModelConfig):
     max_position_embeddings      = property(lambda self: self.n_positions)
     type_vocab_size              = property(lambda self: 1)
     layer_norm_eps               = property(lambda self: self.layer_norm_epsilon)
-    head_dropout_prob            = BertConfig.head_dropout_prob
+
+    @property
+    def head_dropout_prob(self):
+        """The dropout before the classes of tokens: 0.1, as in transformers, where the configuration does not say."""
+        return 0.1 if self.classifier_dropout is None else self.classifier_dropout
 
 
 class GPT2Embeddings(Module):
@@ -159,6 +171,10 @@ class GPT2Model(GPT2PretrainedModel, BertModel):
             for last in (layer.attention.output, layer.feed_forward.contract):
                 last.weight.data *= 1 / math.sqrt(2 * config.n_layer)
 
+    def positions(self, packed, input_ids):
+        """Counted from the first token of each text, wherever its padding stands."""
+        return np.arange(len(packed.at)) - np.repeat(packed.starts[:-1], np.diff(packed.starts))
+
     def encode(self, packed, *, rows=None, rng=None):
         """(N, D) for all tokens; with `rows` (ascending) only for those."""
         return self.final_norm(super().encode(packed, rows=rows, rng=rng))
@@ -169,7 +185,7 @@ class GPT2Model(GPT2PretrainedModel, BertModel):
         return Output(last_hidden_state=packed.unpack(self.encode(packed, rng=rng)))
 
 
-class GPT2LMHeadModel(GPT2PretrainedModel):
+class GPT2LMHeadModel(WithLosses, GPT2PretrainedModel):
     """GPT-2 with the scores of all V words for the token that comes next."""
 
     def __init__(self, config, *, rng, dtype=np.float32):
@@ -178,32 +194,46 @@ class GPT2LMHeadModel(GPT2PretrainedModel):
         self.lm_head = None if config.tie_word_embeddings else Embedding(
             config.vocab_size, config.n_embd, rng=rng, std=config.initializer_range, dtype=dtype)
 
-    def __call__(self, input_ids, attention_mask=None, labels=None, *, rng=None, counts=None):
+    def targets(self, packed, *, labels=None):
+        """What the loss is asked for: "lm" (N,), of each token the label of the one after it, of a text's last none."""
+        if labels is None:
+            return {}
+        labels = packed.labels("labels", labels)
+        following = np.append(labels[1:], ops.IGNORE)[:len(labels)]
+        following[packed.starts[1:] - 1] = ops.IGNORE
+        return {"lm": following}
+
+    def __call__(self, input_ids, attention_mask=None, labels=None, *, rng=None):
         """labels (B, T): usually input_ids again, with -100 on padding. They are shifted here: a token is asked for the
         label of the token after it. The label of a text's first token is not looked at.
 
-        `logits` are (B, T, V), or with labels (M, V), for the M tokens before a labelled one in reading order. `counts`
-        {"labels": M} divides the loss by a number of your own (M does not count first tokens: to have them counted
-        right by others, too, give them -100).
+        `logits` are (B, T, V). With labels they are (M, V), for the M tokens before a labelled one in reading order,
+        and are computed only if they are read. `correct` says how many labels the model guesses right.
         """
-        packed = self.body.pack(input_ids, None, attention_mask)
-        if labels is None:
-            return Output(loss=None, losses={}, logits=packed.unpack(self.score(self.body.encode(packed, rng=rng))))
-        labels = packed.labels("labels", labels)
-        following = np.append(labels[1:], ops.IGNORE)[:len(labels)]
-        following[packed.starts[1:] - 1] = ops.IGNORE               # a text's last token has none after it
-        rows = np.flatnonzero(following != ops.IGNORE)
-        logits = self.score(self.body.encode(packed, rows=rows, rng=rng))
-        losses = {"lm": ops.cross_entropy(logits, labels=following[rows], count=(counts or {}).get("labels"),
-                                          owned=True)}
-        return Output(loss=total(losses), losses=losses, logits=logits)
+        packed = self.pack(input_ids, None, attention_mask)
+        targets = self.targets(packed, labels=labels)
+        if not targets:
+            return self.output({}, targets, logits=packed.unpack(self.score(self.body.encode(packed, rng=rng))))
+        rows = np.flatnonzero(targets["lm"] != ops.IGNORE)
+        loss, right, logits = word_loss(self.decoding(self.body.encode(packed, rows=rows, rng=rng)),
+                                        targets["lm"][rows])
+        return self.output({"lm": loss}, targets, correct={"lm": right}, when_read={"logits": logits})
 
     def score(self, x):
         """x (M, D) -> logits (M, V)."""
-        table = self.body.embeddings.word if self.lm_head is None else self.lm_head
-        return ops.linear(x, table.weight, None)
+        return ops.linear(*self.decoding(x))
+
+    def decoding(self, x):
+        """The inputs of the last product: (M, D), (V, D) and no bias."""
+        return x, (self.body.embeddings.word if self.lm_head is None else self.lm_head).weight, None
 
     generate = generate
+
+    @classmethod
+    def from_pretrained(cls, folder, **options):
+        """As `PretrainedModel.from_pretrained`. The ids of special tokens in generation_config.json count more than
+        those in config.json, and what `generate` cannot do is refused by name."""
+        return super().from_pretrained(folder, **{**read_generation_config(folder), **options})
 
 
 class GPT2Task(GPT2PretrainedModel, BertTask):
@@ -215,12 +245,12 @@ class GPT2ForSequenceClassification(GPT2Task, BertForSequenceClassification):
     """As BERT's, but it is the last token that is read, the only one to have seen the whole text; by a plain matrix."""
     names = (*GPT2PretrainedModel.names, ("classifier.", "score."))
 
-    def __init__(self, config, *, rng, dtype=np.float32):
+    def __init__(self, config, *, rng, dtype=np.float32, class_weights=None):
         self.config = config
         self.body = GPT2Model(config, rng=rng, dtype=dtype)
         self.classifier = Embedding(config.num_labels, config.n_embd, rng=rng, std=config.initializer_range,
                                     dtype=dtype)
-        self.class_weights = None
+        self.class_weights = class_weights
 
     def score(self, packed, rng):
         """Logits (B, C) of packed texts."""

@@ -7,8 +7,7 @@
     masked words, next sentence   BertForMaskedLM, BertForNextSentencePrediction
 
 Every class takes input_ids, token_type_ids and attention_mask, integers (B, T), and gives an `Output` with `loss` (None
-without labels). A generator `rng` turns dropout on. `counts` divides a loss by a number of your own instead of by the
-number of labels, {"labels": 32}: see `numbert.training.parallel`.
+without labels), the mean over the labels that were given. A generator `rng` turns dropout on.
 """
 import numpy as np
 
@@ -16,7 +15,7 @@ from .. import ops
 from ..layers import Linear
 from ..packing import integers
 from .bert import BertTask
-from .pretrained import Output, total
+from .pretrained import correct
 
 
 def head(config, classes, rng, dtype):
@@ -42,17 +41,22 @@ class BertForMaskedLM(BertTask):
         self.body = self.body_class(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.mlm = self.mlm_class(config, rng=rng, dtype=dtype)
 
-    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):
-        """labels (B, T), -100 where there is none. `logits` are (B, T, V), with labels (M, V) for the labelled ones."""
-        packed, words = self.body.pack(input_ids, token_type_ids, attention_mask), self.body.embeddings.word.weight
-        if labels is None:
-            logits = self.mlm(self.body.encode(packed, rng=rng), words)
-            return Output(loss=None, losses={}, logits=packed.unpack(logits))
-        labels = packed.labels("labels", labels)
-        rows = np.flatnonzero(labels != ops.IGNORE)
-        logits = self.mlm(self.body.encode(packed, rows=rows, rng=rng), words)
-        losses = {"mlm": ops.cross_entropy(logits, labels=labels[rows], count=(counts or {}).get("labels"), owned=True)}
-        return Output(loss=total(losses), losses=losses, logits=logits)
+    def targets(self, packed, *, labels=None):
+        """What the loss is asked for: "mlm" (N,)."""
+        return {} if labels is None else {"mlm": packed.labels("labels", labels)}
+
+    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
+        """labels (B, T), -100 where there is none. `logits` are (B, T, V). With labels they are (M, V), for the M
+        tokens with one, and are computed only if they are read. `correct` says how many labels are guessed right.
+        """
+        packed, words = self.pack(input_ids, token_type_ids, attention_mask), self.body.embeddings.word.weight
+        targets = self.targets(packed, labels=labels)
+        if not targets:
+            logits = packed.unpack(self.mlm(self.body.encode(packed, rng=rng), words))
+            return self.output({}, targets, logits=logits)
+        rows = np.flatnonzero(targets["mlm"] != ops.IGNORE)
+        loss, right, logits = self.mlm.loss(self.body.encode(packed, rows=rows, rng=rng), words, targets["mlm"][rows])
+        return self.output({"mlm": loss}, targets, correct={"mlm": right}, when_read={"logits": logits})
 
 
 class BertForNextSentencePrediction(BertTask):
@@ -63,125 +67,150 @@ class BertForNextSentencePrediction(BertTask):
         self.body = self.body_class(config, rng=rng, dtype=dtype)
         self.nsp = head(config, 2, rng, dtype)
 
+    def targets(self, packed, *, labels=None, next_sentence_label=None):
+        """What the loss is asked for: "nsp" (B,), under either of its names."""
+        name, given = (("labels", labels) if next_sentence_label is None else
+                       ("next_sentence_label", next_sentence_label))
+        return {} if given is None else {"nsp": packed.sequence_labels(name, given)}
+
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, next_sentence_label=None,
-                 rng=None, counts=None):
+                 rng=None):
         """labels (B,): 0 where the second segment follows, 1 where not. `logits` are (B, 2).
 
         `next_sentence_label` is the same, under the name that the batches of pre-training use.
         """
-        packed = self.body.pack(input_ids, token_type_ids, attention_mask)
+        packed = self.pack(input_ids, token_type_ids, attention_mask)
+        targets = self.targets(packed, labels=labels, next_sentence_label=next_sentence_label)
         logits = self.nsp(first_tokens(self.body, packed, rng))
-        name, given = (("labels", labels) if next_sentence_label is None else
-                       ("next_sentence_label", next_sentence_label))
-        losses = {}
-        if given is not None:
-            losses["nsp"] = ops.cross_entropy(logits, labels=packed.sequence_labels(name, given),
-                                              count=(counts or {}).get(name))
-        return Output(loss=total(losses), losses=losses, logits=logits)
+        return self.output({name: ops.cross_entropy(logits, labels=target) for name, target in targets.items()},
+                           targets, correct={name: correct(logits, target) for name, target in targets.items()},
+                           logits=logits)
 
 
 class BertForSequenceClassification(BertTask):
     """One of C classes (or several, or a number) for a text or a pair of texts: sentiment, inference, similarity.
 
-    `class_weights` (C,), None by default: how much an example of each class counts in the loss.
+    class_weights (C,): how much an example of each class counts in the loss (None: all the same).
     """
+    options = ("class_weights",)
 
-    def __init__(self, config, *, rng, dtype=np.float32):
+    def __init__(self, config, *, rng, dtype=np.float32, class_weights=None):
         self.config = config
         self.body = self.body_class(config, rng=rng, dtype=dtype)
         self.classifier = head(config, config.num_labels, rng, dtype)
-        self.class_weights = None
+        self.class_weights = class_weights
 
-    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):
+    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
         """labels: classes (B,), -100 for none; or numbers (B,), for regression; or (B, C) of 0 and 1: several classes.
 
         Which it is says `problem_type`; if it is None, regression with one label, else classes if the labels are
         integers, else several. `logits` are (B, C).
         """
-        packed = self.body.pack(input_ids, token_type_ids, attention_mask)
+        packed = self.pack(input_ids, token_type_ids, attention_mask)
+        targets = self.targets(packed, labels=labels)
         logits = self.score(packed, rng)
-        losses = {}
-        if labels is not None:
-            losses["classification"] = self._loss(packed, logits, np.asarray(labels), (counts or {}).get("labels"))
-        return Output(loss=total(losses), losses=losses, logits=logits)
+        losses = {name: self._loss(self._problem(labels), logits, target) for name, target in targets.items()}
+        return self.output(losses, targets, logits=logits)
 
     def score(self, packed, rng):
         """Logits (B, C) of packed texts."""
         return self.classifier(head_dropout(self.config, first_tokens(self.body, packed, rng), rng))
 
-    def _loss(self, packed, logits, labels, count):
-        kind = self.config.problem_type or (
+    def _problem(self, labels):
+        return self.config.problem_type or (
             "regression" if self.config.num_labels == 1 else
-            "single_label_classification" if labels.dtype.kind in "iu" else "multi_label_classification")
-        if kind == "single_label_classification":
-            return ops.cross_entropy(logits, labels=packed.sequence_labels("labels", labels), count=count,
-                                     weights=self.class_weights)
-        if labels.shape not in (logits.shape, logits.shape[:1] if logits.shape[1] == 1 else None):
-            raise ValueError(f"labels for {kind} must be {logits.shape}, got {labels.shape}")
-        if kind == "multi_label_classification" and (outside := (labels < 0) | (labels > 1)).any():
-            raise ValueError(f"labels for {kind} must be in 0..1, got {labels[outside][0]}")
-        loss = ops.mean_squared_error if kind == "regression" else ops.binary_cross_entropy
-        return loss(logits, labels=labels.reshape(logits.shape), count=count)
+            "single_label_classification" if np.asarray(labels).dtype.kind in "iu" else "multi_label_classification")
+
+    def targets(self, packed, *, labels=None):
+        """What the loss is asked for, "classification": classes (B,), or numbers (B, C)."""
+        if labels is None:
+            return {}
+        problem, labels = self._problem(labels), np.asarray(labels)
+        if problem == "single_label_classification":
+            return {"classification": packed.sequence_labels("labels", labels)}
+        shape = packed.shape[0], self.config.num_labels
+        if labels.shape not in (shape, shape[:1] if shape[1] == 1 else None):
+            raise ValueError(f"labels for {problem} must be {shape}, got {labels.shape}")
+        if problem == "multi_label_classification" and (outside := (labels < 0) | (labels > 1)).any():
+            raise ValueError(f"labels for {problem} must be in 0..1, got {labels[outside][0]}")
+        return {"classification": labels.reshape(shape).astype(np.float64)}      # a whole number is no class here
+
+    def _loss(self, problem, logits, labels):
+        if problem == "single_label_classification":
+            return ops.cross_entropy(logits, labels=labels, weights=self.class_weights)
+        if self.class_weights is not None:
+            raise ValueError(f"class_weights are for single_label_classification, not for {problem}")
+        return (ops.mean_squared_error if problem == "regression" else ops.binary_cross_entropy)(logits, labels=labels)
 
 
 class BertForTokenClassification(BertTask):
     """One of C classes for each token: parts of speech, names. `class_weights` as in sequence classification."""
+    options = ("class_weights",)
 
-    def __init__(self, config, *, rng, dtype=np.float32):
+    def __init__(self, config, *, rng, dtype=np.float32, class_weights=None):
         self.config = config
         self.body = self.body_class(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.classifier = head(config, config.num_labels, rng, dtype)
-        self.class_weights = None
+        self.class_weights = class_weights
 
-    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):
+    def targets(self, packed, *, labels=None):
+        """What the loss is asked for: "tagging" (N,)."""
+        return {} if labels is None else {"tagging": packed.labels("labels", labels)}
+
+    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
         """labels (B, T): classes, -100 for the tokens that have none. `logits` are (B, T, C)."""
-        packed = self.body.pack(input_ids, token_type_ids, attention_mask)
+        packed = self.pack(input_ids, token_type_ids, attention_mask)
+        targets = self.targets(packed, labels=labels)
         logits = self.classifier(head_dropout(self.config, self.body.encode(packed, rng=rng), rng))
-        losses = {}
-        if labels is not None:
-            losses["tagging"] = ops.cross_entropy(logits, labels=packed.labels("labels", labels),
-                                                  count=(counts or {}).get("labels"), weights=self.class_weights)
-        return Output(loss=total(losses), losses=losses, logits=packed.unpack(logits))
+        losses = {name: ops.cross_entropy(logits, labels=target, weights=self.class_weights)
+                  for name, target in targets.items()}
+        return self.output(losses, targets, logits=packed.unpack(logits))
 
 
 class BertForQuestionAnswering(BertTask):
-    """Where does the answer start, and where does it end? Two vectors, each asked of every token (section 4.2)."""
+    """Where does the answer start, and where does it end? Two vectors, each asked of every token (section 4.2).
+
+    The lecture's picture is the matrix qa_outputs.weight (2, D): its row 0 is the start vector S (orange in the
+    lecture), its row 1 the end vector E (blue). Of the vector h (D,) that the body gives for a token they make two
+    numbers, and a softmax over the tokens of a text makes probabilities of those:
+
+        start_logits[b, t] = S · h[b, t] + b_S      P(the answer starts at t) = softmax of start_logits[b] (T,) at t
+        end_logits[b, t]   = E · h[b, t] + b_E      P(the answer ends at t)   = softmax of end_logits[b] (T,) at t
+
+    Four things differ from the lecture. There is a bias, qa_outputs.bias (2,); it shifts all the scores of a text
+    alike, a softmax does not see that, and so its gradient is zero up to rounding (like that of the last layer norm's
+    bias, which adds the same to every h). The softmax of training also covers [CLS], the question and [SEP]. An answer
+    is not the two maxima, of which the second may stand before the first, but the best pair i <= j over all windows of
+    a document (`tasks.squad_answers.read_answers`). And "no answer" is not a maximum at [CLS], but a threshold on how
+    much better the best span of all windows is than [CLS] (section 4.3).
+    """
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
         self.body = self.body_class(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.qa_outputs = head(config, 2, rng, dtype)
 
+    def targets(self, packed, *, start_positions=None, end_positions=None):
+        """What each loss is asked for: "start" (B,), "end" (B,), columns of input_ids."""
+        return {name: packed.columns(f"{name}_positions", labels)
+                for name, labels in (("start", start_positions), ("end", end_positions)) if labels is not None}
+
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, start_positions=None, end_positions=None,
-                 *, rng=None, counts=None):
+                 *, rng=None):
         """start_positions and end_positions (B,): columns of input_ids, the end included; -100 for no answer given.
 
         `start_logits` and `end_logits` are (B, T), -inf on padding, which so has no share in the softmax. The loss is
         the mean of the two cross-entropies; `losses` holds their halves.
         """
-        packed = self.body.pack(input_ids, token_type_ids, attention_mask)
-        logits = packed.unpack(self.qa_outputs(self.body.encode(packed, rng=rng)), fill=-np.inf)
-        output = Output(loss=None, losses={})
-        for i, (name, labels) in enumerate({"start": start_positions, "end": end_positions}.items()):
-            column = ops.column(logits, index=i)
-            setattr(output, f"{name}_logits", column)
-            if labels is not None:
-                labels = _on_text(packed, f"{name}_positions", labels)
-                count = (counts or {}).get(f"{name}_positions", (labels != ops.IGNORE).sum())
-                output.losses[name] = ops.cross_entropy(column, labels=labels, count=2 * max(1, int(count)))
-        output.loss = total(output.losses)
-        return output
-
-
-def _on_text(packed, name, labels):
-    """Labels (B,) that are columns of the text, or -100; raises ValueError for one that stands on padding."""
-    labels = packed.sequence_labels(name, labels)
-    real = np.zeros(packed.shape, bool)
-    real.reshape(-1)[packed.at] = True
-    for b in np.flatnonzero(labels != ops.IGNORE):
-        if not (0 <= labels[b] < packed.shape[1] and real[b, labels[b]]):
-            raise ValueError(f"{name}[{b}] = {labels[b]} is not a place in its text of {real[b].sum()} tokens")
-    return labels
+        packed = self.pack(input_ids, token_type_ids, attention_mask)
+        targets = self.targets(packed, start_positions=start_positions, end_positions=end_positions)
+        h = self.body.encode(packed, rng=rng)               # (N, D)
+        scores = self.qa_outputs(h)                         # (N, 2): S · h + b_S and E · h + b_E of every token
+        both = packed.unpack(scores, fill=-np.inf)          # (B, T, 2)
+        logits = {name: ops.column(both, index=i) for i, name in enumerate(("start", "end"))}       # (B, T) each
+        losses = {name: ops.scale(ops.cross_entropy(logits[name], labels=target), factor=0.5)
+                  for name, target in targets.items()}
+        return self.output(losses, targets, start_logits=logits["start"], end_logits=logits["end"])
 
 
 class BertForMultipleChoice(BertTask):
@@ -192,8 +221,8 @@ class BertForMultipleChoice(BertTask):
         self.body = self.body_class(config, rng=rng, dtype=dtype)
         self.classifier = head(config, 1, rng, dtype)
 
-    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None, counts=None):
-        """input_ids, token_type_ids and attention_mask are (B, C, T) here; labels (B,) say which; `logits` (B, C)."""
+    def pack(self, input_ids, token_type_ids=None, attention_mask=None):
+        """(B, C, T) arrays to the rows of B·C texts."""
         input_ids = integers("input_ids", input_ids)
         if input_ids.ndim != 3:
             raise ValueError(f"input_ids must be (B, C, T), got {input_ids.shape}")
@@ -201,12 +230,20 @@ class BertForMultipleChoice(BertTask):
             if x is not None and np.shape(x) != input_ids.shape:
                 raise ValueError(f"{name} must be (B, C, T) = {input_ids.shape}, got {np.shape(x)}")
         B, C, T = input_ids.shape
-        packed = self.body.pack(*(None if x is None else np.reshape(x, (B * C, T))
-                                  for x in (input_ids, token_type_ids, attention_mask)))
-        scores = self.classifier(head_dropout(self.config, first_tokens(self.body, packed, rng), rng))
-        logits = ops.reshape(scores, shape=(B, C))
-        losses = {}
+        return self.body.pack(*(None if x is None else np.reshape(x, (B * C, T))
+                                for x in (input_ids, token_type_ids, attention_mask)))
+
+    def targets(self, packed, *, labels=None):
+        """What the loss is asked for: "choice" (B,)."""
+        return {} if labels is None else {"choice": integers("labels", labels)}
+
+    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
+        """input_ids, token_type_ids and attention_mask are (B, C, T) here; labels (B,) say which; `logits` (B, C)."""
+        packed = self.pack(input_ids, token_type_ids, attention_mask)
         if labels is not None:
-            losses["choice"] = ops.cross_entropy(logits, labels=integers("labels", labels, (B,)),
-                                                 count=(counts or {}).get("labels"))
-        return Output(loss=total(losses), losses=losses, logits=logits)
+            labels = integers("labels", labels, np.shape(input_ids)[:1])
+        targets = self.targets(packed, labels=labels)
+        scores = self.classifier(head_dropout(self.config, first_tokens(self.body, packed, rng), rng))
+        logits = ops.reshape(scores, shape=np.shape(input_ids)[:2])
+        losses = {name: ops.cross_entropy(logits, labels=target) for name, target in targets.items()}
+        return self.output(losses, targets, logits=logits)

@@ -9,22 +9,70 @@ from pathlib import Path
 import numpy as np
 
 from .. import files, ops
-from ..heap import keep_memory
 from ..hub import safetensors
 from ..hub.checkpoint import load_weights
 from ..hub.errors import CheckpointError, read_json
-from ..layers import Module, shapes_only
+from ..module import Module, shapes_only
+from ..recording import no_grad, recording
 
 log = logging.getLogger("numbert")
 
 
 class Output(types.SimpleNamespace):
-    """What a model gives back: `loss` (a scalar Tensor, or None without labels) and its outputs, by name."""
+    """What a model gives back: `loss` (a scalar Tensor, or None without labels) and its outputs, by name.
+
+    With labels `loss` is the sum of `losses`, {name: scalar Tensor}, each the mean over as many labels as `counts`
+    says. `when_read`, {name: function}: outputs that are computed when somebody first reads them; after a call under
+    `no_grad` without a gradient, as they would have been then.
+    """
+
+    def __init__(self, *, when_read=None, **outputs):
+        super().__init__(**outputs)
+        if when_read:
+            self._when_read = {name: f if recording() else no_grad()(f) for name, f in when_read.items()}
+
+    def __getattr__(self, name):                # called for what is not there, or not yet
+        later = vars(self).get("_when_read", {})
+        if name not in later:
+            there = dict.fromkeys(name for name in (*vars(self), *later) if not name.startswith("_"))
+            raise AttributeError(f"the output has no {name}, only {', '.join(there)}")
+        setattr(self, name, later[name]())
+        return getattr(self, name)
 
 
-def total(losses):
-    """The sum of the losses of a dict, None if there are none."""
-    return functools.reduce(ops.add, losses.values()) if losses else None
+class WithLosses:
+    """A body with a head on it: how it counts its labels, and what it gives back. Mixed into a `PretrainedModel`.
+
+    `targets(packed, **labels)`, {name of a loss: labels as that loss takes them}, is each model's own.
+    """
+
+    def pack(self, input_ids, token_type_ids=None, attention_mask=None):
+        """(B, T) arrays to rows, as the body wants them."""
+        return self.body.pack(input_ids, token_type_ids, attention_mask)
+
+    def label_counts(self, input_ids, token_type_ids=None, attention_mask=None, **labels):
+        """{name of a loss: how many labels of a batch it is the mean over}. The batch is given as in a call."""
+        targets = self.targets(self.pack(input_ids, token_type_ids, attention_mask), **labels)
+        return {name: ops.label_count(target) for name, target in targets.items()}
+
+    def output(self, losses, targets, **outputs):
+        """An `Output` with the sum of the losses as its `loss`."""
+        return Output(loss=functools.reduce(ops.add, losses.values()) if losses else None, losses=losses,
+                      counts={name: ops.label_count(targets[name]) for name in losses}, **outputs)
+
+
+def correct(logits, labels):
+    """How many labels (N,) have the highest of their row of logits (N, C); -100 has none."""
+    return int((logits.data.argmax(-1) == labels).sum())
+
+
+def word_loss(decoding, labels):
+    """(loss, how many labels are right, function that gives the logits (M, V)) for rows with labels (M,).
+
+    decoding: the inputs of the product that gives the logits: rows (M, D), their matrix (V, D), and a bias or None.
+    """
+    both = ops.linear_cross_entropy(*decoding, labels=labels)
+    return ops.column(both, index=0), int(both.data[1]), lambda: ops.linear(*decoding)
 
 
 def check_dtype(dtype):
@@ -35,17 +83,35 @@ def check_dtype(dtype):
 
 @dataclass
 class LoadReport:
-    """What became of a checkpoint: names that were `loaded`, `new` ones and `unused` ones, each with the reason."""
+    """What became of a checkpoint: names that were `loaded`, `new` ones and `unused` ones, each with the reason; and
+    `damaged`, those of the loaded that hold values which are not finite."""
     source: str
     loaded: list = field(default_factory=list)
     new: dict = field(default_factory=dict)
     unused: dict = field(default_factory=dict)
+    damaged: dict = field(default_factory=dict)
 
     def __str__(self):
         lines = [f"{self.source}: {len(self.loaded)} tensors loaded, {len(self.new)} new, {len(self.unused)} not used"]
         lines += [f"  new       {name}: {reason}" for name, reason in self.new.items()]
         lines += [f"  not used  {name}: {reason}" for name, reason in self.unused.items()]
+        lines += [f"  DAMAGED   {name}: {reason}" for name, reason in self.damaged.items()]
         return "\n".join(lines)
+
+    def log(self):
+        """As a warning, if there is something to say."""
+        notable = self.new or self.damaged or any("buffer" not in reason for reason in self.unused.values())
+        log.log(logging.WARNING if notable else logging.INFO, "%s", self)
+
+
+def _damage(array, loaded):
+    """What is wrong with the values of an array as it was loaded, in words, or None."""
+    bad = loaded.size - int(np.isfinite(loaded).sum())
+    if not bad:
+        return None
+    over = int(np.isfinite(array).sum()) - (loaded.size - bad)
+    return f"{bad} of {loaded.size} values are not finite" + (
+        f", of which {over} are too large for {loaded.dtype}" if over else "")
 
 
 class PretrainedModel(Module):
@@ -60,12 +126,27 @@ class PretrainedModel(Module):
     names = ()
     their_words = their_decoder = their_bias = None
     buffers = ("position_ids",)             # how the names of arrays end that stand in files and are no weights
+    options = ()                            # names of arguments that are not in the configuration
 
     def __new__(cls, *arguments, dtype=np.float32, **options):
         """Raises TypeError for a dtype that we do not compute in."""
         check_dtype(dtype)
-        keep_memory()
         return super().__new__(cls)
+
+    @classmethod
+    def class_of(cls, folder):
+        """The class for the model in `folder`: this one. (The classes of `auto.py` look into the folder.)"""
+        return cls
+
+    @property
+    def max_tokens(self):
+        """How many tokens the longest text has."""
+        return self.config.max_tokens
+
+    def accepted(self, batch):
+        """A batch of a tokenizer as the model takes it: without token_type_ids where it has no segments."""
+        return batch if self.config.type_vocab_size > 1 else {
+            name: x for name, x in batch.items() if name != "token_type_ids"}
 
     def _their_name(self, name):
         for ours, theirs in self.names:
@@ -110,9 +191,20 @@ class PretrainedModel(Module):
                                    else f"{type(self).__name__} has no such part")
         if strict and (report.new or report.unused):
             raise CheckpointError(source, "does not fit exactly (strict=True)\n" + str(report))
-        for parameter, array in matched:
-            parameter.data = np.array(array, parameter.dtype, order="C")
+        for (parameter, array), name in zip(matched, report.loaded, strict=True):
+            with np.errstate(over="ignore"):
+                parameter.data = np.array(array, parameter.dtype, order="C")
+            if reason := _damage(array, parameter.data):
+                report.damaged[name] = reason
         return report
+
+    def without_head(self, arrays):
+        """(arrays, {name: reason}): arrays by Hugging Face's names without those that this model's head would take,
+        and what was left out: heads of all kinds have the same names, whatever they were trained for."""
+        head = {self._plain(self._their_name(name)) for name in self.named_parameters() if not name.startswith("body.")}
+        left_out = {name: f"the head of an earlier task, {array.shape}" for name, array in arrays.items()
+                    if self._plain(name) in head}
+        return {name: array for name, array in arrays.items() if name not in left_out}, left_out
 
     def _plain(self, name):
         """A name without what differs between files that mean the same."""
@@ -151,16 +243,18 @@ class PretrainedModel(Module):
         """The model in a folder of the Hugging Face format: config.json and weights, as safetensors or for PyTorch.
 
         Parameters that the file lacks, such as the head of a new task, are drawn with `rng` (default:
-        np.random.default_rng(0)). `changes` replace values of the configuration, as in num_labels=3. What was loaded,
-        what is new and what was not used is kept in `load_report`, and logged if there is something to say.
+        np.random.default_rng(0)). `changes` replace values of the configuration, as in num_labels=3, or are further
+        arguments of the class, such as class_weights. What was loaded, what is new and what was not used is kept in
+        `load_report`, and logged if there is something to say.
         Raises CheckpointError, and TypeError for a dtype other than float32 and float64.
         """
         check_dtype(dtype)
         path = Path(folder) / "config.json"
+        options = {name: changes.pop(name) for name in cls.options if name in changes}
         try:
             config = cls.config_class.from_dict(read_json(path), **changes)
             with shapes_only():
-                model = cls(config, rng=None, dtype=dtype)
+                model = cls(config, rng=None, dtype=dtype, **options)
         except CheckpointError:
             raise
         except (ValueError, TypeError) as error:
@@ -173,8 +267,7 @@ class PretrainedModel(Module):
             for name, parameter in model.named_parameters().items():
                 if model._their_name(name) in model.load_report.new:
                     parameter.data = drawn[name].data
-        notable = model.load_report.new or any("buffer" not in reason for reason in model.load_report.unused.values())
-        log.log(logging.WARNING if notable else logging.INFO, "%s", model.load_report)
+        model.load_report.log()
         return model
 
     def save_pretrained(self, folder):

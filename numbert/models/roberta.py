@@ -9,13 +9,13 @@ Only details of the model differ. Positions are counted from behind the padding 
 was written. The head for masked words always bends with GELU. The head for classes has the pooler as a part of its own,
 with dropout before it, since there was no next-sentence task to train one.
 """
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
 from .. import ops
-from ..layers import Linear, Module
+from ..layers import Linear
+from ..module import Module
 from .bert import BertModel, BertPretrainedModel, BertTask, MaskedLMHead
 from .config import BertConfig
 from .heads import (
@@ -44,6 +44,11 @@ class RobertaConfig(BertConfig):
             raise ValueError(f"pad_token_id must be in 0..{places - 2}, because positions are counted from behind it "
                              f"and max_position_embeddings is {places}; got {pad!r}")
 
+    @property
+    def max_tokens(self):
+        """How many tokens the longest text has: positions are counted from behind pad_token_id."""
+        return self.max_position_embeddings - self.pad_token_id - 1
+
 
 class RobertaPretrainedModel(BertPretrainedModel):
     """Configuration and Hugging Face's names, for all RoBERTas."""
@@ -62,17 +67,10 @@ class RobertaPretrainedModel(BertPretrainedModel):
 class RobertaModel(RobertaPretrainedModel, BertModel):
     """BERT's body with other positions."""
 
-    def pack(self, input_ids, token_type_ids=None, attention_mask=None):
-        """As BERT's; the positions are pad_token_id + 1, + 2, ..., and pad_token_id for padding that is not masked."""
-        packed = super().pack(input_ids, token_type_ids, attention_mask)
-        real = np.asarray(input_ids) != self.config.pad_token_id
-        positions = (self.config.pad_token_id + np.cumsum(real, axis=1) * real).reshape(-1)[packed.at]
-        if (positions >= self.config.max_position_embeddings).any():
-            limit = self.config.max_position_embeddings - self.config.pad_token_id - 1
-            raise ValueError(f"input_ids are (B, T) = {packed.shape}, but at most {limit} tokens have a position "
-                             f"(max_position_embeddings = {self.config.max_position_embeddings}, counted from behind "
-                             f"pad_token_id = {self.config.pad_token_id}): shorten the text")
-        return dataclasses.replace(packed, positions=positions)
+    def positions(self, packed, input_ids):
+        """pad_token_id + 1, + 2, ..., and pad_token_id for padding that is not masked."""
+        real = input_ids != self.config.pad_token_id
+        return (self.config.pad_token_id + np.cumsum(real, axis=1) * real).reshape(-1)[packed.at]
 
 
 class RobertaLMHead(MaskedLMHead):
@@ -108,11 +106,11 @@ class RobertaForMaskedLM(RobertaTask, BertForMaskedLM):
 class RobertaForSequenceClassification(RobertaTask, BertForSequenceClassification):
     """As BERT's, with another head."""
 
-    def __init__(self, config, *, rng, dtype=np.float32):
+    def __init__(self, config, *, rng, dtype=np.float32, class_weights=None):
         self.config = config
         self.body = RobertaModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.classifier = RobertaClassificationHead(config, rng=rng, dtype=dtype)
-        self.class_weights = None
+        self.class_weights = class_weights
 
     def score(self, packed, rng):
         """Logits (B, C) of packed texts."""

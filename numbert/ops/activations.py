@@ -1,4 +1,4 @@
-"""The bends in the network: GELU (exact and by tanh), ReLU, tanh.
+"""Activation functions: GELU (exact and by tanh), ReLU, tanh.
 
 GELU weights its input by the share of a standard normal population that lies below it: x Φ(x)
 (Hendrycks and Gimpel 2016, section 2). NumPy has no Φ, so this file begins with one.
@@ -8,8 +8,9 @@ import math
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
-from ..autograd import op, recording
-from .blocks import blocks
+from ..autograd import op
+from ..machine import blocks
+from ..recording import recording
 
 # ln(erfc(z) exp(z²) / t) as a Chebyshev series in 2t - 1, where t = 2 / (2 + z) and z ≥ 0. Fitted in 40 digits;
 # the terms left out are below 4e-18.
@@ -70,17 +71,18 @@ def gelu(x):
     y, slope = np.empty_like(flat), np.empty_like(flat) if recording() else None
     for s in blocks(flat, BLOCK):
         cdf = normal_cdf(flat[s])
-        np.multiply(flat[s], cdf, out=y[s])
+        np.multiply(flat[s], cdf, out=y[s])                     # 1
         if slope is not None:                   # one array for the backward pass instead of two, x and Φ
             weighted = normal_pdf(flat[s])      # (x Φ)' = Φ + x φ
             weighted *= flat[s]
             np.add(cdf, weighted, out=slope[s])
-    return y.reshape(x.shape), slope
+    return y.reshape(x.shape), (slope,)
 
 
 @gelu.vjp
-def gelu_backward(dy, slope):
-    return (dy * slope.reshape(dy.shape),)
+def gelu_backward(dy, saved):
+    slope, = saved
+    return (dy * slope.reshape(dy.shape),)                      # 1
 
 
 @op
@@ -89,37 +91,37 @@ def gelu_tanh(x):
 
     It is called `gelu_new` or `gelu_pytorch_tanh` in Hugging Face's configurations.
     """
-    t = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
-    return 0.5 * x * (1 + t), (x, t)
+    t = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))        # 1
+    return 0.5 * x * (1 + t), (x, t)                                        # 2
 
 
 @gelu_tanh.vjp
 def gelu_tanh_backward(dy, saved):
     x, t = saved
-    inner = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
-    return (dy * 0.5 * (1 + t + x * (1 - t * t) * inner),)
+    inner = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)             # 1  the slope of what tanh is of
+    return (dy * 0.5 * (1 + t + x * (1 - t * t) * inner),)                  # 2, 1  tanh' = 1 - tanh²
 
 
 @op
 def relu(x):
     """max(x, 0). At 0 the derivative is taken as 0."""
-    return np.maximum(x, 0), (x > 0,)
+    return np.maximum(x, 0), (x > 0,)                           # 1
 
 
 @relu.vjp
 def relu_backward(dy, saved):
     positive, = saved
-    return (dy * positive,)
+    return (dy * positive,)                                     # 1
 
 
 @op
 def tanh(x):
     """The hyperbolic tangent, element by element."""
-    y = np.tanh(x)
+    y = np.tanh(x)                                              # 1
     return y, (y,)
 
 
 @tanh.vjp
 def tanh_backward(dy, saved):
     y, = saved
-    return (dy * (1 - y * y),)
+    return (dy * (1 - y * y),)                                  # 1

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..autograd import op
-from .dropout import keep_mask
+from .dropout import check_rate, keep_mask
+from .shapes import check_shapes
 
 
 class Span(NamedTuple):
@@ -52,28 +53,43 @@ def softmax(x):
     return x
 
 
+def attention_probs(query, key, *, spans, heads, mask=None):
+    """Who looks at whom: softmax(q kᵀ / √K), an array (count, H, Tq, T) for each span. Arguments as for `attention`."""
+    return [_probs(query, key, span, heads, mask) for span in spans]
+
+
+def _probs(query, key, span, heads, mask):
+    q, k = split_heads(query[span.queries], span.count, heads), split_heads(key[span.keys], span.count, heads)
+    scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.swapaxes(-1, -2)                # 1  (count, H, Tq, T)
+    if mask is not None:
+        places = np.arange(k.shape[2])
+        scores[..., ~mask(places if span.at is None else span.at, places)] = -np.inf
+    return softmax(scores)                                                          # 2  (count, H, Tq, T)
+
+
 @op
 def attention(query, key, value, *, spans, heads, mask=None, rate=0.0, rng=None):
     """softmax(q kᵀ / √K) v, for every head of every sequence. query (Nq, D), key and value (N, D); gives (Nq, D).
 
     `spans` (see `Span`) says which rows of query meet which rows of key and value. `mask(query_positions,
-    key_positions)`, such as `causal`, gives booleans (Tq, Tk): what is False is not seen at all, whatever its score.
+    key_positions)`, such as `causal`, gives booleans (Tq, T): what is False is not seen at all, whatever its score.
     A token that sees nothing, or that no span holds, gets zeros. With a generator `rng`, a share `rate` of the
-    probabilities is dropped.
+    probabilities is dropped. Raises ValueError for other shapes, for a D that is no multiple of `heads`, and for a rate
+    outside [0, 1).
     """
-    scale = 1 / math.sqrt(query.shape[-1] // heads)
-    out, saved = np.zeros_like(query), []
+    check_shapes("attention", query=(query, "Nq D"), key=(key, "N D"), value=(value, "N D"))
+    check_rate("attention", rate)
+    if query.shape[1] % heads:
+        raise ValueError(f"attention: D = {query.shape[1]} cannot be cut into {heads} heads of equal width")
+    out, looks = np.zeros_like(query), []
     for span in spans:
-        q, k, v = (split_heads(x, span.count, heads) for x in (query[span.queries], key[span.keys], value[span.keys]))
-        probs = (q * scale) @ k.swapaxes(-1, -2)                            # (count, H, Tq, Tk)
-        if mask is not None:
-            places = np.arange(k.shape[2])
-            probs[..., ~mask(places if span.at is None else span.at, places)] = -np.inf
-        softmax(probs)
+        probs = _probs(query, key, span, heads, mask)                               # 1, 2  (count, H, Tq, T)
         keep = keep_mask(probs.shape, rate, rng) if rng is not None and rate > 0 else None
-        np.matmul(_dropped(probs, keep, rate), v, out=split_heads(out[span.queries], span.count, heads))
-        saved.append((probs, keep))
-    return out, (query, key, value, out, spans, heads, scale, rate, saved)
+        dropped = _dropped(probs, keep, rate)                                       # 3     (count, H, Tq, T)
+        v = split_heads(value[span.keys], span.count, heads)                        #       (count, H, T, K)
+        np.matmul(dropped, v, out=split_heads(out[span.queries], span.count, heads))        # 4  (count, H, Tq, K)
+        looks.append((probs, keep))
+    return out, (query, key, value, out, spans, heads, rate, looks)
 
 
 def _dropped(probs, keep, rate):
@@ -85,26 +101,27 @@ def _dropped(probs, keep, rate):
     return dropped
 
 
+# The softmax of one row of scores s, p = exp(s) / Σ exp(s), has the slopes ∂pᵢ/∂sⱼ = pᵢ (δᵢⱼ - pⱼ), so
+#   ds = p (dp - Σ p dp).
+# With dropout dp = keep/(1 - rate) · ddropped, and p · dp = dropped · ddropped. The sum over the keys needs no pass of
+# its own: Σⱼ droppedⱼ (do · vⱼ) = do · Σⱼ droppedⱼ vⱼ = do · out, a sum over the width instead.
 @attention.vjp
 def attention_backward(dy, saved):
-    query, key, value, out, spans, heads, scale, rate, saved = saved
+    query, key, value, out, spans, heads, rate, looks = saved
     dquery, dkey, dvalue = np.zeros_like(query), np.zeros_like(key), np.zeros_like(value)
-    for span, (probs, keep) in zip(spans, saved, strict=True):
+    scale = 1 / math.sqrt(query.shape[-1] // heads)
+    for span, (probs, keep) in zip(spans, looks, strict=True):
+        def of(x, rows, span=span):
+            return split_heads(x[rows], span.count, heads)
+        q, k, v = of(query, span.queries), of(key, span.keys), of(value, span.keys)
+        do, o = of(dy, span.queries), of(out, span.queries)                         #    (count, H, Tq, K)
         dropped = _dropped(probs, keep, rate)
-
-        def rows(x, which, span=span):
-            return split_heads(x[which], span.count, heads)
-        q, k, v = rows(query, span.queries), rows(key, span.keys), rows(value, span.keys)
-        do, o = rows(dy, span.queries), rows(out, span.queries)
-        # out = dropped v
-        np.matmul(dropped.swapaxes(-1, -2), do, out=rows(dvalue, span.keys))
-        dscores = do @ v.swapaxes(-1, -2)
-        # dropped = keep · probs and probs = softmax(scores): dscores = probs · (dprobs - Σ probs · dprobs), and that
-        # sum over the keys is the same number as Σ do · out over the width
-        dscores *= dropped
-        dscores -= probs * np.vecdot(do, o)[..., None]
-        # scores = scale · q kᵀ
-        dscores *= scale
-        np.matmul(dscores, k, out=rows(dquery, span.queries))
-        np.matmul(dscores.swapaxes(-1, -2), q, out=rows(dkey, span.keys))
+        np.matmul(dropped.swapaxes(-1, -2), do, out=of(dvalue, span.keys))          # 4  (count, H, T, K)
+        ddropped = do @ v.swapaxes(-1, -2)                                          # 4  (count, H, Tq, T)
+        dscores = ddropped
+        dscores *= dropped                                                          # 3, 2
+        dscores -= probs * np.vecdot(do, o)[..., None]                              # 2
+        dscores *= scale                                                            # 1
+        np.matmul(dscores, k, out=of(dquery, span.queries))                         # 1  (count, H, Tq, K)
+        np.matmul(dscores.swapaxes(-1, -2), q, out=of(dkey, span.keys))             # 1  (count, H, T, K)
     return dquery, dkey, dvalue

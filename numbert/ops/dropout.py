@@ -6,6 +6,12 @@ import numpy as np
 from ..autograd import op
 
 
+def check_rate(op, rate):
+    """Raise ValueError unless rate is in [0, 1): with 1, nothing would be left to scale up."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"{op}: rate must be in [0, 1), got {rate}")
+
+
 def keep_mask(shape, rate, rng):
     """Booleans that are False with probability `rate`, to within 2⁻¹⁷ (8 bits would make 0.1016 of 0.1)."""
     n = math.prod(shape)
@@ -15,20 +21,24 @@ def keep_mask(shape, rate, rng):
 
 @op
 def dropout(x, *, rate, rng):
-    """Zero each element of x with probability `rate`. Without a generator `rng` nothing is dropped: inference."""
+    """Zero each element of x with probability `rate`. Without a generator `rng` nothing is dropped: inference.
+
+    Raises ValueError for a rate outside [0, 1).
+    """
+    check_rate("dropout", rate)
     if rng is None or rate == 0:
-        return x, None
+        return x, ()
     keep, scale = keep_mask(x.shape, rate, rng), 1 / (1 - rate)
-    y = x * keep
-    y *= scale
+    y = x * keep                                                # 1
+    y *= scale                                                  # 2
     return y, (keep, scale)
 
 
 @dropout.vjp
 def dropout_backward(dy, saved):
-    if saved is None:
+    if not saved:
         return (dy,)
     keep, scale = saved
-    dx = dy * keep
-    dx *= scale
+    dx = dy * keep                                              # 1
+    dx *= scale                                                 # 2
     return (dx,)

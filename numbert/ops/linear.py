@@ -1,32 +1,52 @@
 """Sums and products of matrices."""
 from ..autograd import op
+from .shapes import check_shapes
 
 
 @op
 def add(x, y):
-    """x + y, of the same shape."""
-    return x + y, None
+    """x + y, of the same shape. Raises ValueError for two shapes: nothing is broadcast."""
+    if x.shape != y.shape:
+        raise ValueError(f"add: x and y must have the same shape, got {x.shape} and {y.shape}")
+    return x + y, ()                                            # 1
 
 
 @add.vjp
 def add_backward(dy, saved):
-    return dy, dy.copy()
+    return dy, dy.copy()                                        # 1
+
+
+@op
+def scale(x, *, factor):
+    """factor · x, for a number."""
+    factor = float(factor)                                      # a NumPy number would make float64 of float32
+    return x * factor, (factor,)                                # 1
+
+
+@scale.vjp
+def scale_backward(dy, saved):
+    factor, = saved
+    return (dy * factor,)                                       # 1
 
 
 @op
 def linear(x, weight, bias):
-    """y = x weightᵀ + bias, for x (N, D), weight (F, D), bias (F,) or None; y is (N, F).
+    """y = x weightᵀ + bias, for x (N, D), weight (F, D), bias (F,) or None; y is (N, F). Raises ValueError for others.
 
     The weight lies as PyTorch lays it, so that a checkpoint's matrices are ours as they are, and so that a table of
     word vectors (V, D) is at the same time the matrix that scores every word: the tied decoder is this op too.
     """
-    y = x @ weight.T
+    check_shapes("linear", x=(x, "N D"), weight=(weight, "F D"), **({} if bias is None else {"bias": (bias, "F")}))
+    y = x @ weight.T                                            # 1  (N, F)
     if bias is not None:
-        y += bias
+        y += bias                                               # 2  (N, F)
     return y, (x, weight, bias is not None)
 
 
 @linear.vjp
 def linear_backward(dy, saved):
     x, weight, biased = saved
-    return dy @ weight, dy.T @ x, dy.sum(0) if biased else None
+    dbias = dy.sum(0) if biased else None                       # 2  (F,)    every row got the same bias
+    dweight = dy.T @ x                                          # 1  (F, D)  y[n,f] = Σ_d x[n,d] weight[f,d]
+    dx = dy @ weight                                            # 1  (N, D)
+    return dx, dweight, dbias

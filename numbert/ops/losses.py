@@ -1,121 +1,115 @@
-"""Losses: each is one number, summed over its rows and divided by `count`.
-
-`count` is by default the number of rows that have a label. When a batch is computed in parts, every part is given the
-count of the whole batch, and the parts' losses add up to the batch's.
-"""
-import contextlib
-from contextvars import ContextVar
-
+"""Losses: each is one number, the mean over the labels that it is given, and 0 if there are none."""
 import numpy as np
 
 from ..autograd import op
-from .blocks import blocks
+from .shapes import check_shapes
 
-BLOCK = 1 << 17                     # logits: a few rows of a large vocabulary
 IGNORE = -100                       # the label of a row that has none, as in PyTorch
-_overwriting = ContextVar("overwriting_logits", default=False)
 
 
-@contextlib.contextmanager
-def overwriting_logits():
-    """Within this block, the backward pass of a `cross_entropy` that owns its logits writes their gradient over them.
+def label_count(labels):
+    """How many labels a loss is the mean over: of classes (integers) all but -100, of numbers every one."""
+    return int((labels != IGNORE).sum()) if labels.dtype.kind in "iu" else labels.size
 
-    For those who look at the logits before `gradients` or never: the scores of 30,000 words are what most of a small
-    model's memory is for, and are then held once instead of twice.
+
+def labelled_rows(labels, classes):
+    """The rows (M,) that have a label, and their labels (M,); -100 in `labels` (N,) stands for none.
+
+    Raises TypeError for labels that are not integers, and ValueError for a label outside 0..classes-1.
     """
-    token = _overwriting.set(True)
-    try:
-        yield
-    finally:
-        _overwriting.reset(token)
-
-
-@op
-def cross_entropy(logits, *, labels, count=None, weights=None, owned=False):
-    """Σ -ln softmax(logits)[label] / count, for logits (N, C) and integer labels (N,); rows labelled -100 do not count.
-
-    weights (C,): the term of a row is multiplied by weights[label], and the sum still divided by `count`.
-    owned: these logits were made for this loss alone, and no other op uses them; see `overwriting_logits`.
-    0 if no row has a label. Raises ValueError for a label outside 0..C-1, and for weights that are not (C,).
-    """
-    if labels.shape != logits.shape[:1]:
-        raise ValueError(f"labels must be (N,) = {logits.shape[:1]}, got {labels.shape}")
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"labels must be integers, got {labels.dtype}")
     rows = np.flatnonzero(labels != IGNORE)
-    labels, classes = labels[rows], logits.shape[-1]
+    labels = labels[rows]
     if len(rows) and not (0 <= labels.min() and labels.max() < classes):
         wrong = labels[(labels < 0) | (labels >= classes)][0]
         raise ValueError(f"labels must be 0..{classes - 1}, or {IGNORE} for none; got {wrong}")
-    if weights is not None and np.shape(weights) != (classes,):
-        raise ValueError(f"weights must be (C,) = {(classes,)}, got {np.shape(weights)}")
-    count = float(max(1, len(rows) if count is None else count))    # a NumPy number would make float64 of float32
-    weight = 1.0 if weights is None else np.asarray(weights, logits.dtype)[labels]
-    x = logits if len(rows) == len(logits) else logits[rows]
-    largest, total = np.empty((2, len(rows), 1), x.dtype)
-    for s in blocks(x, BLOCK):
-        x[s].max(-1, keepdims=True, out=largest[s])
-        np.exp(x[s] - largest[s]).sum(-1, keepdims=True, out=total[s])
-    chosen = x[np.arange(len(rows)), labels] - largest[:, 0]
-    loss = (weight * (np.log(total[:, 0]) - chosen)).sum() / count
-    overwrite = owned and _overwriting.get()
-    return loss.astype(logits.dtype), (x, overwrite, largest, total, rows, labels, weight, count, logits.shape)
+    return rows, labels
+
+
+def check_floating(name, x):
+    """Raises TypeError for integers: labels and gradients would be rounded to whole numbers."""
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name} must be floating-point numbers, got {x.dtype}")
+
+
+@op
+def cross_entropy(logits, *, labels, weights=None):
+    """The mean of -ln softmax(logits)[label], for logits (N, C) and integer labels (N,), over the M rows with a label.
+
+    A row labelled -100 has none. weights (C,): the term of a row is multiplied by weights[label]; the sum is divided by
+    M all the same. Raises TypeError for logits or labels of the wrong kind, and ValueError for a label outside
+    0..C-1 and for weights that are not (C,).
+    """
+    check_floating("logits", logits)
+    check_shapes("cross_entropy", logits=(logits, "N C"), labels=(labels, "N"),
+                 **({} if weights is None else {"weights": (weights, "C")}))
+    n = max(1, label_count(labels))
+    rows, labels = labelled_rows(labels, logits.shape[1])
+    weight = np.ones(len(rows), logits.dtype) if weights is None else np.asarray(weights, logits.dtype)[labels]
+    x = logits[rows]                                                            # 1  (M, C)
+    z = x - x.max(-1, keepdims=True)                                            # 2  (M, C), its softmax is that of x
+    log_probs = z - np.log(np.exp(z).sum(-1, keepdims=True))                    # 3  (M, C)
+    loss = -(weight * log_probs[np.arange(len(rows)), labels]).sum() / n        # 4  ()
+    return np.asarray(loss, logits.dtype), (log_probs, rows, labels, weight, n, logits.shape)
 
 
 @cross_entropy.vjp
 def cross_entropy_backward(dy, saved):
-    x, overwrite, largest, total, rows, labels, weight, count, shape = saved
-    dlogits = x if overwrite else np.empty_like(x)
-    scale = (weight * (dy / count))[..., None]          # a number, or one for each row
-    factor = scale / total
-    for s in blocks(x, BLOCK):                             # softmax(x) · scale
-        np.multiply(np.exp(x[s] - largest[s]), factor[s], out=dlogits[s])
-    dlogits[np.arange(len(rows)), labels] -= scale[..., 0]
-    if len(rows) == shape[0]:
-        return (dlogits,)
-    everywhere = np.zeros(shape, dlogits.dtype)
-    everywhere[rows] = dlogits
-    return (everywhere,)
+    # A row with label t and weight w has the loss L = w/n (ln Σ_j exp x_j - x_t).
+    # The derivative of ln Σ_j exp x_j by x_i is exp x_i / Σ_j exp x_j = softmax(x)_i, that of x_t is 1 where i = t.
+    # So dL/dx_i = w/n (softmax(x)_i - [i = t]): what the model gives each class, less what is true. Over a row it sums
+    # to 0. So the largest logit, which line 2 takes from all of them alike, has no gradient of its own.
+    log_probs, rows, labels, weight, n, shape = saved
+    scale = (weight * (dy / n))[:, None]                                        # 4  (M, 1)
+    dx = np.exp(log_probs) * scale                                              # 3  (M, C)
+    dx[np.arange(len(rows)), labels] -= scale[:, 0]                             # 3, 4  less 1 at the label
+    dlogits = np.zeros(shape, dx.dtype)
+    dlogits[rows] = dx                                                          # 1  (N, C)
+    return (dlogits,)
 
 
 @op
-def mean_squared_error(x, *, labels, count=None):
-    """Σ (x - labels)² / count over all elements; by default the mean.
+def mean_squared_error(x, *, labels):
+    """The mean of (x - labels)² over all elements.
 
-    Raises ValueError for a label that is no number.
+    Raises TypeError for an x of integers, and ValueError for labels of another shape or a label that is no number.
     """
-    labels = _numbers(labels, x)
-    count = float(max(1, x.size if count is None else count))
-    difference = x - labels
-    return np.asarray((difference * difference).sum() / count, x.dtype), (difference, count)
+    labels = _numbers("x", x, labels)
+    n = max(1, label_count(labels))
+    difference = x - labels                                                     # 1  the shape of x
+    return np.asarray((difference * difference).sum() / n, x.dtype), (difference, n)    # 2  ()
 
 
 @mean_squared_error.vjp
 def mean_squared_error_backward(dy, saved):
-    difference, count = saved
-    return (difference * (2 * dy / count),)
+    difference, n = saved
+    return (difference * (2 * dy / n),)                                         # 2, 1
 
 
 @op
-def binary_cross_entropy(logits, *, labels, count=None):
-    """Σ -(y ln σ(x) + (1 - y) ln(1 - σ(x))) / count over all elements, for logits x and labels y in [0, 1].
+def binary_cross_entropy(logits, *, labels):
+    """The mean of -(y ln σ(x) + (1 - y) ln(1 - σ(x))) over all elements, for logits x and labels y in [0, 1].
 
-    Computed as max(x, 0) - x y + ln(1 + exp(-|x|)), which no x overflows. Raises ValueError for a label that is no
-    number.
+    Computed as max(x, 0) - x y + ln(1 + exp(-|x|)), which no x overflows. Raises TypeError for logits of integers, and
+    ValueError for labels of another shape or a label that is no number.
     """
-    labels = _numbers(labels, logits)
-    count = float(max(1, logits.size if count is None else count))
-    loss = np.maximum(logits, 0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))
-    return np.asarray(loss.sum() / count, logits.dtype), (logits, labels, count)
+    labels = _numbers("logits", logits, labels)
+    n = max(1, label_count(labels))
+    loss = np.maximum(logits, 0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))  # 1  the shape of logits
+    return np.asarray(loss.sum() / n, logits.dtype), (logits, labels, n)                # 2  ()
 
 
 @binary_cross_entropy.vjp
 def binary_cross_entropy_backward(dy, saved):
-    logits, labels, count = saved
+    logits, labels, n = saved
     sigmoid = 0.5 * (1 + np.tanh(0.5 * logits))
-    return ((sigmoid - labels) * (dy / count),)
+    return ((sigmoid - labels) * (dy / n),)                                     # 2, 1: σ' = σ (1 - σ) cancels
 
 
-def _numbers(labels, x):
+def _numbers(name, x, labels):
     """`labels` in the dtype of x, checked: of its shape, none infinite or NaN."""
+    check_floating(name, x)
     if labels.shape != x.shape:
         raise ValueError(f"labels must have the shape {x.shape}, got {labels.shape}")
     with np.errstate(over="ignore"):

@@ -2,6 +2,7 @@
 import numpy as np
 
 from ..autograd import op
+from .shapes import check_shapes
 
 
 @op
@@ -9,26 +10,33 @@ def layer_norm(x, gain, bias, *, eps):
     """Each row of x (N, D) moved to mean 0 and scaled to variance 1, then times gain (D,), plus bias (D,).
 
     The variance is the sum of squares over D, not over D - 1, and `eps` stands inside the root, beside the variance.
+    Raises ValueError for other shapes.
     """
-    centred = x - x.mean(-1, keepdims=True)
-    variance = np.vecdot(centred, centred) / x.shape[-1]        # of the centred values: E[x²] - E[x]² would cancel
-    rstd = (1 / np.sqrt(variance + eps))[:, None]               # (N, 1)
+    check_shapes("layer_norm", x=(x, "N D"), gain=(gain, "D"), bias=(bias, "D"))
+    centred = x - x.mean(-1, keepdims=True)                     # 1  (N, D)
+    variance = np.vecdot(centred, centred) / x.shape[-1]        # 2  (N,)    not E[x²] - E[x]²: digits would cancel
+    rstd = (1 / np.sqrt(variance + eps))[:, None]               # 3  (N, 1)  reciprocal of the standard deviation
     xhat = centred
-    xhat *= rstd
-    y = xhat * gain
-    y += bias
+    xhat *= rstd                                                # 4  (N, D)
+    y = xhat * gain                                             # 5  (N, D)
+    y += bias                                                   # 6  (N, D)
     return y, (xhat, rstd, gain)
 
 
+# With x̂ = (x - μ) r and r = (σ² + ε)^(-½), along one row:
+#   ∂x̂ᵢ/∂xⱼ = r (δᵢⱼ - 1/D)         through x itself and through the mean
+#            - r x̂ᵢ x̂ⱼ / D          through r, since ∂r/∂xⱼ = -r² x̂ⱼ / D
+# so dx = r (dx̂ - mean(dx̂) - x̂ mean(dx̂ · x̂)). What dx̂ has in the direction of 1 or of x̂ changes nothing but the
+# mean or the length of the row, and both are normalised away.
 @layer_norm.vjp
 def layer_norm_backward(dy, saved):
     xhat, rstd, gain = saved
-    dgain, dbias = np.einsum("nd,nd->d", dy, xhat), dy.sum(0)
-    dxhat = dy * gain
-    # a row cannot move its own mean, nor its own length: what dxhat has along 1 and along xhat is lost
-    along = np.vecdot(dxhat, xhat)[:, None] / dy.shape[-1]
+    dbias = dy.sum(0)                                           # 6     (D,)
+    dgain = np.einsum("nd,nd->d", dy, xhat)                     # 5     (D,)
+    dxhat = dy * gain                                           # 5     (N, D)
+    along = np.vecdot(dxhat, xhat)[:, None] / dy.shape[-1]      # 2, 3  (N, 1)
     dx = dxhat
-    dx -= dxhat.mean(-1, keepdims=True)
-    dx -= xhat * along
-    dx *= rstd
+    dx -= dxhat.mean(-1, keepdims=True)                         # 1
+    dx -= xhat * along                                          # 2, 3
+    dx *= rstd                                                  # 4     (N, D)
     return dx, dgain, dbias

@@ -8,20 +8,27 @@ from collections import Counter
 
 import numpy as np
 
-from ..autograd import no_grad
+from ..recording import no_grad
 
 
 def encode(rows, tokenizer, max_length):
     """[(Encoding, label), ...] of rows (text, pair, label): pair None for a single text; what follows is not looked at.
 
     label: a class id, a float for regression, or C numbers 0 and 1 where several classes may hold. Of texts too long
-    for `max_length` tokens the longer one is cut.
+    for `max_length` tokens the longer one is cut. Raises ValueError for an example without any token: an empty text,
+    where the tokenizer puts nothing around it.
     """
-    return [(tokenizer(text, pair, max_length=max_length), label) for text, pair, label, *_ in rows]
+    examples = []
+    for text, pair, label, *_ in rows:
+        examples.append((tokenizer(text, pair, max_length=max_length), label))
+        if not len(examples[-1][0]):
+            raise ValueError(f"the text of example {len(examples)} is empty, and this tokenizer puts no tokens around "
+                             "it: there is nothing to read")
+    return examples
 
 
 def collate(tokenizer):
-    """A function that makes a batch of such examples: input_ids, token_type_ids, attention_mask and labels."""
+    """A function that makes a batch of such examples: what `tokenizer.pad` gives, and labels."""
     def batch_of(examples):
         return tokenizer.pad([encoding for encoding, _ in examples]) | {"labels": np.array([y for _, y in examples])}
     return batch_of
@@ -31,7 +38,8 @@ def predict(model, tokenizer, examples, workers, batch_size=64):
     """Logits (N, C) for `encode`d examples, in their order. Their labels are not looked at."""
     def logits(start):
         with no_grad():
-            return model(**tokenizer.pad([x for x, _ in examples[start:start + batch_size]])).logits.data
+            batch = tokenizer.pad([x for x, _ in examples[start:start + batch_size]])
+            return model(**model.accepted(batch)).logits.data
     return np.concatenate(workers.map(logits, range(0, len(examples), batch_size)))
 
 
@@ -79,8 +87,8 @@ def classify(model, tokenizer, text, pair=None):
     """
     config = model.config
     with no_grad():
-        encoding = tokenizer(text, pair, max_length=config.max_position_embeddings)
-        logits = model(**tokenizer.pad([encoding])).logits.data[0].astype(np.float64)
+        [(encoding, _)] = encode([(text, pair, None)], tokenizer, config.max_tokens)
+        logits = model(**model.accepted(tokenizer.pad([encoding]))).logits.data[0].astype(np.float64)
     if config.problem_type == "regression" or config.num_labels == 1:
         return float(logits[0])
     if config.problem_type == "multi_label_classification":
@@ -88,5 +96,4 @@ def classify(model, tokenizer, text, pair=None):
     else:
         shares = np.exp(logits - logits.max())
         shares /= shares.sum()
-    names = config.id2label or {i: i for i in range(len(logits))}
-    return {names[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable").tolist()}
+    return {config.label_names[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable").tolist()}

@@ -3,7 +3,6 @@
 A file is read into sentences of words and tags, and remembered: `TaggedFile.with_tags` gives it back with other
 tags in the same places and every other character as it was, so a prediction has the format of its input.
 """
-import codecs
 import re
 from typing import NamedTuple
 
@@ -114,9 +113,9 @@ def read_conll(path, column=None):
 
 def _read(path, word_and_tag, unspecified=None):
     """TaggedFile of a file whose lines `word_and_tag(line, words so far, place)` reads: (word, span of tag) or None."""
-    with open(path, "rb") as file:
-        mark = "\ufeff" if file.read(3) == codecs.BOM_UTF8 else ""
-    lines = read_text(path).split("\n")
+    text = read_text(path, keep_mark=True)
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    lines = text.removeprefix(mark).split("\n")
     sentences, sentence = [], Sentence([], [], [])
     for number, line in enumerate(lines):
         if not line.strip(" \t\r"):

@@ -5,12 +5,10 @@ same norms    new random weights, each parameter as long as the pre-trained one
 
 If fine-tuning from one of these is as good as from the pre-trained model, it was the size of the numbers that helped.
 """
-import shutil
-from pathlib import Path
-
 import numpy as np
 
-from ..models.bert import BertForPreTraining
+from ..models.auto import AutoModelForPreTraining
+from ..text.auto import AutoTokenizer
 from ..training.run_folder import RunFolder
 
 
@@ -26,14 +24,12 @@ def same_norm(array, rng):
 
 
 def changed(folder, out, change, seed=0):
-    """A copy of the BertForPreTraining and its tokenizer in `folder`, with change(array, rng) for each parameter's
+    """A copy of the pre-trained model and its tokenizer in `folder`, with change(array, rng) for each parameter's
     array, in the folder `out`. Gives `out`."""
-    model, rng = BertForPreTraining.from_pretrained(folder), np.random.default_rng(seed)
+    model, rng = AutoModelForPreTraining.from_pretrained(folder), np.random.default_rng(seed)
     for parameter in model.parameters():
         parameter.data[...] = change(parameter.data, rng)
     out = RunFolder(out).path
     model.save_pretrained(out)
-    for path in Path(folder).glob("*"):
-        if path.name in ("vocab.txt", "tokenizer_config.json"):
-            shutil.copyfile(path, out / path.name)
+    AutoTokenizer.from_pretrained(folder).save_pretrained(out)
     return out

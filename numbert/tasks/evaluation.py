@@ -14,33 +14,21 @@ import math
 
 import numpy as np
 
-from ..autograd import no_grad
 from ..ops import IGNORE
+from ..recording import no_grad
 from ..text.corpus import split_sentences
 
-# A loss: what it is a mean over, the labels that it asks for, the logits.
-TASKS = {"mlm": ("masked", "labels", "prediction_logits"),
-         "lm": ("scored", "labels", "logits"),
-         "nsp": ("pairs", "next_sentence_label", "seq_relationship_logits"),
-         "sop": ("pairs", "sentence_order_label", "sop_logits")}
+TASKS = {"mlm": "masked", "lm": "scored", "nsp": "pairs", "sop": "pairs"}       # a loss, and what it is a mean over
 
 
 def hits(part, output):
-    """How many labels of a batch a model guesses right, by task; to be added up over batches.
+    """How many labels a batch has for each task, and how many of them a model guesses right; to be added up over
+    batches: {"mlm_labels", "mlm_hits", ...}.
 
     `part` is a batch of `PretrainingData`, `output` what a model for pre-training gave for it.
     """
-    counts = {}
-    for task in output.losses:
-        labels = part[TASKS[task][1]]
-        counts[f"{task}_hits"] = int((logits_of(output, task).argmax(-1) == labels[labels != IGNORE]).sum())
-    return counts
-
-
-def logits_of(output, task):
-    """The scores that a model gave for a task of `TASKS`; one with a single head calls them `logits`."""
-    name = TASKS[task][2]
-    return getattr(output, name if hasattr(output, name) else "logits").data
+    return {f"{task}_{what}": numbers[task] for task in output.losses
+            for what, numbers in (("labels", output.counts), ("hits", output.correct))}
 
 
 def evaluate(model, batches, workers, characters=None):
@@ -55,10 +43,7 @@ def evaluate(model, batches, workers, characters=None):
         with no_grad():
             output = model(**batch)
         sums = hits(batch, output)
-        for name, loss in output.losses.items():
-            count, labels, _ = TASKS[name]
-            sums[count] = int((batch[labels] != IGNORE).sum())
-            sums[name] = float(loss) * sums[count]
+        sums |= {name: float(loss) * output.counts[name] for name, loss in output.losses.items()}
         if characters is not None:
             sums["characters"] = float(characters[batch["labels"][batch["labels"] != IGNORE]].sum())
         return sums
@@ -68,10 +53,10 @@ def evaluate(model, batches, workers, characters=None):
         raise ValueError("no batches to measure")
     total = {name: sum(result[name] for result in results) for name in results[0]}
     figures = {}
-    for name, (count, _, _) in TASKS.items():
-        if name in total:
-            figures |= {name: total[name] / max(1, total[count]),
-                        f"{name}_accuracy": total[f"{name}_hits"] / max(1, total[count]), count: total[count]}
+    for name in (name for name in TASKS if name in total):
+        n = total[f"{name}_labels"]
+        figures |= {name: total[name] / max(1, n), f"{name}_accuracy": total[f"{name}_hits"] / max(1, n),
+                    TASKS[name]: n}
     if characters is not None:
         nats = total["lm"] if "lm" in total else total["mlm"]
         figures["bits_per_character"] = nats / math.log(2) / max(1.0, total["characters"])
@@ -99,11 +84,10 @@ def characters_per_token(documents, tokenizer):
 def training_figures(steps):
     """The figures of several steps of training (`training.loop.Step`), like those of `evaluate`."""
     figures = {}
-    for name, (_, labels, _) in TASKS.items():
-        if name in steps[0].sums:
-            figures[name] = sum(step.sums[name] for step in steps) / len(steps)
-            figures[f"{name}_accuracy"] = (sum(step.sums[f"{name}_hits"] for step in steps)
-                                           / max(1, sum(step.counts[labels] for step in steps)))
+    for name in (name for name in TASKS if name in steps[0].sums):
+        figures[name] = sum(step.sums[name] for step in steps) / len(steps)
+        figures[f"{name}_accuracy"] = (sum(step.sums[f"{name}_hits"] for step in steps)
+                                       / max(1, sum(step.sums[f"{name}_labels"] for step in steps)))
     return figures
 
 
@@ -116,19 +100,28 @@ def describe(figures):
 def fill_mask(model, tokenizer, text, top=5):
     """For each [MASK] in `text`, the `top` most likely tokens as [(token, probability), ...], likeliest first.
 
-    Raises ValueError if there is no [MASK] in it.
+    Probabilities are among all V words of the model; ids that the tokenizer has no token for are not listed.
+    Raises ValueError if there is no [MASK] in it, if one is cut off, and for a model that does not guess hidden words.
     """
-    batch = tokenizer.pad([tokenizer(text, max_length=model.config.max_position_embeddings,
-                                     special_tokens_in_text=True)])
-    labels = np.where(batch["input_ids"] == tokenizer.mask_token_id, 0, IGNORE)     # any label: which logits we want
-    if not (labels != IGNORE).any():
-        raise ValueError(f"there is no {tokenizer.special_tokens['mask']} in {text!r}")
+    if not hasattr(model, "mlm"):
+        raise ValueError(f"hidden words are guessed by a model for masked words, not by a {type(model).__name__}")
+    mask, mask_id = tokenizer.special_tokens.get("mask"), tokenizer.mask_token_id
+    whole, encoding = (tokenizer(text, max_length=length, special_tokens_in_text=True)
+                       for length in (None, model.max_tokens))
+    masks = whole.input_ids.count(mask_id)
+    if not masks:
+        raise ValueError(f"there is no {mask} in {text!r:.200}")
+    if (kept := encoding.input_ids.count(mask_id)) < masks:
+        raise ValueError(f"the text has {len(whole)} tokens, of which the model takes {model.max_tokens}: "
+                         f"{masks - kept} of {masks} {mask} would be cut off")
+    batch = tokenizer.pad([encoding])
+    labels = np.where(batch["input_ids"] == mask_id, 0, IGNORE)                     # any label: which logits we want
     with no_grad():
-        output = model(**batch, labels=labels)
-    logits = logits_of(output, "mlm")
+        output = model(**model.accepted(batch), labels=labels)
+    logits = (output.prediction_logits if hasattr(output, "prediction_logits") else output.logits).data
     probabilities = np.exp(logits - logits.max(-1, keepdims=True))
     probabilities /= probabilities.sum(-1, keepdims=True)
-    best = np.argsort(-probabilities, axis=-1, kind="stable")[:, :top]
+    best = np.argsort(-probabilities[:, :len(tokenizer)], axis=-1, kind="stable")[:, :top]
     return [[(tokenizer.tokens[i], float(row[i])) for i in ids] for row, ids in zip(probabilities, best, strict=True)]
 
 
@@ -165,8 +158,8 @@ def continuations(model, tokenizer, sentences, rng, *, count=6, words=(8, 25), t
         begin, end = (" ".join(half) for half in (parts[:len(parts) // 2], parts[len(parts) // 2:]))
         seen, true = tokenizer.encode_batch([" " + begin, " " + end], add_special_tokens=False)
         if words[0] <= len(parts) <= words[1] and len(seen) + len(true) <= tokens:
-            written = model.generate([seen], len(true), eos_token_id=model.config.eos_token_id)[0, len(seen):]
-            found.append((begin, tokenizer.decode(written), end))
+            written = model.generate([seen], len(true))[0, len(seen):]
+            found.append((begin, tokenizer.decode(written[written < len(tokenizer)]), end))
         if len(found) == count:
             break
     return found

@@ -2,31 +2,79 @@
 
     parser = argparse.ArgumentParser()
     add_options(parser)
-    options = parser.parse_args()
+    settings = FineTuning.of(parser.parse_args())
     with Workers() as workers:
-        runs = run(task, "runs/pretrain", options, workers)
+        runs = run(task, "runs/pretrain", settings, workers)
     print(table({"fine-tuned": runs.seeds}))
 """
 import contextlib
+import dataclasses
 import logging
+import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from ..training.finetuning import finetune, rank, save, starting_point
-from ..training.parallel import cores
+from ..machine import cores
+from ..training.finetuning import finetune, rank, starting_point
 from ..training.seeds import over_seeds
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """The settings that all fine-tunings share; `add_options` says what each is. Raises ValueError for one that cannot
+    be."""
+    epochs: int = 3
+    lr: float = 1e-4
+    batch_size: int = 32
+    max_length: int = 128
+    seeds: int = 1
+    dropout: float = 0.1
+    layer_decay: float = 1.0
+    patience: int | None = None
+    freeze_body: bool = False
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "max_length", "seeds", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr must be above 0 and finite, got {self.lr}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay must be in (0, 1], got {self.layer_decay}")
+
+    @classmethod
+    def of(cls, options, *, defaults=None, positions=math.inf, **changes):
+        """`changes`, then what `options` (of argparse, or a FineTuning) say, then `defaults`, then those of the class.
+
+        positions: as many tokens as the model takes. A larger max_length is refused, and a max_length of None is the
+        default or, if that is less, this.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        said = {name: value for name, value in vars(options).items() if name in names}
+        given = (defaults or {}) | said | changes
+        if given.get("max_length", 0) is None:
+            given["max_length"] = min(cls.max_length, positions)
+        settings = cls(**given)
+        check_length(settings.max_length, positions)
+        return settings
 
 
 class Task(NamedTuple):
     """What fine-tuning must know of a task.
 
-    model_class: with a head, such as BertForSequenceClassification.  settings: its changes to the configuration, such
+    model_class: with a head, such as BertForSequenceClassification, or AutoModelForSequenceClassification if the folder
+      that is started from says which family.  settings: its changes to the configuration, such
       as num_labels.  batches_of_epoch: training batches, see `training.finetuning.Shuffled`.
     evaluate: model -> figures, by which the best epoch is chosen.
     test: model -> figures that are reported; None: those of `evaluate`, a little too good since they were chosen by.
     baseline: the figures of the majority answer, on the same examples as those that are reported.
     class_weights: how much each class counts in the loss (C,), or None.
+    save_beside: folder -> writes what belongs to the model that `evaluate` saw last, beside it; or None.
     """
     model_class: type
     settings: dict
@@ -35,6 +83,7 @@ class Task(NamedTuple):
     baseline: dict
     test: object = None
     class_weights: np.ndarray | None = None
+    save_beside: object = None
 
 
 class Runs(NamedTuple):
@@ -45,13 +94,21 @@ class Runs(NamedTuple):
     records: list
 
 
+def check_length(max_length, positions):
+    """Raises ValueError for a text of more tokens than the model has positions."""
+    if max_length > positions:
+        raise ValueError(f"max_length = {max_length}, but the model has only {positions} positions")
+
+
 def add_options(parser, *, epochs=3, lr=1e-4, batch_size=32, max_length=128, seeds=1, dropout=0.1):
-    """Add the options that `run` and the tasks read. Which defaults are good depends on the size of model and data."""
+    """Add the options of FineTuning, and --workers. Which defaults are good depends on the size of model and data."""
     add = parser.add_argument
     add("--epochs", type=int, default=epochs, help="passes over the training examples (default: %(default)s)")
     add("--lr", type=float, default=lr, help="the highest learning rate (default: %(default)s)")
     add("--batch-size", type=int, default=batch_size, help="examples in a batch (default: %(default)s)")
-    add("--max-length", type=int, default=max_length, help="tokens in an example (default: %(default)s)")
+    add("--max-length", type=int, default=max_length, help="tokens in an example (default: "
+        + (f"{FineTuning.max_length}, or what the model takes, if that is less)" if max_length is None else
+           "%(default)s)"))
     add("--seeds", type=int, default=seeds, help="train that often, with other draws (default: %(default)s)")
     add("--dropout", type=float, default=dropout, help="while fine-tuning (default: %(default)s)")
     add("--layer-decay", type=float, default=1.0, help="the learning rate of a layer, as a share of that of the layer "
@@ -61,33 +118,52 @@ def add_options(parser, *, epochs=3, lr=1e-4, batch_size=32, max_length=128, see
     add("--workers", type=int, default=cores(), help="threads (default: all cores, %(default)s here)")
 
 
-def run(task, folder, options, workers, *, from_scratch=False, seeds=None, say=print):
+def run(task, folder, settings, workers, *, from_scratch=False, keep_head=False, seeds=None, say=print, kept=None):
     """Fine-tune from the model in `folder`, or with its sizes from scratch, with each of `seeds` (default:
-    0..options.seeds-1).
+    0..settings.seeds-1).
 
-    say(text): is told about every epoch; None for silence, also about what was loaded. Returns Runs.
+    settings: a FineTuning. keep_head: see `starting_point`. say(text): is told about every epoch; None for silence,
+    also about what was loaded. kept: a `kept.Kept`, to save on the way. Returns Runs. Ctrl-C raises KeyboardInterrupt,
+    which says what is kept.
     """
-    if seeds is None and options.seeds < 1:
-        raise ValueError(f"seeds must be at least 1, got {options.seeds}")
-    rates = dict.fromkeys(task.model_class.config_class.probabilities, options.dropout)
+    model_class = task.model_class.class_of(folder)
+    rates = dict.fromkeys(model_class.config_class.probabilities, settings.dropout)
+    weights = {} if task.class_weights is None else {"class_weights": task.class_weights}
     with contextlib.nullcontext() if say else _without_reports():
-        start = starting_point(task.model_class, folder, from_scratch=from_scratch, **rates, **task.settings)
-    best, records = None, []
+        start = starting_point(model_class, folder, from_scratch=from_scratch, keep_head=keep_head, **rates, **weights,
+                               **task.settings)
+    seeds = range(settings.seeds) if seeds is None else seeds
+    state = kept.begin(start, seeds) if kept else {}
+    figures = {int(seed): those for seed, those in state.get("figures", {}).items()}
+    records, top, best = list(state.get("records", [])), state.get("top"), None
 
     def one(seed):
         nonlocal best
+        if seed in figures:
+            return figures[seed]
         model = start(seed)
-        model.class_weights = task.class_weights
-        result = finetune(model, task.batches_of_epoch, epochs=options.epochs, lr=options.lr, evaluate=task.evaluate,
-                          workers=workers, seed=seed, layer_decay=options.layer_decay, patience=options.patience,
-                          freeze_body=options.freeze_body, say=say and (lambda text: say(f"seed {seed}  {text}")))
-        records.extend({"seed": seed} | record for record in result.history)
-        if best is None or rank(result.figures) > rank(best[0].figures):
-            best = result, model
-        return task.test(model) if task.test else result.figures
 
-    seeds = over_seeds(one, range(options.seeds) if seeds is None else seeds, task.baseline)
-    return Runs(seeds, best[1], records)
+        def keep(course):
+            nonlocal top, best
+            records.append({"seed": seed} | course.history[-1])
+            new = course.best_is_new() and (top is None or rank(course.best.figures) > rank(top))
+            if new:
+                top, best = course.best.figures, model
+            if kept:
+                kept.epoch(task, course, seed, figures, records, top)
+
+        result = finetune(model, task.batches_of_epoch, epochs=settings.epochs, lr=settings.lr, evaluate=task.evaluate,
+                          workers=workers, seed=seed, layer_decay=settings.layer_decay, patience=settings.patience,
+                          freeze_body=settings.freeze_body, say=say and (lambda text: say(f"seed {seed}  {text}")),
+                          restore=kept and (lambda course: kept.before(course, seed, state)), keep=keep)
+        figures[seed] = task.test(model) if task.test else result.figures
+        return figures[seed]
+
+    try:
+        found = over_seeds(one, seeds, task.baseline)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(*([kept.in_words()] if kept else [])) from None
+    return Runs(found, best or task.model_class.from_pretrained(kept.folder.path), records)
 
 
 @contextlib.contextmanager
@@ -99,8 +175,3 @@ def _without_reports():
         yield
     finally:
         log.setLevel(level)
-
-
-def save_runs(folder, runs, tokenizer):
-    """The best model, its tokenizer and metrics.jsonl, in a run folder."""
-    save(folder, runs.model, tokenizer, runs.records)

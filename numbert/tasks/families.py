@@ -13,11 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..models.albert import AlbertConfig, AlbertForPreTraining
+from ..models.albert import AlbertForPreTraining
 from ..models.bert import BertForPreTraining
-from ..models.config import BertConfig
 from ..models.gpt2 import GPT2Config, GPT2LMHeadModel
-from ..models.roberta import RobertaConfig, RobertaForMaskedLM
+from ..models.roberta import RobertaForMaskedLM
 from ..text.byte_bpe import ByteLevelBPETokenizer
 from ..text.byte_bpe_files import GPT2, ROBERTA
 from ..text.wordpiece import WordPieceTokenizer
@@ -53,6 +52,15 @@ def train_tokenizer(family, texts, vocab_size):
     return row.tokenizer_class.train(texts, vocab_size=vocab_size, **row.tokenizer_options)
 
 
+def check_vocab_size(family, vocab_size):
+    """Raises ValueError for a vocabulary without room for what all tokenizers of the family have."""
+    row = FAMILIES[family]
+    if row.tokenizer_class is ByteLevelBPETokenizer:
+        least = len(set(row.tokenizer_options["special_tokens"].values())) + 256
+        if vocab_size < least:
+            raise ValueError(f"vocab_size must be at least {least}, the special tokens and 256 bytes, got {vocab_size}")
+
+
 def build_model(family, tokenizer, *, layers, width, max_positions, heads=None, dropout=0.0, rng, dtype=np.float32):
     """A new model of a family, for texts of up to `max_positions` tokens of any tokenizer.
 
@@ -69,14 +77,14 @@ def build_model(family, tokenizer, *, layers, width, max_positions, heads=None, 
                             initializer_range=std, bos_token_id=end, eos_token_id=end)
         return GPT2LMHeadModel(config, rng=rng, dtype=dtype)
     pad = tokenizer.pad_token_id
-    config_class, own = {
-        "bert": (BertConfig, {}),
-        "roberta": (RobertaConfig, {"type_vocab_size": 1, "layer_norm_eps": 1e-5,
-                                    "max_position_embeddings": max_positions + pad + 1}),
-        "albert": (AlbertConfig, {"embedding_size": min(128, width // 2)}),
+    own = {
+        "bert": {},
+        "roberta": {"type_vocab_size": 1, "layer_norm_eps": 1e-5, "max_position_embeddings": max_positions + pad + 1},
+        "albert": {"embedding_size": min(128, width // 2)},
     }[family]
-    config = config_class(**{
+    model_class = FAMILIES[family].model_class
+    config = model_class.config_class(**{
         "vocab_size": len(tokenizer), "num_hidden_layers": layers, "hidden_size": width, "num_attention_heads": heads,
         "intermediate_size": 4 * width, "max_position_embeddings": max_positions, "hidden_dropout_prob": dropout,
         "attention_probs_dropout_prob": dropout, "initializer_range": std, "pad_token_id": pad} | own)
-    return FAMILIES[family].model_class(config, rng=rng, dtype=dtype)
+    return model_class(config, rng=rng, dtype=dtype)

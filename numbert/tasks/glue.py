@@ -5,17 +5,16 @@
 What the tasks and their files are stands in glue_data.py, what the model does in classification.py.
 """
 import argparse
-import sys
 from pathlib import Path
 
-from ..models.heads import BertForSequenceClassification
-from ..text.wordpiece import WordPieceTokenizer
+from .. import command
+from ..models.auto import AutoModelForSequenceClassification, look
 from ..training.finetuning import Shuffled
-from ..training.parallel import Workers
 from ..training.seeds import table
 from . import glue_data
 from .classification import balanced_weights, collate, decide, encode, evaluation, majority, predict
-from .experiment import Task, add_options, run, save_runs
+from .experiment import FineTuning, Task, add_options, run
+from .kept import Kept, add_run_options, opened, recorded
 
 
 def arguments():
@@ -26,7 +25,6 @@ def arguments():
     add("--task", required=True, help=", ".join(glue_data.TASKS) + " (capitals and dashes do not matter)")
     add("--data", required=True, metavar="FOLDER", help="the folder with the task's files (train.tsv, dev.tsv, ...)")
     add("--model", required=True, metavar="RUN_FOLDER", help="a pre-trained model with its tokenizer")
-    add("--from-scratch", action="store_true", help="take only sizes and tokenizer from it, not its weights")
     add("--files", nargs="+", metavar="SPLIT=NAME", help="files with other names, as in train=rte-train.tsv")
     add("--columns", nargs="+", metavar="ROLE=COLUMN", help="a layout that is not GLUE's: sentence=text label=label; "
         "names of the header, or numbers from 0")
@@ -35,37 +33,36 @@ def arguments():
         "0=entailment 1=not_entailment")
     add("--skip-broken", action="store_true", help="leave out rows with too few or too many columns")
     add("--class-weights", action="store_true", help="let every class count the same, however frequent")
-    add("--out", help="the run folder (default: runs/glue-TASK)")
-    add_options(parser)
+    add_run_options(parser, "runs/glue-TASK")
+    add_options(parser, max_length=None)
     return parser
 
 
 def main(argv=None):
-    options = arguments().parse_args(argv)
-    try:
-        with Workers(options.workers) as workers:
-            glue(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"glue: {error}")
+    command.start(glue, arguments(), argv)
 
 
 def glue(options, workers):
     name = task_name(options.task)
-    out = options.out or f"runs/glue-{name}"
-    tokenizer = WordPieceTokenizer.from_pretrained(options.model)
-    splits = read_splits(name, options)
-    encoded = {split: encode(rows, tokenizer, options.max_length) for split, rows in splits.items()}
-    task = task_of(name, encoded, tokenizer, options, workers)
-    runs = run(task, options.model, options, workers, from_scratch=options.from_scratch)
-    print(f"\n{name}, development set:\n\n{table({'fine-tuned': runs.seeds})}\n")
-    print("The best epoch was chosen on these same examples, so the figures are a little too good.")
-    save_runs(out, runs, tokenizer)
-    for split, submission in glue_data.find(name).submissions.items():
-        if split in splits:
-            answers = decide(runs.model.config, predict(runs.model, tokenizer, encoded[split], workers))
-            glue_data.write_submission(out, name, split, splits[split], answers)
-            print(f"predictions for {split}: {out}/{submission}")
-    print(f"the best model: {out}")
+    with opened(options.out, options.model, options.resume, default=f"runs/glue-{name}") as folder:
+        tokenizer, positions = look(options.model, AutoModelForSequenceClassification,
+                                    from_scratch=options.from_scratch)
+        settings = FineTuning.of(options, positions=positions)
+        splits = read_splits(name, options)
+        encoded = {split: encode(rows, tokenizer, settings.max_length) for split, rows in splits.items()}
+        task = task_of(name, encoded, tokenizer, settings, workers, class_weights=options.class_weights)
+        kept = Kept(folder, tokenizer, recorded(options, settings, splits), options.resume)
+        runs = run(task, options.model, settings, workers, from_scratch=options.from_scratch,
+                   keep_head=options.keep_head, kept=kept)
+        print(f"\n{name}, development set:\n\n{table({'fine-tuned': runs.seeds})}\n")
+        print("The best epoch was chosen on these same examples, so the figures are a little too good.")
+        print(f"the best model: {folder.path}")
+        for split, submission in glue_data.find(name).submissions.items():
+            if split in splits:
+                answers = decide(runs.model.config, predict(runs.model, tokenizer, encoded[split], workers))
+                glue_data.write_submission(folder.path, name, split, splits[split], answers)
+                print(f"predictions for {split}: {folder.path}/{submission}")
+        kept.finish()
 
 
 def task_name(given):
@@ -112,8 +109,11 @@ def assignments(option, given, known=None):
     return found
 
 
-def task_of(name, encoded, tokenizer, options, workers):
-    """The `experiment.Task`: the task's own measures on its development sets, of which the first decides."""
+def task_of(name, encoded, tokenizer, settings, workers, class_weights=False):
+    """The `experiment.Task`: the task's own measures on its development sets, of which the first decides.
+
+    settings: an `experiment.FineTuning`. class_weights: let every class count the same, however frequent.
+    """
     labels = glue_data.find(name).labels
     training = [label for _, label in encoded["train"]]
     development = [split for split in encoded if split.startswith("dev")]
@@ -127,13 +127,13 @@ def task_of(name, encoded, tokenizer, options, workers):
         return glue_data.evaluate(name, wanted, given)
 
     evaluations = {split: evaluation(encoded[split], tokenizer, measure, workers) for split in development}
-    settings = ({"num_labels": len(labels), "id2label": dict(enumerate(labels)), "problem_type": None} if labels else
-                {"num_labels": 1, "id2label": None, "problem_type": "regression"})
-    return Task(BertForSequenceClassification, settings,
-                Shuffled(encoded["train"], options.batch_size, collate(tokenizer)),
+    changes = ({"num_labels": len(labels), "id2label": dict(enumerate(labels)), "problem_type": None} if labels else
+               {"num_labels": 1, "id2label": None, "problem_type": "regression"})
+    return Task(AutoModelForSequenceClassification, changes,
+                Shuffled(encoded["train"], settings.batch_size, collate(tokenizer)),
                 evaluate=lambda model: on_all(lambda split: evaluations[split](model)),
                 baseline=on_all(lambda split: majority(training, [label for _, label in encoded[split]], measure)),
-                class_weights=balanced_weights(training, len(labels)) if options.class_weights and labels else None)
+                class_weights=balanced_weights(training, len(labels)) if class_weights and labels else None)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..files import read_text, write_text
+from ..hub.errors import MAX_DIGITS
 from . import metrics
 
 
@@ -265,7 +266,7 @@ def _label(cell, task, words, place):
 
 
 def _index(cell, place):
-    if not (cell.isascii() and cell.isdigit()):
+    if not (cell.isascii() and cell.isdigit() and len(cell) <= MAX_DIGITS):
         raise ValueError(f"{place}: index {_short(cell)!r} is not a number")
     return int(cell)
 

@@ -5,19 +5,17 @@ it speaks of, and pictures, in a folder; and it says no more than the spread ove
 (`training.seeds.in_words`).
 """
 import argparse
-import json
-import math
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
 from .. import files, svg
-from ..training.parallel import Workers, cores
+from ..command import add_quick, parse, start  # noqa: F401 (scripts call laboratory.start)
+from ..machine import cores
 from ..training.run_folder import RunFolder
 from ..training.seeds import Seeds
-from .experiment import run
+from .experiment import FineTuning, run
 from .toy import SETTINGS
 from .toy_body import made
 
@@ -32,56 +30,23 @@ def arguments(description, *, name, quick, **defaults):
         add(f"--{option.replace('_', '-')}", type=type(value), default=value, help="(default: %(default)s)")
     add("--out", default=f"runs/{name}", help="where numbers and pictures go (default: %(default)s)")
     add("--workers", type=int, default=cores(), help="threads (default: all cores, %(default)s here)")
-    add("--quick", action="store_true", help="see everything work once, in seconds: "
-        + ", ".join(f"--{key.replace('_', '-')} {' '.join(map(str, value)) if isinstance(value, list) else value}"
-                    for key, value in quick.items()))
-    parser.set_defaults(quick_values=quick)
+    add_quick(parser, quick)
     return parser
-
-
-def parse(parser, argv=None):
-    """The options of a parser from `arguments` or `toy.arguments`; with --quick small ones where none was given.
-
-    Ends the program, in one line, if a number is too small: a whole one below 1 (a seed below 0), any other that is not
-    above 0 (a dropout below 0)."""
-    options = parser.parse_args(argv)
-    if options.quick:
-        parser.set_defaults(**options.quick_values)
-        options = parser.parse_args(argv)
-    del options.quick_values
-    for name, value in vars(options).items():
-        least = 0 if name in ("seed", "dropout") else 1
-        fault = (f"at least {least}" if (type(value) is int or name == "dropout") and not value >= least else
-                 "above 0" if type(value) is float and name != "dropout" and not value > 0 else None)
-        if fault:
-            sys.exit(f"{parser.prog}: --{name.replace('_', '-')} must be {fault}, got {value}")
-    return options
-
-
-def start(experiment, parser, argv=None):
-    """Call experiment(options, workers). What a user may do wrong, and Ctrl-C, ends the program in one line."""
-    options = parse(parser, argv)
-    try:
-        with Workers(options.workers) as workers:
-            experiment(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"{parser.prog}: {error}")
-    except KeyboardInterrupt:
-        sys.exit(f"{parser.prog}: interrupted")
 
 
 class Results:
     """A folder with results.json: the settings, the numbers that are added, and how many seconds it took."""
 
     def __init__(self, options):
-        self.folder, self.began = RunFolder(options.out).path, time.monotonic()
+        self.run_folder, self.began = RunFolder(options.out).hold(), time.monotonic()
+        self.folder = self.run_folder.path
         self.content = {"settings": vars(options)}
 
     def add(self, **numbers):
         """Keep numbers, lists and dicts of them; Seeds are kept with every run, mean and standard deviation."""
         self.content |= numbers
         seconds = {"seconds": round(time.monotonic() - self.began, 1)}
-        text = json.dumps(_plain(self.content | seconds), indent=1, allow_nan=False)
+        text = files.json_text(_plain(self.content | seconds), indent=1)
         files.write_text(self.folder / "results.json", text + "\n")
 
     def draw(self, name, charts):
@@ -92,7 +57,7 @@ class Results:
 
 
 def _plain(value):
-    """As JSON can have it; which knows no NaN (the standard deviation of one seed) and no infinity: None."""
+    """As JSON can have it."""
     if isinstance(value, Seeds):
         value = {"runs": value.figures, "mean": value.mean(), "std": value.std(), "baseline": value.baseline}
     if isinstance(value, np.ndarray | np.generic):
@@ -103,7 +68,7 @@ def _plain(value):
         return [_plain(one) for one in value]
     if isinstance(value, Path):
         return str(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return value
 
 
 def bodies(recipe, seeds, workers):
@@ -112,13 +77,12 @@ def bodies(recipe, seeds, workers):
 
 
 def settings(options, **changes):
-    """What fine-tuning reads of options: the toy examples' settings where neither `options` nor `changes` has them."""
-    general = dict(max_length=128, layer_decay=1.0, patience=None, freeze_body=False)
-    return argparse.Namespace(**general | SETTINGS | (vars(options) if options else {}) | changes)
+    """The `FineTuning` of a script: `changes`, then what its options say, then the toy examples' settings."""
+    return FineTuning.of(options, defaults=SETTINGS, **changes)
 
 
-def downstream(task, folders, options, workers, *, from_scratch=False):
+def downstream(task, folders, settings, workers, *, from_scratch=False):
     """`Seeds` of fine-tuning with seed i from the model in folders[i]: its spread is the luck of both trainings."""
-    runs = [run(task, folder, options, workers, from_scratch=from_scratch, seeds=[seed], say=None)
+    runs = [run(task, folder, settings, workers, from_scratch=from_scratch, seeds=[seed], say=None)
             for seed, folder in enumerate(folders)]
     return Seeds([one for r in runs for one in r.seeds.figures], task.baseline)

@@ -14,17 +14,16 @@ import json
 import sys
 from pathlib import Path
 
-from ..files import write_text
-from ..hub.errors import read_json
-from ..models.config import BertConfig
-from ..text.wordpiece import WordPieceTokenizer
-from ..training.parallel import Workers
+from .. import command
+from ..files import json_text, write_text
+from ..models.auto import AutoModelForQuestionAnswering, look
 from ..training.run_folder import RunFolder
 from ..training.seeds import table
 from . import experiment, squad_metrics
+from .kept import Kept, add_run_options, opened, recorded
 from .squad_answers import best_threshold, check_limits, no_answer_probabilities, predictions, with_threshold
 from .squad_data import read
-from .squad_reader import Reader, check_length, qa_task, read_passages, remember, remembered
+from .squad_reader import Reader, qa_task, read_passages, remember, remembered
 from .squad_windows import describe, make_passages
 
 
@@ -44,7 +43,7 @@ def write_predictions(folder, passages, readings):
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (("predictions", predictions(passages, readings)), ("nbest", n_best),
                           ("na_probs", no_answer_probabilities(passages, readings))):
-        write_text(folder / f"{name}.json", json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        write_text(folder / f"{name}.json", json_text(content, ensure_ascii=False, indent=1) + "\n")
 
 
 def arguments():
@@ -54,10 +53,9 @@ def arguments():
     add("--train", metavar="F", help="questions to learn from, laid out as SQuAD 1.1, SQuAD 2.0 or CMRC 2018")
     add("--dev", metavar="F", required=True, help="questions to answer; they also choose the best epoch and threshold")
     add("--model", metavar="FOLDER", required=True, help="a pre-trained or (without --train) a fine-tuned model")
-    add("--out", metavar="FOLDER", required=True, help="where the predictions and the fine-tuned model go")
     add("--cmrc", action="store_true", help="CMRC 2018's character-level measures")
     experiment.add_options(parser, max_length=384)
-    add("--from-scratch", action="store_true", help="take only sizes and tokenizer from --model, to compare")
+    add_run_options(parser, None)
     add("--step", "--doc-stride", type=int, help="tokens from one window to the next: Google's doc_stride; the overlap "
         "is the rest of the window (default: a third of --max-length)")
     add("--max-question-length", type=int, default=64, help="a longer question loses its end (default: %(default)s)")
@@ -73,42 +71,50 @@ def main(argv=None):
     argv = list(sys.argv[1:] if argv is None else argv)
     if "--evaluate" in argv:
         argv.remove("--evaluate")
-        return squad_metrics.main(argv)
-    options = arguments().parse_args(argv)
-    try:
-        with Workers(options.workers) as workers:
-            fine_tune_and_predict(options, workers)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        squad_metrics.main(argv)
+    else:
+        command.start(fine_tune_and_predict, arguments(), argv)
 
 
 def fine_tune_and_predict(options, workers):
     deciding = {name: getattr(options, name) for name in ("n_best", "max_answer_length", "threshold")}
-    check_limits(options.n_best, options.max_answer_length)             # fails now, not after the training,
-    RunFolder(options.out)                                              # and so does this
+    check_limits(options.n_best, options.max_answer_length)             # fails now, not after the training
     if options.train:
-        check_length(options.max_length, BertConfig.from_dict(read_json(Path(options.model) / "config.json")))
-        tokenizer = WordPieceTokenizer.from_pretrained(options.model)
-        training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))
-        if not judged(dev):
-            raise ValueError(f"{options.dev}: has questions without an entry for answers, which cannot choose an epoch")
-        task = qa_task(tokenizer, training, dev, workers, batch_size=options.batch_size, cmrc=options.cmrc, **deciding)
-        runs = experiment.run(task, options.model, options, workers, from_scratch=options.from_scratch)
-        experiment.save_runs(options.out, runs, tokenizer)
-        print(table({"fine-tuned": runs.seeds}))
-        model = runs.model
+        with opened(options.out, options.model, options.resume) as folder:
+            fine_tune(options, folder, deciding, workers)
+    elif options.resume or options.keep_head or options.from_scratch:
+        raise ValueError("--resume, --keep-head and --from-scratch are for fine-tuning, with --train")
     else:
-        reader = Reader.from_pretrained(options.model, max_length=options.max_length)
-        model, tokenizer = reader.model, reader.tokenizer
-        dev = load(options.dev, tokenizer, options)
+        with RunFolder(options.out) as folder:
+            reader = Reader.from_pretrained(options.model, max_length=options.max_length)
+            dev = load(options.dev, reader.tokenizer, options)
+            predict(options, folder, reader.model, reader.tokenizer, dev, deciding, workers)
+
+
+def fine_tune(options, folder, deciding, workers):
+    tokenizer, positions = look(options.model, AutoModelForQuestionAnswering, from_scratch=options.from_scratch)
+    settings = experiment.FineTuning.of(options, positions=positions)
+    training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))
+    if not judged(dev):
+        raise ValueError(f"{options.dev}: has questions without an entry for answers, which cannot choose an epoch")
+    task = qa_task(tokenizer, training, dev, workers, batch_size=settings.batch_size, cmrc=options.cmrc, **deciding)
+    examples = [[passage.example for passage in passages] for passages in (training, dev)]
+    kept = Kept(folder, tokenizer, recorded(options, settings, examples), options.resume)
+    runs = experiment.run(task, options.model, settings, workers, from_scratch=options.from_scratch,
+                          keep_head=options.keep_head, kept=kept)
+    print(table({"fine-tuned": runs.seeds}))
+    predict(options, folder, runs.model, tokenizer, dev, deciding, workers)
+    kept.finish()
+
+
+def predict(options, folder, model, tokenizer, dev, deciding, workers):
+    """Answer the questions of --dev, write the answers, and score them if it is known what is right."""
     readings = read_passages(model, tokenizer, dev, workers, **deciding)
     readings = with_threshold(readings, choose_threshold(options, dev, readings))
     if options.train:
-        remember(options.out, readings[0].threshold)
-    write_predictions(options.out, dev, readings)
-    print(f"{options.out}: predictions.json, na_probs.json, nbest.json")
+        remember(folder.path, readings[0].threshold)
+    write_predictions(folder.path, dev, readings)
+    print(f"{folder.path}: predictions.json, na_probs.json, nbest.json")
     if judged(dev):
         examples, answers = [passage.example for passage in dev], predictions(dev, readings)
         print(json.dumps(squad_metrics.evaluate_cmrc(examples, answers) if options.cmrc else
@@ -152,4 +158,4 @@ def load(path, tokenizer, options, shown=5):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

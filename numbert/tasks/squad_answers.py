@@ -73,7 +73,8 @@ def read_answers(passage, scores, *, n_best=20, max_answer_length=30, threshold=
         first, more = np.unravel_index(left.argmax(), left.shape)
         text, start, end = passage.text(first, first + more)
         score, left[first, more] = float(left[first, more]), -np.inf
-        answers.setdefault(text, Span(text, start, end, score, math.exp(score - highest) / total))
+        if text:                                        # some tokens are nothing but white space
+            answers.setdefault(text, Span(text, start, end, score, math.exp(score - highest) / total))
     return Reading(list(answers.values()), null_score, math.exp(null_score - highest) / total, threshold)
 
 
@@ -154,7 +155,7 @@ def oracle(passages):
     for passage in passages:
         scores = []
         for start, stop in passage.windows:
-            scores.append(np.zeros((2, passage.column + stop - start + 1)))
+            scores.append(np.zeros((2, passage.column + stop - start + len(passage.after))))
             if passage.labelled:
                 scores[-1][[0, 1], passage.label((start, stop))] = 1
         length = 1 + passage.answer[1] - passage.answer[0] if passage.answer else 1

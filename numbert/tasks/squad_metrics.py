@@ -12,7 +12,9 @@ import string
 import sys
 from collections import Counter
 
-from ..files import read_text, write_text
+from ..command import one_line
+from ..files import write_text
+from ..hub.errors import read_json
 from .squad_data import read
 
 # ---- SQuAD: words ----
@@ -91,7 +93,7 @@ def evaluate(examples, predictions, na_probs=None, na_prob_thresh=1.0):
             result[prefix + "total"] = len(ids)
     if na_probs is not None:
         for name, scores in (("exact", exact), ("f1", f1)):
-            best, threshold = best_threshold(scores, predictions, na_probs, has_answer)
+            best, threshold = sweep_thresholds(scores, predictions, na_probs, has_answer)
             result[f"best_{name}"] = 100.0 * best / len(examples)
             result[f"best_{name}_thresh"] = threshold
     if missing:
@@ -99,7 +101,7 @@ def evaluate(examples, predictions, na_probs=None, na_prob_thresh=1.0):
     return result
 
 
-def best_threshold(scores, predictions, na_probs, has_answer):
+def sweep_thresholds(scores, predictions, na_probs, has_answer):
     """(the largest sum of scores that a threshold on na_probs gives, that threshold); every dict by id.
 
     At first everything is "no answer" and each question without answer scores 1. Then, from the least probable "no
@@ -187,9 +189,10 @@ def main(argv):
     """Score a file of predictions: `data.json predictions.json [--na-prob-file F] [--na-prob-thresh X] [-o OUT]`.
 
     The arguments are the official script's, and --cmrc for CMRC 2018's measures. The scores go to the output (or to
-    OUT) as JSON; what is missing, and every malformed file in one line, to the error output. Returns the exit code.
+    OUT) as JSON; what is missing, and every malformed file in one line, to the error output.
     """
-    parser = argparse.ArgumentParser(prog="--evaluate", description="Score predictions as SQuAD or CMRC 2018 does.")
+    parser = argparse.ArgumentParser(prog="python -m numbert.tasks.squad --evaluate",
+                                     description="Score predictions as SQuAD or CMRC 2018 does.")
     parser.add_argument("data_file", metavar="data.json", help="questions and gold answers, laid out as SQuAD or CMRC")
     parser.add_argument("pred_file", metavar="predictions.json", help='{"id": "answer", ...}; "" is no answer')
     parser.add_argument("-o", "--out-file", metavar="eval.json", help="write the scores there (default: print them)")
@@ -198,10 +201,10 @@ def main(argv):
                         help='answer "" where the probability is above this (default: 1)')
     parser.add_argument("--cmrc", action="store_true", help="CMRC 2018's character-level measures")
     options = parser.parse_args(argv)
-    try:
+    with one_line(parser):
         examples = read(options.data_file).examples
-        predictions = _read_object(options.pred_file)
-        na_probs = _read_object(options.na_prob_file) if options.na_prob_file else None
+        predictions = read_json(options.pred_file, limit=None)
+        na_probs = read_json(options.na_prob_file, limit=None) if options.na_prob_file else None
         if options.cmrc and na_probs is not None:
             raise ValueError("--na-prob-file is SQuAD's: CMRC has no questions without an answer")
         scores = (evaluate_cmrc(examples, predictions) if options.cmrc
@@ -214,20 +217,6 @@ def main(argv):
             write_text(options.out_file, json.dumps(scores))
         else:
             print(json.dumps(scores, indent=2))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _read_object(path):
-    try:
-        found = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON: line {error.lineno} column {error.colno}: {error.msg}") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: expected one object, id to value, got a {type(found).__name__}")
-    return found
 
 
 def _check(examples, predictions):

@@ -13,38 +13,31 @@ import json
 from pathlib import Path
 
 from .. import files
-from ..autograd import no_grad
-from ..hub.errors import CheckpointError, read_json
-from ..models.heads import BertForQuestionAnswering
-from ..text.wordpiece import WordPieceTokenizer
+from ..hub.errors import CheckpointError, exists, read_json
+from ..models.auto import AutoModelForQuestionAnswering
+from ..recording import no_grad
+from ..text.auto import AutoTokenizer
 from ..training.finetuning import Shuffled
-from .experiment import Task
+from .experiment import Task, check_length
 from .squad_answers import Reading, best_threshold, predictions, read_answers, with_threshold
 from .squad_data import Example
 from .squad_metrics import evaluate, evaluate_cmrc
 from .squad_windows import batch_of, make_passages, windows_of
 
 
-def check_length(max_length, config):
-    """Raises ValueError if the model has fewer positions than a window has tokens."""
-    limit = config.max_position_embeddings
-    if max_length > limit:
-        raise ValueError(f"max_length = {max_length}, but the model has only {limit} positions")
-
-
 class Reader:
     """Answers questions: `Reader(model, tokenizer)(question, context)` is a `squad_answers.Reading`.
 
-    model: a BertForQuestionAnswering that was fine-tuned. max_length: 384 by default, or what the model takes if that
-    is less; step, max_question_length: see `make_passages`. n_best, max_answer_length, threshold: see `read_answers`;
-    with a model that never saw a question without an answer, use threshold=None. Raises ValueError for a max_length
-    that the model cannot take.
+    model: a BertForQuestionAnswering, or that of another family, that was fine-tuned. max_length: 384 by default, or
+    what the model takes if that is less; step, max_question_length: see `make_passages`. n_best, max_answer_length,
+    threshold: see `read_answers`; with a model that never saw a question without an answer, use threshold=None. Raises
+    ValueError for a max_length that the model cannot take.
     """
 
     def __init__(self, model, tokenizer, *, max_length=None, step=None, max_question_length=64, n_best=20,
                  max_answer_length=30, threshold=0.5):
-        max_length = min(384, model.config.max_position_embeddings) if max_length is None else max_length
-        check_length(max_length, model.config)
+        max_length = min(384, model.max_tokens) if max_length is None else max_length
+        check_length(max_length, model.max_tokens)
         self.model, self.tokenizer = model, tokenizer
         self.cutting = {"max_length": max_length, "step": step, "max_question_length": max_question_length}
         self.deciding = {"n_best": n_best, "max_answer_length": max_answer_length, "threshold": threshold}
@@ -53,10 +46,10 @@ class Reader:
     def from_pretrained(cls, folder, **settings):
         """The Reader of a folder with model and tokenizer; its threshold is the one in answers.json if there is one,
         and not among `settings`. ValueError if the model was not fine-tuned for answers."""
-        model = BertForQuestionAnswering.from_pretrained(folder)
+        model = AutoModelForQuestionAnswering.from_pretrained(folder)
         if model.load_report.new:
             raise ValueError(f"{folder}: not fine-tuned for answers: it lacks {', '.join(model.load_report.new)}")
-        return cls(model, WordPieceTokenizer.from_pretrained(folder), **remembered(folder) | settings)
+        return cls(model, AutoTokenizer.from_pretrained(folder), **remembered(folder) | settings)
 
     def __call__(self, question, context):
         return self.read([Example("", question, context, None, False)])[0]
@@ -75,7 +68,7 @@ def remember(folder, threshold):
 def remembered(folder):
     """{"threshold": what `remember` wrote there}, or {} if nothing was. Raises CheckpointError for anything else."""
     path = Path(folder) / "answers.json"
-    if not path.exists():
+    if not exists(path):
         return {}
     content = read_json(path)
     if "threshold" not in content:
@@ -92,7 +85,7 @@ def read_passages(model, tokenizer, passages, workers=None, *, batch_size=16, **
 
     def score(some):
         with no_grad():
-            output = model(**batch_of(some, tokenizer))
+            output = model(**model.accepted(batch_of(some, tokenizer)))
         return list(zip(output.start_logits.data, output.end_logits.data, strict=True))
 
     batches = [pairs[i:i + batch_size] for i in range(0, len(pairs), batch_size)]
@@ -117,14 +110,20 @@ def qa_task(tokenizer, training, dev, workers, *, test=None, batch_size=32, cmrc
     def read(model, passages):
         return read_passages(model, tokenizer, passages, workers, **deciding)
 
+    threshold = deciding.get("threshold")               # what a user wants, else what is best for the last model
+
     def evaluated(model):
+        nonlocal threshold
         readings = read(model, dev)
-        return scores(dev, with_threshold(readings, best_threshold(dev, readings)), cmrc)
+        best = best_threshold(dev, readings)
+        threshold = deciding.get("threshold") if deciding.get("threshold") is not None else best
+        return scores(dev, with_threshold(readings, best), cmrc)
 
     def tested(model):
         return scores(test, with_threshold(read(model, test), best_threshold(dev, read(model, dev))), cmrc)
 
-    return Task(BertForQuestionAnswering, {}, evaluate=evaluated, test=tested if test else None,
+    return Task(AutoModelForQuestionAnswering, {}, evaluate=evaluated, test=tested if test else None,
+                save_beside=lambda folder: remember(folder, threshold),
                 batches_of_epoch=Shuffled(pairs, batch_size, lambda some: batch_of(some, tokenizer, labels=True)),
                 baseline=scores(test or dev, silence(test or dev), cmrc))
 

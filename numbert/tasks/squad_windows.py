@@ -1,6 +1,7 @@
 """A context is often longer than BERT can read: it is cut into windows that overlap, each behind the question.
 
-    [CLS] question [SEP] window [SEP]
+    [CLS] question [SEP] window [SEP]           what stands around the two is the tokenizer's: for RoBERTa
+    <s> question </s></s> window </s>           two separators between them, for GPT-2 nothing at all
 
     tokens of the context    0  1  2  3  4  5  6  7  8  9        room 6, step 3, so overlap 3
     window 0                [0  1  2  3  4  5]
@@ -11,6 +12,7 @@
 `step` is what windows advance by: Google's doc_stride. Hugging Face's stride is the overlap, room - step. A window is
 labelled with the columns of the answer's first and last token if it holds all of it, and else with (0, 0): its [CLS]
 stands for "no answer here" (Devlin et al. 2019, sections 4.2 and 4.3; the windows are those of Google's run_squad.py).
+Without a [CLS] it is the question's first token, as in Hugging Face's run_qa.py.
 """
 from dataclasses import dataclass
 
@@ -27,13 +29,17 @@ UNKNOWN = (IGNORE, IGNORE)          # the label where nobody knows the answer; n
 class Passage:
     """A question and its context in tokens. A window is (first, stop), a range of the tokens of the context.
 
-    question, context: ids; offsets: where each token of the context stands in its text, (start, end) in characters.
+    question, context: ids; before, after: ids of what the model reads before a window, the question and the special
+    tokens around it, and after it. offsets: where each token of the context stands in its text, (start, end) in
+    characters.
     gold: the answer to learn, None if there is none or it is not known where; answer: its first and last token.
     cut: how many tokens the question was too long.
     """
     example: Example
     question: list
+    before: list
     context: list
+    after: list
     offsets: list
     windows: list
     gold: Answer | None
@@ -42,8 +48,8 @@ class Passage:
 
     @property
     def column(self):
-        """The column of a window's first token in the model's input, after [CLS] question [SEP]."""
-        return len(self.question) + 2
+        """The column of a window's first token in the model's input."""
+        return len(self.before)
 
     @property
     def labelled(self):
@@ -56,9 +62,12 @@ class Passage:
         return self.answer is not None and self.text(*self.answer)[0] != self.gold.text.strip()
 
     def text(self, first, last):
-        """(text, start, end) of the tokens first..last of the context; start and end in characters."""
+        """(text, start, end) of the tokens first..last of the context, without white space around it, which some
+        tokenizers make part of a word; start and end in characters."""
         start, end = self.offsets[first][0], self.offsets[last][1]
-        return self.example.context[start:end], start, end
+        text = self.example.context[start:end]
+        start += len(text) - len(text.lstrip())
+        return text.strip(), start, start + len(text.strip())
 
     def label(self, window):
         """The columns of the answer's first and last token in a window, NO_ANSWER or UNKNOWN."""
@@ -78,7 +87,7 @@ class Passage:
 def make_passages(examples, tokenizer, *, max_length=384, step=None, max_question_length=64):
     """A Passage for each Example. The defaults are Google's; without `step` windows advance by max_length // 3.
 
-    max_length: tokens of question, window and the three special ones together. A question of more than
+    max_length: tokens of question, window and the special ones together. A question of more than
     `max_question_length` tokens loses its end (`Passage.cut`). Raises ValueError, with the numbers, if a question
     leaves no room for a window.
     """
@@ -87,6 +96,9 @@ def make_passages(examples, tokenizer, *, max_length=384, step=None, max_questio
         raise ValueError(f"step must be at least 1, or the windows never reach the end, got {step}")
     if max_question_length < 1:
         raise ValueError(f"max_question_length must be at least 1, got {max_question_length}")
+    (first, behind), (ahead, last) = [[[tokenizer.id_of_role(role) for role in roles] for roles in sides]
+                                      for sides in tokenizer.frame]
+    special = len(first + behind + ahead + last)
     contexts, passages = {}, []                         # a context is tokenized once for all of its questions
     for example in examples:
         if example.context not in contexts:
@@ -94,13 +106,14 @@ def make_passages(examples, tokenizer, *, max_length=384, step=None, max_questio
         context = contexts[example.context]
         question = tokenizer(example.question, add_special_tokens=False).input_ids
         kept = question[:max_question_length]
-        room = max_length - 3 - len(kept)
+        room = max_length - special - len(kept)
         if room < 1:
             raise ValueError(f"question {example.id!r}: max_length = {max_length} leaves no room for the context: "
-                             f"{len(kept)} tokens of the question and 3 special ones come first")
+                             f"{len(kept)} tokens of the question and {special} special ones come first")
         gold, answer = _answer(example, context.offsets)
-        passages.append(Passage(example, kept, context.input_ids, context.offsets,
-                                cut_windows(len(context), room, step), gold, answer, len(question) - len(kept)))
+        passages.append(Passage(example, kept, [*first, *kept, *behind, *ahead], context.input_ids, last,
+                                context.offsets, cut_windows(len(context), room, step), gold, answer,
+                                len(question) - len(kept)))
     return passages
 
 
@@ -159,14 +172,14 @@ def windows_of(passages):
 def batch_of(pairs, tokenizer, labels=False):
     """The model's arguments for B pairs (passage, window): a dict of int64 arrays, (B, T), padded on the right.
 
+    token_type_ids, where the tokenizer's models have them, are 1 for the window and what stands after it.
     With `labels` also start_positions and end_positions (B,), columns of input_ids.
     """
-    rows = [[tokenizer.cls_token_id, *passage.question, tokenizer.sep_token_id, *passage.context[start:stop],
-             tokenizer.sep_token_id] for passage, (start, stop) in pairs]
+    rows = [[*passage.before, *passage.context[start:stop], *passage.after] for passage, (start, stop) in pairs]
     batch = tokenizer.pad(rows)
-    for number, (passage, (start, stop)) in enumerate(pairs):
-        if "token_type_ids" in batch:                   # not where a family has no segments
-            batch["token_type_ids"][number, passage.column:passage.column + stop - start + 1] = 1
+    if "token_type_ids" in batch:
+        for types, row, (passage, _) in zip(batch["token_type_ids"], rows, pairs, strict=True):
+            types[passage.column:len(row)] = tokenizer.pair_type_id
     if labels:
         positions = np.array([passage.label(window) for passage, window in pairs], np.int64).reshape(-1, 2)
         batch |= {"start_positions": positions[:, 0], "end_positions": positions[:, 1]}

@@ -14,27 +14,26 @@ window holds keeps the first ones.)
 """
 import argparse
 import re
-import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ..autograd import no_grad
-from ..models.heads import BertForTokenClassification
+from .. import command
+from ..models.auto import AutoModelForTokenClassification, look
 from ..ops import IGNORE
-from ..text.wordpiece import WordPieceTokenizer
+from ..recording import no_grad
 from ..training.finetuning import Shuffled
-from ..training.parallel import Workers
 from ..training.seeds import table
 from . import conll, metrics
-from .experiment import Task, add_options, run, save_runs
+from .experiment import FineTuning, Task, add_options, run
+from .kept import Kept, add_run_options, opened, recorded
 
 
 class Window(NamedTuple):
-    """A stretch of a sentence: `ids` of its pieces with [CLS] and [SEP], and `firsts`, the column of the first piece
-    of each of its words. `labels`, one for each word, -100 where a word has none."""
+    """A stretch of a sentence: `ids` of its pieces with [CLS] and [SEP], if the tokenizer has them, and `firsts`, the
+    column of the first piece of each of its words. `labels`, one for each word, -100 where a word has none."""
     ids: list
     firsts: list
     labels: list
@@ -46,30 +45,33 @@ def windows_of(sentences, tokenizer, max_length):
 
     sentences: [(words, labels), ...]. A word that the tokenizer finds nothing in is one [UNK].
     """
-    room = max_length - 2
+    before, after = frame = [[tokenizer.id_of_role(role) for role in roles] for roles in tokenizer.frame[0]]
+    room = max_length - len(before + after)
     if room < 1:
-        raise ValueError(f"max_length must be at least 3 ([CLS], a piece, [SEP]), got {max_length}")
+        raise ValueError(f"max_length must be at least {len(before + after) + 1} (a piece, and the special tokens "
+                         f"around it), got {max_length}")
     found = []
     for words, labels in sentences:
         windows, ids, firsts, start = [], [], [], 0
-        for number, pieces in enumerate(tokenizer.encode_batch(words, add_special_tokens=False)):
+        for number, pieces in enumerate(tokenizer.encode_words(words)):
             pieces = pieces[:room] or [tokenizer.unk_token_id]
             if len(ids) + len(pieces) > room:
-                windows.append(_window(tokenizer, ids, firsts, labels[start:number]))
+                windows.append(_window(frame, ids, firsts, labels[start:number]))
                 ids, firsts, start = [], [], number
-            firsts.append(1 + len(ids))
+            firsts.append(len(before) + len(ids))
             ids += pieces
-        windows.append(_window(tokenizer, ids, firsts, labels[start:]))
+        windows.append(_window(frame, ids, firsts, labels[start:]))
         found.append(windows)
     return found, sum(len(windows) > 1 for windows in found)
 
 
-def _window(tokenizer, ids, firsts, labels):
-    return Window([tokenizer.cls_token_id, *ids, tokenizer.sep_token_id], firsts, list(labels))
+def _window(frame, ids, firsts, labels):
+    before, after = frame
+    return Window([*before, *ids, *after], firsts, list(labels))
 
 
 def collate(tokenizer):
-    """A function that makes a batch of Windows: input_ids, token_type_ids, attention_mask and labels (B, T)."""
+    """A function that makes a batch of Windows: what `tokenizer.pad` gives, and labels (B, T)."""
     def batch_of(windows):
         batch = tokenizer.pad([window.ids for window in windows])
         batch["labels"] = np.full(batch["input_ids"].shape, IGNORE)
@@ -86,7 +88,7 @@ def predict(model, tokenizer, windows, workers, batch_size=64):
     def tags(start):
         part = flat[start:start + batch_size]
         with no_grad():
-            best = model(**tokenizer.pad([window.ids for window in part])).logits.data.argmax(-1)
+            best = model(**model.accepted(tokenizer.pad([window.ids for window in part]))).logits.data.argmax(-1)
         return [row[window.firsts].tolist() for row, window in zip(best, part, strict=True)]
 
     tagged = iter([row for rows in workers.map(tags, range(0, len(flat), batch_size)) for row in rows])
@@ -107,23 +109,76 @@ def with_ids(sentences, names):
     return [(words, [ids.get(tag, IGNORE) for tag in tags]) for words, tags in sentences]
 
 
-def measure(tags, predictions):
-    """{"accuracy": of words that have a tag}, and before it {"f1": of entities} where the tags are B-, I-, O and such.
+class Entities(NamedTuple):
+    """How tags are read as entities. `scheme`: its name. `letters`: {tag: the same in IOBES letters}, as
+    `metrics.entities` takes it. `strange`: the tags that are none of the scheme's, and are read as O."""
+    scheme: str
+    letters: dict
+    strange: list
 
-    tags, predictions: lists of sentences, each a list of tags.
+
+# The letters of each scheme for begin, inside, end, and an entity of one word.
+SCHEMES = {"IOB": "BI", "IOBES": "BIES", "BILOU": "BILU", "BMES": "BMES", "BMEWO": "BMEW"}
+
+
+def entities_in(tags):
+    """The `Entities` of a collection of tags, of the scheme that most of them belong to; None if fewer than half of
+    those that are not O are tags of entities.
+
+    A tag of an entity is a letter of its scheme, a dash (or everywhere an underscore), and a type: B-PER. Where B alone
+    is a tag, beside O or S, letters alone are read, too.
+    """
+    different = sorted({tag for tag in tags if tag is not None and tag != "O"})
+    alone = "B" in tags and ("O" in tags or "S" in tags)
+
+    def understood(scheme, mark):
+        """{tag: as IOBES has it} for those of the tags that this scheme has."""
+        letters = dict(zip(SCHEMES[scheme], "BIES", strict=False))
+        return {tag: letters[tag[0]] + ("-" + tag[2:] if tag[1:] else "") for tag in different
+                if tag[:1] in letters and (tag[1:2] == mark and tag[2:] or alone and not tag[1:])}
+
+    found = {(scheme, mark): understood(scheme, mark) for mark in "-_" for scheme in SCHEMES}
+    scheme, mark = max(found, key=lambda which: len(found[which]))     # of equals the first, which has fewest letters
+    letters = found[scheme, mark]
+    if not letters or 2 * len(letters) < len(different):
+        return None
+    strange = [tag for tag in different if tag not in letters]
+    return Entities(scheme, letters | dict.fromkeys([*strange, "O", None], "O"), strange)
+
+
+def measure(tags, predictions, entities=None):
+    """{"accuracy": of words that have a tag}, and before it {"f1": of entities} where the tags form entities.
+
+    tags, predictions: lists of sentences, each a list of tags. entities: how they are read (`Entities`; default: as
+    the tags themselves, and those that are predicted, say).
     """
     pairs = [(a, b) for row, guess in zip(tags, predictions, strict=True) for a, b in zip(row, guess, strict=True)
              if a is not None]
+    if not pairs:
+        raise ValueError("no word has a tag to be measured by")
     figures = {"accuracy": metrics.accuracy(*zip(*pairs, strict=True))}
-    if are_entities(tags):
-        return {"f1": metrics.entity_scores(tags, predictions).f1} | figures
-    return figures
+    entities = entities or entities_in({tag for row in (*tags, *predictions) for tag in row})
+    if entities is None:
+        return figures
+    wanted, given = ([[entities.letters.get(tag, "O") for tag in row] for row in rows] for rows in (tags, predictions))
+    return {"f1": metrics.entity_scores(wanted, given).f1} | figures
 
 
-def are_entities(tags):
-    """Whether all of these tags are O or a letter of B, I, E, S with a dash and a type, and not all are O."""
-    different = {tag for row in tags for tag in row}
-    return different > {"O"} and all(tag and re.fullmatch("O|[BIES]-.+", tag) for tag in different)
+def described(sentences_by_name):
+    """(Entities or None, lines about how these tags are judged) for {name: [(words, tags), ...]}."""
+    counts = Counter(tag for sentences in sentences_by_name.values() for _, tags in sentences for tag in tags)
+    entities = entities_in(counts)
+    if entities is None:
+        some = sorted(tag for tag in counts if tag and re.match("[BI][-_].", tag))
+        return None, [f"tags: {len(some)} of {len(counts)} look like those of entities ({', '.join(some[:5])}), the "
+                      "others do not: judged by accuracy"] if some else []
+    lines = [f"tags: entities, {entities.scheme}; the epoch is chosen by the F1 of entities"]
+    where = [name for name, sentences in sentences_by_name.items()
+             if any(tag in entities.strange for _, tags in sentences for tag in tags)]
+    if entities.strange:
+        lines.append(f"tags that are not of this scheme, read as O ({', '.join(where)}): " + ", ".join(
+            f"{tag} ({counts[tag]} words)" for tag in entities.strange))
+    return entities, lines
 
 
 def baselines(training, sentences):
@@ -140,19 +195,22 @@ def baselines(training, sentences):
             "by word": [[best.get(word, majority) for word in words] for words, _ in sentences]}
 
 
-def task_of(training, development, tokenizer, options, workers, test=None):
-    """The `experiment.Task` of tagging sentences [(words, tags), ...], and lines about what one should know of them."""
+def task_of(training, development, tokenizer, settings, workers, test=None):
+    """The `experiment.Task` of tagging sentences [(words, tags), ...], and lines about what one should know of them.
+
+    settings: an `experiment.FineTuning`.
+    """
     names = tag_names(training)
     if not names:
         raise ValueError("no word of the training sentences has a tag")
     notes = []
 
     def windows(sentences, what):
-        found, cut = windows_of(with_ids(sentences, names), tokenizer, options.max_length)
+        found, cut = windows_of(with_ids(sentences, names), tokenizer, settings.max_length)
         unknown = Counter(tag for _, tags in sentences for tag in tags if tag is not None and tag not in names)
         if cut:
-            notes.append(f"{what}: {cut} of {len(found)} sentences are longer than {options.max_length} pieces and are "
-                         "read in several windows")
+            notes.append(f"{what}: {cut} of {len(found)} sentences are longer than {settings.max_length} pieces and "
+                         "are read in several windows")
         if unknown:
             notes.append(f"{what}: {unknown.total()} words have a tag that training never shows, and count as wrong: "
                          + ", ".join(sorted(unknown)))
@@ -162,14 +220,21 @@ def task_of(training, development, tokenizer, options, workers, test=None):
         found = windows(sentences, what)
 
         def evaluate(model):
-            return measure([tags for _, tags in sentences], named(predict(model, tokenizer, found, workers), names))
+            guesses = named(predict(model, tokenizer, found, workers), names)
+            return measure([tags for _, tags in sentences], guesses, entities)
         return evaluate
 
+    tagged = {"training": training, "development": development} | ({"test": test} if test else {})
+    for what, sentences in tagged.items():
+        if all(tag is None for _, tags in sentences for tag in tags):
+            raise ValueError(f"{what}: no word has a tag")
+    entities, lines = described(tagged)
+    notes += lines
     flat = [window for found in windows(training, "training") for window in found]
     reported = development if test is None else test
-    baseline = measure([tags for _, tags in reported], baselines(training, reported)["majority"])
-    task = Task(BertForTokenClassification, {"num_labels": len(names), "id2label": dict(enumerate(names))},
-                Shuffled(flat, options.batch_size, collate(tokenizer)), evaluation(development, "development"),
+    baseline = measure([tags for _, tags in reported], baselines(training, reported)["majority"], entities)
+    task = Task(AutoModelForTokenClassification, {"num_labels": len(names), "id2label": dict(enumerate(names))},
+                Shuffled(flat, settings.batch_size, collate(tokenizer)), evaluation(development, "development"),
                 baseline, test=test and evaluation(test, "test"))
     return task, notes
 
@@ -180,10 +245,11 @@ def named(predictions, names):
 
 
 def tag(model, tokenizer, sentences, workers, max_length=None):
-    """Tags, by the names in the model's configuration, for [[word, ...], ...]: a list of lists of the same lengths."""
+    """Tags, by the names in the model's configuration, else 0, 1, ..., for [[word, ...], ...]: a list of lists of the
+    same lengths."""
     windows, _ = windows_of([(words, [IGNORE] * len(words)) for words in sentences], tokenizer,
-                            max_length or model.config.max_position_embeddings)
-    return named(predict(model, tokenizer, windows, workers), model.config.id2label)
+                            max_length or model.max_tokens)
+    return named(predict(model, tokenizer, windows, workers), model.config.label_names)
 
 
 # ---- the command line ------------------------------------------------------------------------------------------------
@@ -211,49 +277,56 @@ def arguments():
     add("--dev", required=True, metavar="FILE", help="sentences by which the best epoch is chosen")
     add("--test", metavar="FILE", help="sentences to report on (default: those of --dev)")
     add("--model", required=True, metavar="RUN_FOLDER", help="a pre-trained model with its tokenizer")
-    add("--from-scratch", action="store_true", help="take only sizes and tokenizer from it, not its weights")
     add("--column", help="the column of the tag: UPOS or XPOS in CoNLL-U (default: UPOS), elsewhere its number from 0")
-    add("--out", default="runs/tagging", help="the run folder (default: %(default)s)")
-    add_options(parser)
+    add_run_options(parser, "runs/tagging")
+    add_options(parser, max_length=None)
     return parser
 
 
 def main(argv=None):
-    options = arguments().parse_args(argv)
-    try:
-        with Workers(options.workers) as workers:
-            tag_files(options, workers)
-    except (ValueError, OSError) as error:
-        sys.exit(f"tagging: {error}")
+    command.start(tag_files, arguments(), argv)
 
 
 def tag_files(options, workers):
-    tokenizer = WordPieceTokenizer.from_pretrained(options.model)
-    files = {name: read(path, options.column) for name, path in
-             (("train", options.train), ("dev", options.dev), ("test", options.test)) if path}
-    training, development, test = (
-        [sentence[:2] for sentence in files[name].sentences] if name in files else None
-        for name in ("train", "dev", "test"))
-    task, notes = task_of(training, development, tokenizer, options, workers, test)
-    print(", ".join(f"{name}: {len(file.sentences)} sentences, {sum(len(s.words) for s in file.sentences)} words"
-                    for name, file in files.items()) + f"; {task.settings['num_labels']} tags")
-    print("\n".join(notes), end="\n" if notes else "")
-    runs = run(task, options.model, options, workers, from_scratch=options.from_scratch)
+    with opened(options.out, options.model, options.resume, default="runs/tagging") as folder:
+        tokenizer, positions = look(options.model, AutoModelForTokenClassification, from_scratch=options.from_scratch)
+        settings = FineTuning.of(options, positions=positions)
+        files = {name: read(path, options.column) for name, path in
+                 (("train", options.train), ("dev", options.dev), ("test", options.test)) if path}
+        sentences = {name: [sentence[:2] for sentence in file.sentences] for name, file in files.items()}
+        print(", ".join(f"{name}: {len(some)} sentences, {sum(len(words) for words, _ in some)} words"
+                        for name, some in sentences.items()), end="")
+        if "test" in sentences and not any(tag for _, tags in sentences["test"] for tag in tags):
+            del sentences["test"]                       # it is there to be tagged
+            print("; no word of test has a tag", end="")
+        training, development, test = map(sentences.get, ("train", "dev", "test"))
+        task, notes = task_of(training, development, tokenizer, settings, workers, test)
+        print(f"; {task.settings['num_labels']} tags", *notes, sep="\n")
+        kept = Kept(folder, tokenizer, recorded(options, settings, sentences), options.resume)
+        runs = run(task, options.model, settings, workers, from_scratch=options.from_scratch,
+                   keep_head=options.keep_head, kept=kept)
 
-    reported = test or development
-    by_word = measure([tags for _, tags in reported], baselines(training, reported)["by word"])
-    print(f"\n{table({'fine-tuned': runs.seeds})}")
-    print("each word's most frequent tag: " + "  ".join(f"{name} {value:.3f}" for name, value in by_word.items()))
-    if not test:
-        print("The best epoch was chosen on these same sentences, so the figures are a little too good; --test FILE.")
-    save_runs(options.out, runs, tokenizer)
-    for name in ("dev", "test"):
-        if name in files:
-            path = Path(getattr(options, name))
-            target = Path(options.out) / f"{path.stem}.predicted{path.suffix}"
-            words = [sentence.words for sentence in files[name].sentences]
-            files[name].write(target, tag(runs.model, tokenizer, words, workers, options.max_length))
-            print(f"tags of the best model: {target}")
+        reported = test or development
+        entities, _ = described(sentences)
+        by_word = measure([tags for _, tags in reported], baselines(training, reported)["by word"], entities)
+        print(f"\n{table({'fine-tuned': runs.seeds})}")
+        print("each word's most frequent tag: " + "  ".join(f"{name} {value:.3f}" for name, value in by_word.items()))
+        if not test:
+            print("The best epoch was chosen on these same sentences, so the figures are a little too good; --test "
+                  "FILE.")
+        for path, file in predicted_files(folder.path, options, files).items():
+            words = [sentence.words for sentence in file.sentences]
+            file.write(path, tag(runs.model, tokenizer, words, workers, settings.max_length))
+            print(f"tags of the best model: {path}")
+        kept.finish()
+
+
+def predicted_files(folder, options, files):
+    """{path: TaggedFile}: where the tags of --dev and --test go, each to a file of its own."""
+    given = {name: Path(getattr(options, name)) for name in ("dev", "test") if name in files}
+    alike = len({path.name for path in given.values()}) < len(given)
+    return {folder / f"{f'{name}-' if alike else ''}{path.stem}.predicted{path.suffix}": files[name]
+            for name, path in given.items()}
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ import statistics
 from pathlib import Path
 
 from .. import files, svg
+from ..command import add_quick
 from ..text.toyworld import LANGUAGES
 from ..training.seeds import in_words, table
-from .experiment import add_options, run, save_runs
+from .experiment import FineTuning, add_options, run
+from .kept import Kept, opened
 from .toy_body import Recipe, made
 from .toy_tasks import draw
 
@@ -33,10 +35,8 @@ def arguments(description, *, name, **defaults):
     add("--test", type=int, default=1000, help="labelled examples to report on; half as many choose the best epoch "
         "(default: %(default)s)")
     add("--out", default=f"runs/{name}", help="the folder for the best model and the curves (default: %(default)s)")
-    add("--quick", action="store_true", help="see everything work once, in seconds: "
-        + ", ".join(f"--{key.replace('_', '-')} {value}" for key, value in QUICK.items()))
+    add_quick(parser, QUICK)
     add_options(parser, **SETTINGS | defaults)
-    parser.set_defaults(quick_values=QUICK)
     return parser
 
 
@@ -56,20 +56,26 @@ def compare(task, folder, tokenizer, options, workers):
     Returns {"pre-trained": Runs, "from scratch": Runs}. In `options.out`: the best pre-trained model, curves.svg.
     """
     runs = {}
-    for name in ("pre-trained", "from scratch"):
-        print(f"\n{name}, {options.seeds} seeds")
-        runs[name] = run(task, folder, options, workers, from_scratch=name == "from scratch")
+    with opened(options.out, folder) as out:
+        for name, kept in (("pre-trained", Kept(out, tokenizer)), ("from scratch", None)):
+            print(f"\n{name}, {options.seeds} seeds")
+            runs[name] = run(task, folder, FineTuning.of(options), workers, from_scratch=name == "from scratch",
+                             kept=kept)
+        tell(task, runs, options)
+    return runs
+
+
+def tell(task, runs, options):
+    """Say what came of both, and draw their curves."""
     seeds = {name: one.seeds for name, one in runs.items()}
     print(f"\nOn {options.test} test examples, after learning from {options.examples}:\n\n{table(seeds)}\n")
     print(f"Pre-training is worth {in_words(*seeds.values())}.")
-    save_runs(options.out, runs["pre-trained"], tokenizer)
     figure = seeds["pre-trained"].deciding
     curves = {name: mean_curve(one.records, figure) for name, one in runs.items()}
     chart = svg.chart(f"{figure} on the development examples, mean of the seeds", "epoch", figure, curves,
                       {"majority": task.baseline[figure]})
     files.write_text(Path(options.out) / "curves.svg", svg.page([chart]))
     print(f"In {options.out}: the best model and its tokenizer, metrics.jsonl, curves.svg (open it in a browser).")
-    return runs
 
 
 def mean_curve(records, figure):

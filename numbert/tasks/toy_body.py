@@ -22,7 +22,7 @@ from ..text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
 from ..training.finetuning import save
 from ..training.loop import train
 from ..training.optimizer import AdamW, linear_schedule
-from ..training.run_folder import Progress
+from ..training.run_folder import Progress, RunFolder
 from .evaluation import evaluate
 from .pretraining import PretrainingData
 
@@ -71,10 +71,11 @@ def made(recipe, workers):
     if record.exists() and read_json(record) == content:
         print(f"takes the model in {recipe.folder}, pre-trained for {recipe.steps} steps")
     else:
-        record.unlink(missing_ok=True)
-        model, tokenizer, records = pretrain(recipe, workers)
-        save(recipe.folder, model, tokenizer, records)
-        files.write_text(record, json.dumps(content, indent=2) + "\n")
+        with RunFolder(recipe.folder) as folder:
+            record.unlink(missing_ok=True)
+            model, tokenizer, records = pretrain(recipe, workers)
+            save(folder, model, tokenizer, records)
+            files.write_text(record, json.dumps(content, indent=2) + "\n")
     return recipe.folder
 
 

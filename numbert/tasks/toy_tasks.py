@@ -1,11 +1,11 @@
 """The four uses of BERT on the toy world: labelled examples, and what fine-tuning must know of each task.
 
     splits = draw("classify", sizes=(500, 500, 1000))
-    task = toy_task("classify", splits, tokenizer, options, workers)            # an experiment.Task
+    task = toy_task("classify", splits, tokenizer, settings, workers)            # an experiment.Task
 """
 import numpy as np
 
-from ..models.heads import BertForSequenceClassification
+from ..models.auto import AutoModelForSequenceClassification
 from ..text.toyworld import (
     NLI_LABELS,
     SENTIMENT_LABELS,
@@ -57,31 +57,31 @@ def draw(name, sizes, language="en", seed=5):
     return parts
 
 
-def toy_task(name, splits, tokenizer, options, workers):
+def toy_task(name, splits, tokenizer, settings, workers):
     """The Task of learning from the first of `splits`, with the best epoch by the second, reported on the third.
 
-    options: max_length and batch_size. The first figure is the accuracy, of answers F1.
+    settings: an `experiment.FineTuning`. The first figure is the accuracy, of answers F1.
     """
     if name == "classify":
         pairs = [[(text, None, label) for text, label in part] for part in splits]
-        return class_task(SENTIMENT_LABELS, pairs, tokenizer, options, workers)
+        return class_task(SENTIMENT_LABELS, pairs, tokenizer, settings, workers)
     if name == "infer":
-        return class_task(NLI_LABELS, splits, tokenizer, options, workers)
+        return class_task(NLI_LABELS, splits, tokenizer, settings, workers)
     training, development, test = splits
     if name == "tag":
-        return tagging.task_of(training, development, tokenizer, options, workers, test)[0]
-    training, development, test = (passages(part, tokenizer, options.max_length) for part in splits)
-    return qa_task(tokenizer, training, development, workers, test=test, batch_size=options.batch_size)
+        return tagging.task_of(training, development, tokenizer, settings, workers, test)[0]
+    training, development, test = (passages(part, tokenizer, settings.max_length) for part in splits)
+    return qa_task(tokenizer, training, development, workers, test=test, batch_size=settings.batch_size)
 
 
-def class_task(names, splits, tokenizer, options, workers):
+def class_task(names, splits, tokenizer, settings, workers):
     """The same for any texts with classes: `splits` of (text, pair or None, one of `names`)."""
     training, development, test = (
-        encode([(text, pair, names.index(label)) for text, pair, label in part], tokenizer, options.max_length)
+        encode([(text, pair, names.index(label)) for text, pair, label in part], tokenizer, settings.max_length)
         for part in splits)
     baseline = majority(*([label for _, label in part] for part in (training, test)), measure)
-    return Task(BertForSequenceClassification, {"num_labels": len(names), "id2label": dict(enumerate(names))},
-                Shuffled(training, options.batch_size, collate(tokenizer)),
+    return Task(AutoModelForSequenceClassification, {"num_labels": len(names), "id2label": dict(enumerate(names))},
+                Shuffled(training, settings.batch_size, collate(tokenizer)),
                 evaluate=evaluation(development, tokenizer, measure, workers),
                 test=evaluation(test, tokenizer, measure, workers), baseline=baseline)
 

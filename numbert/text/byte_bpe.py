@@ -28,28 +28,26 @@ SPACE = CHARACTERS[ord(" ")]
 
 
 class ByteLevelBPETokenizer(Tokenizer):
-    """Texts to token ids and back.
+    """Texts to token ids and back. Batches have no token_type_ids: neither GPT-2 nor RoBERTa has segments.
 
     vocabulary: the tokens in the order of their ids. merges: pairs of tokens, in the order in which they are joined.
     special_tokens: their names, by role, such as `ROBERTA` and `GPT2` of byte_bpe_files.py. With a cls and a sep among
     them a text is framed as in RoBERTa, <s> text </s> and <s> text </s></s> text_pair </s>, all token type ids 0;
     without, not at all. Merges are followed as they are: if a file has one that spells a special token, so may a text.
 
-    added_tokens: {token: is it special} for further tokens that no text is cut inside of. strip_left, strip_right:
-    those that take the white space before or after them with them; as <mask> of RoBERTa does, which stands for a word
-    with the space before it.
+    added_tokens, strip_left, options: see `Tokenizer`. <mask> of RoBERTa stands for a word with the space before it.
 
     add_prefix_space: treat the first word of a text as if a space stood before it, as before all others.
     trim_offsets: let the offsets of " word" be those of "word"; None means as in RoBERTa, True, or GPT-2, False.
     trim_first_space: also for the first token of a text; None means unless add_prefix_space put the space there.
     """
 
+    has_segments = False
+
     def __init__(self, vocabulary, merges, *, special_tokens=ROBERTA, added_tokens=None, strip_left=("<mask>",),
-                 strip_right=(), add_prefix_space=False, trim_offsets=None, trim_first_space=None,
-                 model_max_length=None):
-        super().__init__(vocabulary, special_tokens, added_tokens, model_max_length)
+                 add_prefix_space=False, trim_offsets=None, trim_first_space=None, **options):
+        super().__init__(vocabulary, special_tokens, added_tokens, strip_left=strip_left, **options)
         self.merges = [tuple(pair) for pair in merges]
-        self.strip_left, self.strip_right = frozenset(strip_left), frozenset(strip_right)
         framed = {"cls", "sep"} <= self.special_tokens.keys()
         if framed:
             self.frame, self.pair_type_id = ((("cls",), ("sep",)), (("sep",), ("sep",))), 0

@@ -4,9 +4,10 @@ vocab.json                {token: id}, its bytes written as characters that can 
 merges.txt                "#version: 0.2", then a pair of tokens per line, in the order in which they are joined
 tokenizer_config.json     RoBERTa's or GPT-2's class, add_prefix_space, trim_offsets, special and added tokens
 special_tokens_map.json   names of special tokens, once more
-tokenizer.json            all of it in one file; read when there is no vocab.json
+tokenizer.json            all of it in one file; read when there is no vocab.json, and else it must say the same
 
-A setting that `ByteLevelBPETokenizer` could not follow is refused, rather than ignored.
+A setting that `ByteLevelBPETokenizer` could not follow is refused, rather than ignored. What becomes of each stands in
+the tables below and in tokenizer_files.py.
 
 Where no file says whether <mask> takes the space before it with it, it does, as in the files of roberta-base and in
 fairseq; version 5 of transformers assumes the contrary.
@@ -15,21 +16,31 @@ import json
 from pathlib import Path
 
 from .. import files
-from ..hub.errors import CheckpointError
+from ..hub.errors import CheckpointError, exists
+from ..hub.settings import ANY, FOLLOWED, Only, Settings
 from .byte_bpe_words import printable_bytes
 from .tokenizer_files import (
-    AddedToken,
-    Settings,
+    CONFIG,
+    FRAMING,
+    NAMES,
+    WHOLE,
+    add_extra,
     add_tokens,
     added_tokens,
+    check_agreement,
+    check_ids,
+    common_options,
+    extra_tokens,
+    flags_of,
     framing,
     listed_tokens,
-    max_length,
     model_of,
     names_by_role,
+    options_of,
     read_lines,
     source,
     tokens_in_order,
+    told_tokens,
     write_json,
 )
 
@@ -45,25 +56,59 @@ FRAME = {"single": [("cls", 0), ("A", 0), ("sep", 0)],
 NO_FRAME = {"single": [("A", 0)], "pair": [("A", 0), ("B", 1)]}
 
 
+BERTS = "of BERT's tokenizer; byte-level ones leave a text as it is"
+DECODED = "decode gives the bytes back as they were, whatever this says"
+TOKENIZER_CONFIG = CONFIG | {
+    "add_prefix_space": FOLLOWED, "trim_offsets": FOLLOWED,
+    "trim_first_space": FOLLOWED,                                       # our own, and not transformers'
+    "do_lower_case": BERTS, "strip_accents": BERTS, "tokenize_chinese_chars": BERTS, "do_basic_tokenize": BERTS,
+    "never_split": BERTS,
+    "model_input_names": "neither GPT-2 nor RoBERTa has segments: the token types are 0",
+}
+PROCESSOR = FRAMING | {"trim_offsets": FOLLOWED, "add_prefix_space": FOLLOWED,
+                       "use_regex": "a text is cut before this step"}
+TOKENIZER_JSON = WHOLE | {
+    "normalizer": Only(None),
+    "pre_tokenizer": {"type": FOLLOWED, "add_prefix_space": FOLLOWED, "use_regex": Only(True, None),
+                      "trim_offsets": "offsets are cut by the post-processor"},
+    "post_processor": PROCESSOR | {"processors": [PROCESSOR]},
+    "decoder": {"type": Only("ByteLevel"), "add_prefix_space": DECODED, "trim_offsets": DECODED, "use_regex": DECODED},
+    "model": {"type": FOLLOWED, "vocab": {ANY: FOLLOWED}, "merges": FOLLOWED, "unk_token": FOLLOWED,
+              "fuse_unk": "every byte is a token, so none is unknown",
+              "dropout": Only(None, 0.0, 0), "continuing_subword_prefix": Only(None, ""),
+              "end_of_word_suffix": Only(None, ""), "byte_fallback": Only(False, None),
+              "ignore_merges": Only(False, None)},
+}
+
+
 def read(folder):
     """The arguments of `ByteLevelBPETokenizer` for the files in `folder`. Raises CheckpointError."""
     folder = Path(folder)
-    config = Settings.read(folder / "tokenizer_config.json")
-    named = Settings.read(folder / "special_tokens_map.json")
+    config = Settings.read(folder / "tokenizer_config.json", TOKENIZER_CONFIG)
+    named = Settings.read(folder / "special_tokens_map.json", NAMES)
     path, kind = source(folder, config, "vocab.json", DEFAULTS)
-    names = names_by_role(named) | names_by_role(config)
-    if path.name == "tokenizer.json":
-        arguments = _from_tokenizer_json(path, names)
+    whole = Settings.read(folder / "tokenizer.json", TOKENIZER_JSON, strict=True)
+    added = added_tokens(folder, config)
+    if path == whole.path:
+        arguments = _from_tokenizer_json(whole, added, named, config)
     else:
-        told = [AddedToken.of(settings.inner(name), 0) for settings in (named, config)
-                for name in settings.values if name.endswith("_token") and isinstance(settings.values[name], dict)]
-        arguments = _from_vocabulary(path, kind, config, names, told)
+        arguments = _from_vocabulary(path, kind, added, named, config)
+        if exists(whole.path):
+            check_agreement(path, _resolved(arguments), _resolved(_from_tokenizer_json(whole, [], named, config)))
     known = set(arguments["vocabulary"])
     for rank, pair in enumerate(arguments["merges"]):
         if not known.issuperset((*pair, "".join(pair))):
             raise CheckpointError(folder, f"merge {rank} makes {''.join(pair)!r:.50} of {pair[0]!r:.50} and "
                                   f"{pair[1]!r:.50}, but the vocabulary does not have all three")
-    return arguments | {"model_max_length": max_length(config)}
+    return arguments | common_options(config, whole)
+
+
+def _resolved(arguments):
+    """With the values that the tokenizer has where None is given."""
+    trim, first = arguments["trim_offsets"], arguments.get("trim_first_space")
+    trim = "cls" in arguments["special_tokens"] if trim is None else trim
+    first = not arguments["add_prefix_space"] if first is None else first
+    return arguments | {"trim_offsets": trim, "trim_first_space": trim and first}
 
 
 def write(folder, tokenizer):
@@ -73,44 +118,34 @@ def write(folder, tokenizer):
     for line in lines:
         if line.count(" ") != 1 or "\n" in line or "\r" in line:
             raise ValueError(f"{folder / 'merges.txt'}: merge {line!r} does not fit on a line")
-    names = {f"{role}_token": token for role, token in tokenizer.special_tokens.items() if token in tokenizer.vocab}
-    special = {tokenizer.tokens[index] for index in tokenizer.all_special_ids}
-    whole = sorted(special.union(tokenizer.added_tokens), key=tokenizer.vocab.get)
-    config = names | {
+    config = options_of(tokenizer) | {
         "tokenizer_class": "RobertaTokenizer" if tokenizer.frame[0][0] else "GPT2Tokenizer",
         "add_prefix_space": tokenizer.add_prefix_space,
         "trim_offsets": tokenizer.trim_offsets,
         "trim_first_space": tokenizer.trim_first_space,
-        "added_tokens_decoder": {
-            str(tokenizer.vocab[token]): {
-                "content": token, "special": token in special, "lstrip": token in tokenizer.strip_left,
-                "rstrip": token in tokenizer.strip_right, "single_word": False, "normalized": False}
-            for token in whole
-        },
     }
-    if tokenizer.model_max_length is not None:
-        config["model_max_length"] = tokenizer.model_max_length
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_text(folder / "vocab.json", json.dumps(tokenizer.vocab, ensure_ascii=False) + "\n")
+    own = {token: index for index, token in enumerate(tokenizer.tokens[:tokenizer.cut_from])}
+    files.write_text(folder / "vocab.json", json.dumps(own, ensure_ascii=False) + "\n")
     files.write_text(folder / "merges.txt", "".join(line + "\n" for line in [VERSION, *lines]))
-    write_json(folder / "special_tokens_map.json", names)
+    write_json(folder / "special_tokens_map.json", {name: config[name] for name in NAMES if name in config})
     write_json(folder / "tokenizer_config.json", config)
 
 
-def _from_vocabulary(path, kind, config, names, told):
+def _from_vocabulary(path, kind, added, named, config):
     tokens = tokens_in_order(Settings.read(path))
     default = DEFAULTS[kind or ("RobertaTokenizer" if {"<s>", "</s>"} <= set(tokens) else "GPT2Tokenizer")]
-    config.expect("add_bos_token", False, None)
-    added = added_tokens(path.parent, config)
+    added = add_extra(tokens, added, extra_tokens(named, config), path)
+    names = default | names_by_role(named) | names_by_role(config)
     return {
         "added_tokens": add_tokens(tokens, added, path),
         "vocabulary": tokens,
         "merges": _read_merges(path.with_name("merges.txt")),
-        "special_tokens": _unframed(default | names, framed=default is ROBERTA),
+        "special_tokens": _unframed(names, framed=default is ROBERTA),
         "add_prefix_space": config.get("add_prefix_space", bool, False),
         "trim_offsets": config.get("trim_offsets", bool),
         "trim_first_space": config.get("trim_first_space", bool),
-    } | _stripping(added + told)
+    } | _flags_of(told_tokens(named, config) + added)
 
 
 def _read_merges(path):
@@ -124,31 +159,28 @@ def _read_merges(path):
     return merges
 
 
-def _from_tokenizer_json(path, names):
-    parts = Settings.read(path)
+def _from_tokenizer_json(parts, added, named, config):
     model, pre_tokenizer = model_of(parts, "BPE", hint="merges"), parts.inner("pre_tokenizer")
-    for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"):
-        if model.values.get(option):
-            raise model.error(option, "is not supported")
-    parts.expect("normalizer", None)
     pre_tokenizer.expect("type", "ByteLevel")
-    pre_tokenizer.expect("use_regex", True, None)
     parts.inner("decoder").expect("type", "ByteLevel")
     tokens = tokens_in_order(model.inner("vocab"))
     if not set(printable_bytes()) <= set(tokens):
         model.expect("unk_token", None)                 # it would stand for the bytes that are no tokens
-    entries = listed_tokens(parts)
-    added = add_tokens(tokens, entries, path)
+    entries = {token.content: token for token in listed_tokens(parts) + added}.values()
+    entries = add_extra(tokens, entries, extra_tokens(named, config), parts.path)
+    added = add_tokens(tokens, entries, parts.path)
+    check_ids(parts, tokens, added)
     framed, trimming = _post_processing(parts)
     special = {token for token, is_special in added.items() if is_special}
     guessed = {role: token for default in (GPT2, ROBERTA) for role, token in default.items() if token in special}
+    names = guessed | names_by_role(parts.inner("padding"), ["pad"]) | framed | names_by_role(named)
     return {
         "vocabulary": tokens,
         "merges": _merges_of_json(model),
-        "special_tokens": _unframed(guessed | names_by_role(parts.inner("padding")) | framed | names, bool(framed)),
+        "special_tokens": _unframed(names | names_by_role(config), bool(framed)),
         "added_tokens": added,
         "add_prefix_space": pre_tokenizer.get("add_prefix_space", bool, True),
-    } | trimming | _stripping(entries)
+    } | trimming | _flags_of(entries)
 
 
 def _merges_of_json(model):
@@ -158,7 +190,7 @@ def _merges_of_json(model):
     for number, pair in enumerate(pairs):
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(token, str) for token in pair):
             raise CheckpointError(model.path, f"model.merges[{number}] must be two tokens, got {merges[number]!r:.100}")
-    return pairs
+    return list(map(tuple, pairs))
 
 
 def _post_processing(parts):
@@ -180,7 +212,7 @@ def _unframed(names, framed):
     return {role: token for role, token in names.items() if framed or role not in ("cls", "sep")}
 
 
-def _stripping(added):
-    """strip_left and strip_right of the AddedTokens."""
-    left = {token.content for token in added if token.left} | ({"<mask>"} - {token.content for token in added})
-    return {"strip_left": left, "strip_right": {token.content for token in added if token.right}}
+def _flags_of(added):
+    """`flags_of`, with what the module's docstring says of <mask>."""
+    flags = flags_of(added)
+    return flags | {"strip_left": flags["strip_left"] | ({"<mask>"} - {token.content for token in added})}

@@ -98,11 +98,19 @@ def check_truncation(strategy):
     raise ValueError(f'truncation must be "longest_first", "only_first", "only_second" or False, got {strategy!r}')
 
 
-def pad(examples, pad_token_id, max_length=None):
-    """A batch of B examples (Encodings, or sequences of ids) as int64 arrays, each (B, T), padding on the right.
+def check_side(name, side):
+    """`side`. Raises ValueError if it is neither "left" nor "right"."""
+    if side not in ("left", "right"):
+        raise ValueError(f'{name} must be "left" or "right", got {side!r}')
+    return side
 
-    T is `max_length`, or the longest example. Returns a dict of input_ids, token_type_ids and attention_mask; for bare
-    ids every token type is 0. Raises ValueError for an example longer than `max_length`: padding never cuts.
+
+def pad(examples, pad_token_id, max_length=None, side="right", segments=True):
+    """A batch of B examples (Encodings, or sequences of ids) as int64 arrays, each (B, T), padding on one side.
+
+    T is `max_length`, or the longest example. Returns a dict of input_ids, token_type_ids (if `segments`) and
+    attention_mask; for bare ids every token type is 0. Raises ValueError for an example longer than `max_length`:
+    padding never cuts.
     """
     if isinstance(examples, Encoding) or any(isinstance(example, (int, np.integer)) for example in examples):
         raise TypeError("pad takes a list of examples, got one example; write pad([example])")
@@ -117,12 +125,14 @@ def pad(examples, pad_token_id, max_length=None):
         "token_type_ids": np.zeros(shape, np.int64),
         "attention_mask": np.zeros(shape, np.int64),
     }
+    if not segments:
+        del batch["token_type_ids"]
     for row, example in enumerate(examples):
-        length = len(example)
+        text = slice(len(example)) if side == "right" else slice(width - len(example), width)
         if isinstance(example, Encoding):
             for name, array in batch.items():
-                array[row, :length] = getattr(example, name)
+                array[row, text] = getattr(example, name)
         else:
-            batch["input_ids"][row, :length] = example
-            batch["attention_mask"][row, :length] = 1
+            batch["input_ids"][row, text] = example
+            batch["attention_mask"][row, text] = 1
     return batch

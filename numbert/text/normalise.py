@@ -49,21 +49,28 @@ class Normaliser(dict):
             return words, range(len(text))
         return words, [index for index, char in enumerate(text) for part in self[ord(char)] if part != " "]
 
-    def __missing__(self, code_point):
-        self[code_point] = replacement = self._replacement(chr(code_point))
-        return replacement
+    def clean(self, text):
+        """`text` before punctuation is set apart, and for each of its characters the (start, end) of the one that it
+        came from."""
+        parts = [self._cleaned(char) for char in text]
+        return "".join(parts), [(place, place + 1) for place, part in enumerate(parts) for _ in part]
 
-    def _replacement(self, char):
+    def __missing__(self, code_point):
+        text = self._cleaned(chr(code_point))
+        self[code_point] = text = "".join(" " if is_white_space(part) else f" {part} " if is_punctuation(part) else part
+                                          for part in text)
+        return text
+
+    def _cleaned(self, char):
         if self.clean_text and is_control(char):
             return ""
         if is_white_space(char):
-            return " "
+            return " " if self.clean_text else char
         text = char
         if self.strip_accents:
             text = "".join(part for part in decompose(char) if category(part) != "Mn")
         if self.lowercase:
             text = text.lower()
-        text = "".join(f" {part} " if is_punctuation(part) else part for part in text)
         return f" {text} " if self.tokenize_chinese_chars and is_chinese(char) else text
 
 

@@ -18,31 +18,52 @@ from pathlib import Path
 
 from .. import files
 from ..hub.errors import CheckpointError, map_file
+from ..hub.settings import FOLLOWED, Only, Settings
 from .tokenizer import Tokenizer
-from .tokenizer_files import Settings, add_tokens, added_tokens, max_length, names_by_role, write_json
+from .tokenizer_files import (
+    CONFIG,
+    NAMES,
+    add_extra,
+    add_tokens,
+    added_tokens,
+    check_agreement,
+    common_options,
+    extra_tokens,
+    flags_of,
+    listed_tokens,
+    model_of,
+    names_by_role,
+    options_of,
+    pair_type_id,
+    told_tokens,
+    write_json,
+)
 
 SPACE = "▁"
 SPECIAL_TOKENS = {"pad": "<pad>", "unk": "<unk>", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
-
+TOKENIZER_CONFIG = CONFIG | {
+    "do_lower_case": FOLLOWED, "keep_accents": FOLLOWED, "remove_space": Only(True, None),
+    "sp_model_kwargs": Only({}, None), "add_prefix_space": Only(True, None),
+    "trim_offsets": "offsets leave the space before a word out, as in `tokenizers`",
+    "_spm_precompiled_charsmap": "a part of spiece.model",
+}
 
 class SentencePieceTokenizer(Tokenizer):
     """Texts to token ids and back. A text stands in [CLS] text [SEP], a pair in [CLS] text [SEP] text_pair [SEP].
 
-    model: the bytes of a spiece.model. special_tokens, added_tokens, model_max_length: see `Tokenizer`; the added
-    tokens that the model lacks get the ids behind its own. lowercase: small letters only. keep_accents: é stays é, and
-    is else an e.
+    model: the bytes of a spiece.model. special_tokens, added_tokens, options: see `Tokenizer`. lowercase:
+    small letters only. keep_accents: é stays é, and is else an e.
     Raises ImportError without the package `sentencepiece`, ValueError if the bytes are no model.
     """
 
     frame = (("cls",), ("sep",)), ((), ("sep",))
 
     def __init__(self, model, *, special_tokens=SPECIAL_TOKENS, added_tokens=None, lowercase=True, keep_accents=False,
-                 model_max_length=None):
+                 **options):
         self.model, self.lowercase, self.keep_accents = bytes(model), bool(lowercase), bool(keep_accents)
         self.processor = _processor(self.model)
         tokens = [self.processor.id_to_piece(index) for index in range(len(self.processor))]
-        tokens += [token for token in added_tokens or () if token not in set(tokens)]
-        super().__init__(tokens, SPECIAL_TOKENS | special_tokens, added_tokens, model_max_length)
+        super().__init__(tokens, SPECIAL_TOKENS | special_tokens, added_tokens, **options)
         special = set(self.all_special_ids)
         # What the pieces of plain text may be: whatever the model says, none is a special token.
         self._ordinary = {token: index for token, index in self.vocab.items() if index not in special}
@@ -55,42 +76,40 @@ class SentencePieceTokenizer(Tokenizer):
         Raises CheckpointError, naming the file, for anything that this class would not apply as its authors meant it.
         """
         folder = Path(folder)
-        config = Settings.read(folder / "tokenizer_config.json")
+        config = Settings.read(folder / "tokenizer_config.json", TOKENIZER_CONFIG)
         config.expect("tokenizer_class", "AlbertTokenizer", "AlbertTokenizerFast", None)
-        config.expect("remove_space", True, None)
-        config.expect("sp_model_kwargs", {}, None)
-        names = names_by_role(Settings.read(folder / "special_tokens_map.json"), SPECIAL_TOKENS)
-        path = folder / "spiece.model"
+        named = Settings.read(folder / "special_tokens_map.json", NAMES)
+        path, whole = folder / "spiece.model", Settings.read(folder / "tokenizer.json")
         data = map_file(path)[:]
         try:
             tokens = cls(data).tokens
         except ValueError as error:
             raise CheckpointError(path, str(error)) from None
-        return cls(data, special_tokens=names | names_by_role(config, SPECIAL_TOKENS),
-                   added_tokens=add_tokens(tokens, added_tokens(folder, config), path),
+        added = add_extra(tokens, added_tokens(folder, config), extra_tokens(named, config), path)
+        arguments = {"added_tokens": add_tokens(tokens, added, path)} | flags_of(told_tokens(named, config) + added)
+        if whole.values:
+            entries = add_extra(tokens, listed_tokens(whole), extra_tokens(named, config), whole.path)
+            theirs = {"added_tokens": add_tokens(tokens, entries, whole.path), "vocabulary": _pieces_of(whole)}
+            ours = arguments | {"vocabulary": tokens}
+            check_agreement(path, ours, theirs | flags_of(entries))
+        return cls(data, special_tokens=names_by_role(named) | names_by_role(config),
                    lowercase=config.get("do_lower_case", bool, True),
-                   keep_accents=config.get("keep_accents", bool, False), model_max_length=max_length(config))
+                   keep_accents=config.get("keep_accents", bool, False), **arguments, **pair_type_id(config),
+                   **common_options(config, whole))
 
     def save_pretrained(self, folder):
         """Write spiece.model, tokenizer_config.json and special_tokens_map.json, as transformers reads them."""
         folder = Path(folder)
-        names = {f"{role}_token": token for role, token in self.special_tokens.items() if token in self.vocab}
-        config = names | {
+        config = options_of(self) | {
             "tokenizer_class": "AlbertTokenizer",
             "do_lower_case": self.lowercase,
             "keep_accents": self.keep_accents,
             "remove_space": True,
-            "added_tokens_decoder": {
-                str(self.vocab[token]): {"content": token, "special": special, "normalized": False}
-                for token, special in self.added_tokens.items()
-            },
         }
-        if self.model_max_length is not None:
-            config["model_max_length"] = self.model_max_length
         folder.mkdir(parents=True, exist_ok=True)
         with files.replacing(folder / "spiece.model") as file:
             file.write(self.model)
-        write_json(folder / "special_tokens_map.json", names)
+        write_json(folder / "special_tokens_map.json", {name: config[name] for name in NAMES if name in config})
         write_json(folder / "tokenizer_config.json", config)
 
     # Texts to ids
@@ -107,6 +126,10 @@ class SentencePieceTokenizer(Tokenizer):
             part = " " if part.isspace() else part if len(part) == 1 else '"'
             spans += [(first + start, first + end)] * (1 if part.isascii() else len(self._letters(part)))
         return spans
+
+    def normalise(self, text):
+        """`clean` and `align`."""
+        return self.clean(text), self.align(text)
 
     def _letters(self, text):
         if self.lowercase:
@@ -164,6 +187,15 @@ class SentencePieceTokenizer(Tokenizer):
         """For each id whether it continues a word: a list of bool, True for pieces that do not begin with a space."""
         whole = {*self.added_tokens, *self.special_tokens.values()}
         return [token not in whole and not token.startswith(SPACE) for token in self.tokens]
+
+
+def _pieces_of(whole):
+    """The pieces in a tokenizer.json, which are those of spiece.model."""
+    model = model_of(whole, "Unigram", hint="unk_id")
+    listed = model.need("vocab", list)
+    if not all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in listed):
+        raise CheckpointError(whole.path, "model.vocab must be pairs of a piece and its score")
+    return [piece for piece, _ in listed]
 
 
 def _processor(model):

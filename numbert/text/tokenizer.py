@@ -5,10 +5,11 @@ had fast (`cut_to_pieces`, and `cut_to_ids` when nothing but ids is wanted), and
 text (`frame`).
 """
 import re
+import unicodedata
 from functools import cached_property
 from itertools import chain, islice
 
-from .encoding import Encoding, Pieces, check_truncation, pad, truncated_lengths
+from .encoding import Encoding, Pieces, check_side, check_truncation, pad, truncated_lengths
 
 
 def special_token_id(role):
@@ -23,23 +24,55 @@ class Tokenizer:
 
     vocabulary: the tokens in the order of their ids. special_tokens: their names, by role; a role whose token is not in
     the vocabulary is an error only where it is needed. added_tokens: {token: is it special} for further tokens that no
-    text is cut inside of. model_max_length: how many tokens the model takes, for information only; a call cuts at its
-    own `max_length`.
+    text is cut inside of; those that are not in the vocabulary get the ids behind it. Of these and of the special ones
+        strip_left, strip_right  are those that take the white space before or after them with them,
+        single_word              those that are not found inside a word,
+        normalized               those that are looked for in the text as `normalise` leaves it, as it leaves them:
+                                 "COVID-19" is then found in "Covid-19", where small letters are made. (The others are
+                                 looked for first, in the text as it is.)
+    pair_type_id: the token type of a second text; the first has 0. padding_side, truncation_side: where `pad` puts the
+    padding and where a text that is too long is cut, "left" or "right". model_max_length: how many tokens the model
+    takes, for information only; a call cuts at its own `max_length`.
     """
 
     frame = ((), ()), ((), ())  # roles of the special tokens before and after the first text, and the second
-    pair_type_id = 1            # of the second text; the first has 0
-    strip_left = strip_right = frozenset()  # added tokens that take the white space before or after them with them
+    has_segments = True         # whether a batch has token_type_ids
 
-    def __init__(self, vocabulary, special_tokens, added_tokens=None, model_max_length=None):
+    def __init__(self, vocabulary, special_tokens, added_tokens=None, *, strip_left=(), strip_right=(), single_word=(),
+                 normalized=(), pair_type_id=1, padding_side="right", truncation_side="right", model_max_length=None):
         self.tokens = list(vocabulary)
+        self.cut_from, known = len(self.tokens), set(self.tokens)   # words are cut into tokens[:cut_from]
+        self.tokens += [token for token in added_tokens or () if token not in known]
         self.vocab = {token: index for index, token in enumerate(self.tokens)}
         self.special_tokens = dict(special_tokens)
         self.added_tokens = dict(added_tokens or {})
+        if "" in self.added_tokens:
+            raise ValueError("an added token must have at least one character")
+        self.strip_left, self.strip_right = frozenset(strip_left), frozenset(strip_right)
+        self.single_word, self.normalized = frozenset(single_word), frozenset(normalized)
+        self.pair_type_id = pair_type_id
+        self.padding_side = check_side("padding_side", padding_side)
+        self.truncation_side = check_side("truncation_side", truncation_side)
         self.model_max_length = model_max_length
-        ordinary = [token for token, special in self.added_tokens.items() if not special]
-        self._find_added = _any_of(ordinary)
-        self._find_special = _any_of(ordinary + [self.tokens[index] for index in self.all_special_ids])
+
+    # Tokens that are found in a text before it is cut
+
+    @cached_property
+    def _special(self):
+        return frozenset(self.tokens[index] for index in self.all_special_ids)
+
+    @cached_property
+    def _always_found(self):
+        """The added tokens that are not special: those that are found in any text."""
+        return [token for token, special in self.added_tokens.items() if not special]
+
+    @cached_property
+    def _finders(self):
+        """(what finds tokens in a text as it is, what finds tokens in a normalised text): patterns and {what a match
+        looks like: its token}. Where two tokens come to look alike, it is the one of the lower id."""
+        found = sorted({*self._special, *self._always_found}, key=self.vocab.get, reverse=True)
+        return (_finder({token: token for token in found if token not in self.normalized}),
+                _finder({self.normalise(token)[0]: token for token in found if token in self.normalized}))
 
     # Texts to ids
 
@@ -58,7 +91,7 @@ class Tokenizer:
         if max_length is not None:
             room = _room(max_length, sum(len(side.ids) for sides in frames[:len(texts)] for side in sides))
             lengths = truncated_lengths(len(parts[0].ids), sum(len(part.ids) for part in parts[1:]), room, truncation)
-            parts = [Pieces(*(column[:length] for column in part))
+            parts = [Pieces(*(self._kept(column, length) for column in part))
                      for part, length in zip(parts, lengths, strict=False)]
         rows = []
         for which, (part, (before, after)) in enumerate(zip(parts, frames, strict=False)):
@@ -72,15 +105,31 @@ class Tokenizer:
             raise TypeError("texts must be an iterable of str, got one str; write encode_batch([text])")
         before, after = ([self.id_of_role(role) for role in roles if add_special_tokens] for roles in self.frame[0])
         room = None if max_length is None else _room(max_length, len(before + after))
-        return [[*before, *islice(self._ids(text, special_tokens_in_text), room), *after] for text in texts]
+        return [[*before, *self._kept(self._ids(text, special_tokens_in_text), room), *after] for text in texts]
+
+    def encode_words(self, words):
+        """The ids of each of the words of a text, a list of lists: of what it is where a space stands before it."""
+        return self.encode_batch([word if word.startswith(" ") else " " + word for word in words],
+                                 add_special_tokens=False)
 
     def tokenize(self, text, special_tokens_in_text=False):
         """The pieces of a text, as a list of str."""
         return [self.tokens[index] for index in self._ids(text, special_tokens_in_text)]
 
-    def pad(self, examples, max_length=None):
-        """B Encodings, or lists of ids, as a dict of int64 arrays input_ids, token_type_ids, attention_mask, (B, T)."""
-        return pad(examples, self.pad_token_id, max_length)
+    def pad(self, examples, max_length=None, side=None):
+        """B Encodings, or lists of ids, as a dict of int64 arrays (B, T): input_ids, token_type_ids (where the
+        tokenizer's models have segments), attention_mask. Without a pad token, eos stands on the padding.
+
+        side: where the padding stands, "left" or "right"; None means `padding_side`.
+        """
+        named = [role for role in ("pad", "eos") if self.special_tokens.get(role) in self.vocab]
+        side = self.padding_side if side is None else check_side("side", side)
+        return pad(examples, self.id_of_role(named[0] if named else "pad"), max_length, side, self.has_segments)
+
+    def normalise(self, text):
+        """(the text in which tokens of `normalized` are looked for, for each of its characters the (start, end) of what
+        it came from in `text`)."""
+        return text, [(place, place + 1) for place in range(len(text))]
 
     def cut(self, text):
         """The words of plain text, each a list of its pieces (id, start, end), which stand for text[start:end]."""
@@ -101,10 +150,10 @@ class Tokenizer:
         raise NotImplementedError
 
     def _pieces(self, text, special_tokens_in_text):
-        pattern, whole = self._find_special if special_tokens_in_text else self._find_added, Pieces([], [], [])
-        if pattern is None:
+        whole = Pieces([], [], [])
+        if not (special_tokens_in_text or self._always_found):
             return self.cut_to_pieces(text) if check_text(text) else whole
-        for start, end, token in self._stretches(text, pattern):
+        for start, end, token in self._stretches(text, special_tokens_in_text):
             part = (self.cut_to_pieces(text[start:end]) if token is None
                     else Pieces([self.vocab[token]], [(0, end - start)], [0]))
             words = 1 + whole.word_ids[-1] if whole.word_ids else 0
@@ -115,18 +164,50 @@ class Tokenizer:
 
     def _ids(self, text, special_tokens_in_text):
         """The ids of `_pieces`, an iterable."""
-        pattern = self._find_special if special_tokens_in_text else self._find_added
-        if pattern is None:
+        if not (special_tokens_in_text or self._always_found):
             return self.cut_to_ids(text) if check_text(text) else ()
         return chain.from_iterable(self.cut_to_ids(text[start:end]) if token is None else [self.vocab[token]]
-                                   for start, end, token in self._stretches(text, pattern))
+                                   for start, end, token in self._stretches(text, special_tokens_in_text))
 
-    def _stretches(self, text, pattern):
+    def _kept(self, column, room):
+        """`room` entries of the ids, offsets ... of a text, all if it is None; `truncation_side` says where it is cut.
+        """
+        if self.truncation_side == "right" or room is None:
+            return list(islice(column, room))
+        column = list(column)
+        return column[max(len(column) - room, 0):]
+
+    def _stretches(self, text, special_tokens_in_text):
         """Cut `text` where a token stands in it literally: (start, end, that token or None for the text between)."""
-        check_text(text)
+        literal, normalised = self._finders
+        for start, end, token in self._found(check_text(text), literal, special_tokens_in_text):
+            if token is not None or not normalised:
+                yield start, end, token
+                continue
+            clean, spans = self.normalise(text[start:end])
+            place = start
+            for first, last, token in self._found(clean, normalised, special_tokens_in_text):
+                if token is not None:           # a character that became several is not cut: no part of it is the token
+                    left = start + spans[first][first > 0 and spans[first - 1] == spans[first]]
+                    right = start + spans[last - 1][last == len(spans) or spans[last] != spans[last - 1]]
+                    left, right = max(left, place), max(left, right, place)
+                    if place < left:
+                        yield place, left, None
+                    yield left, right, token
+                    place = right
+            if place < end:
+                yield place, end, None
+
+    def _found(self, text, finder, special_tokens_in_text):
+        """Cut `text` as `_stretches` does, by one finder alone. The rules are those of Hugging Face's `tokenizers`: a
+        match that does not count, because it is special or part of a word, hides what else begins inside it."""
         place = 0
-        for match in pattern.finditer(text):
-            token, (start, end) = match.group(), match.span()
+        for match in finder[0].finditer(text) if finder else ():
+            token, (start, end) = finder[1][match.group()], match.span()
+            if token in self._special and not special_tokens_in_text:
+                continue
+            if token in self.single_word and (_is_word(text[start - 1:start]) or _is_word(text[end:end + 1])):
+                continue
             if token in self.strip_left:
                 start = place + len(text[place:start].rstrip(SPACES))
             if token in self.strip_right:
@@ -219,10 +300,17 @@ def check_text(text):
     return text
 
 
-def _any_of(tokens):
-    """A pattern that finds any of `tokens`, the longest where several begin; None if there are none."""
-    alternatives = "|".join(map(re.escape, sorted(tokens, key=len, reverse=True)))
-    return re.compile(alternatives) if tokens else None
+def _finder(tokens):
+    """(a pattern that finds any of `tokens`, the longest where several begin, `tokens`), None if there are none."""
+    tokens = {spelling: token for spelling, token in tokens.items() if spelling}
+    longest_first = sorted(tokens, key=len, reverse=True)
+    return (re.compile("|".join(map(re.escape, longest_first))), tokens) if tokens else None
+
+
+def _is_word(char):
+    """True for what Unicode's rules for regular expressions let a word consist of; False for the empty text."""
+    return bool(char) and (char in "\u200c\u200d" or unicodedata.category(char) in
+                           ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "Pc"))
 
 
 def _room(max_length, special):

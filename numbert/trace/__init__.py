@@ -3,6 +3,7 @@
     python -m numbert.trace "The cat sat on the mat."                 the forward pass, line by line
     python -m numbert.trace "The cat sat on the mat." --backward      some words hidden, and the gradient of the loss
     python -m numbert.trace "He drank." "It was tea." --html tea.html two segments; a page with a picture of every head
+    python -m numbert.trace "A dull film." --model runs/classify --backward --label negative     a fine-tuned model
 
 Nothing is computed here that the model does not compute: `autograd.watching` looks on while it runs. In code:
 

@@ -23,10 +23,13 @@ EQUATIONS = {
     "layer_norm": ("z = (x − μ)/√(σ² + ε), y = g ⊙ z + b",
                    "dz = g ⊙ dy, dx = (dz − mean dz − z mean(dz ⊙ z))/√(σ² + ε), dg = Σ dy ⊙ z, db = Σ dy"),
     "linear": ("y = x Wᵀ + b", "dx = dy W, dW = dyᵀx, db = Σ dy"),
+    "linear_cross_entropy": ("L = −Σ ln softmax(x Wᵀ + b)[label]/n",
+                             "dS = (softmax(x Wᵀ + b) − 1 at label)/n, dx = dS W, dW = dSᵀx, db = Σ dS"),
     "mean_squared_error": ("L = Σ (x − t)²/n", "dx = 2 (x − t)/n"),
     "pad": ("y[place of row n] = x[n]", "dx[n] = dy[place of row n]"),
     "relu": ("y = max(x, 0)", "dx = dy where x > 0, else 0"),
     "reshape": ("y = x", "dx = dy"),
+    "scale": ("y = c x", "dx = c dy"),
     "take": ("y = x[ids]", "dx[ids] += dy"),
     "tanh": ("y = tanh x", "dx = dy ⊙ (1 − y²)"),
 }

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import autograd, ops
-from ..autograd import Rows, Tensor, gradients, no_grad, watching
-from ..layers import Module
+from ..autograd import Tensor, gradients
+from ..module import Module
+from ..recording import no_grad, watching
+from ..sparse import dense
 
 
 class Attention(NamedTuple):
@@ -55,10 +57,10 @@ def trace(model, batch, *, backward=False):
     Dropout that is off hands on what it got, and makes no step.
     """
     watcher = _Watcher(model)
-    with contextlib.nullcontext() if backward else no_grad(), watching(watcher.forward):
+    with contextlib.nullcontext() if backward else no_grad(), watching(watcher.forward, watcher.backward):
         output = model(**batch)
-    watcher.began = time.perf_counter()
-    return Trace(watcher.steps, output, gradients(output.loss, model.parameters()) if backward else None)
+        watcher.began = time.perf_counter()
+        return Trace(watcher.steps, output, gradients(output.loss, model.parameters()) if backward else None)
 
 
 class _Watcher:
@@ -67,12 +69,12 @@ class _Watcher:
     def __init__(self, model):
         self.modules = {id(model): ""} | {id(module): path for path, module in submodules(model)}
         self.parameters = {id(parameter): name for name, parameter in model.named_parameters().items()}
-        self.steps, self.began = [], time.perf_counter()
+        self.steps, self.of_node, self.began = [], {}, time.perf_counter()
 
-    def forward(self, op, inputs, options, output):
+    def forward(self, op, inputs, options, output, node):
         seconds = time.perf_counter() - self.began
         if any(isinstance(x, Tensor) and x.data is output for x in inputs):
-            return None
+            return
         names = [self.parameters.get(id(x)) for x in inputs]
         given = [x for x, name in zip(inputs, names, strict=True) if name is None] + list(options.values())
         step = Step(op.name, *self.caller(),
@@ -81,15 +83,17 @@ class _Watcher:
                     operations=operations(op, inputs, options), seconds=seconds,
                     attention=look(inputs, options) if op is ops.attention else None)
         self.steps.append(step)
-
-        def then(dy, found):
-            step.backward_seconds, step.norm = time.perf_counter() - self.began, length(dy)
-            step.norms = {name: length(gradient) for name, x, gradient in zip(names, inputs, found, strict=True)
-                          if name and x.requires_grad}
-            self.began = time.perf_counter()
-
+        if node is not None:
+            self.of_node[node] = step, [name if name and x.requires_grad else None
+                                        for name, x in zip(names, inputs, strict=True)]
         self.began = time.perf_counter()
-        return then
+
+    def backward(self, node, dy, found):
+        if node in self.of_node:
+            step, names = self.of_node[node]
+            step.backward_seconds, step.norm = time.perf_counter() - self.began, length(dy)
+            step.norms = {name: length(gradient) for name, gradient in zip(names, found, strict=True) if name}
+        self.began = time.perf_counter()
 
     def caller(self):
         """(path of the innermost module at work, [(file, line), ...] from the call of the op outwards)."""
@@ -115,12 +119,12 @@ def submodules(module, prefix=""):
 
 def length(gradient):
     """The root of the sum of squares."""
-    return float(np.linalg.norm(gradient.dense() if isinstance(gradient, Rows) else gradient))
+    return float(np.linalg.norm(dense(gradient)))
 
 
 def operations(op, inputs, options):
     """Floating-point operations of the products of matrices in one call of an op: 2nmk for (n, m) times (m, k)."""
-    if op is ops.linear:
+    if op in (ops.linear, ops.linear_cross_entropy):
         x, weight = inputs[:2]
         return 2 * x.shape[0] * weight.shape[0] * weight.shape[1]
     if op is ops.attention:
@@ -131,8 +135,9 @@ def operations(op, inputs, options):
 
 
 def look(inputs, options):
-    """The `Attention` of each sequence: the op's forward pass once more, which saves it; without dropout, whose draws
-    are the run's own."""
-    _, (*_, saved) = ops.attention.forward(*[np.asarray(x) for x in inputs], **options | {"rng": None})
+    """The `Attention` of each sequence, without dropout, whose draws are the run's own."""
+    query, key, _ = (np.asarray(x) for x in inputs)
+    spans, mask = options["spans"], options.get("mask")
+    found = ops.attention_probs(query, key, spans=spans, heads=options["heads"], mask=mask)
     return [Attention(np.arange(one.shape[1]) if span.at is None else span.at, one)
-            for span, (shares, _) in zip(options["spans"], saved, strict=True) for one in shares]
+            for span, probs in zip(spans, found, strict=True) for one in probs]

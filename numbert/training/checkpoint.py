@@ -6,23 +6,35 @@ moment: a run that is killed finds either the old state or the new one, and neve
 """
 import json
 
+from ..files import json_text
 from ..hub import safetensors
 from ..hub.errors import CheckpointError, parse_json
 
 
-def save_checkpoint(path, model, optimizer, step, settings):
-    """Write `path`. `settings` is a flat dict of JSON values, to be compared on the way back."""
+def save_checkpoint(path, model, optimizer, step, settings, *, state=None, best=None):
+    """Write `path`. `settings` is a flat dict of JSON values, to be compared on the way back.
+
+    state: a dict of JSON values that the run goes on from besides. best: arrays in the order of optimizer.parameters,
+    such as the weights of the best epoch so far.
+    """
     arrays = {}
-    for name, parameter, m, v in zip(model.named_parameters(), model.parameters(), optimizer.m, optimizer.v,
-                                     strict=True):
+    for name, parameter, m, v in zip(_names(model), optimizer.parameters, optimizer.m, optimizer.v, strict=True):
         arrays |= {f"weight.{name}": parameter.data, f"m.{name}": m, f"v.{name}": v}
-    safetensors.write(path, arrays, {"step": str(step), "t": str(optimizer.t), "settings": json.dumps(settings)})
+    if best is not None:
+        arrays |= {f"best.{name}": array for name, array in zip(_names(model), best, strict=True)}
+    safetensors.write(path, arrays, {"step": str(step), "t": str(optimizer.t), "settings": json.dumps(settings)}
+                      | ({} if state is None else {"state": json_text(state)}))
 
 
 def read_settings(path):
     """(step, settings) of a checkpoint. Raises CheckpointError if the file is not one of ours."""
-    _, step, _, settings = _read(path)
+    _, step, _, settings, _ = _read(path)
     return step, settings
+
+
+def read_state(path):
+    """The `state` of a checkpoint, {} if it has none. Raises CheckpointError if the file is not one of ours."""
+    return _read(path)[-1]
 
 
 def load_checkpoint(path, model, optimizer, settings):
@@ -31,31 +43,50 @@ def load_checkpoint(path, model, optimizer, settings):
     Raises ValueError, listing the differences, if the run was started with other settings, and CheckpointError if the
     file is damaged or does not fit; then nothing was changed.
     """
-    arrays, step, t, saved = _read(path)
+    arrays, step, t, saved, _ = _read(path)
     if differences := compare(saved, settings):
         raise ValueError(f"{path} belongs to another run: " + "; ".join(differences))
     state = {f"{kind}.{name}": array
-             for name, parameter, m, v in zip(model.named_parameters(), model.parameters(), optimizer.m, optimizer.v,
+             for name, parameter, m, v in zip(_names(model), optimizer.parameters, optimizer.m, optimizer.v,
                                               strict=True)
              for kind, array in (("weight", parameter.data), ("m", m), ("v", v))}
-    if state.keys() != arrays.keys():
-        raise CheckpointError(path, "tensors that only one side has: "
-                              + ", ".join(sorted(state.keys() ^ arrays.keys())[:5]))
-    for name, array in state.items():
-        found = arrays[name]
-        if (found.dtype, found.shape) != (array.dtype, array.shape):
-            raise CheckpointError(path, f"is {found.dtype} {found.shape}, must be {array.dtype} {array.shape}", name)
+    arrays = _fitting(path, {name: array for name, array in arrays.items() if not name.startswith("best.")}, state)
     for name, array in state.items():
         array[...] = arrays[name]
     optimizer.t = t
     return step
 
 
+def load_best(path, model, optimizer):
+    """Copies of the arrays that were saved as `best`, None if none were. CheckpointError if they do not fit."""
+    arrays = {name: array for name, array in _read(path)[0].items() if name.startswith("best.")}
+    wanted = {f"best.{name}": p.data for name, p in zip(_names(model), optimizer.parameters, strict=True)}
+    return [array.copy() for array in _fitting(path, arrays, wanted).values()] if arrays else None
+
+
+def _names(model):
+    """Of the parameters that learn, in the order in which the optimizer has them."""
+    return [name for name, parameter in model.named_parameters().items() if parameter.requires_grad]
+
+
+def _fitting(path, arrays, wanted):
+    """`arrays` in the order of `wanted`. Raises CheckpointError unless names, dtypes and shapes are the same."""
+    if wanted.keys() != arrays.keys():
+        raise CheckpointError(path, "tensors that only one side has: "
+                              + ", ".join(sorted(wanted.keys() ^ arrays.keys())[:5]))
+    for name, array in wanted.items():
+        found = arrays[name]
+        if (found.dtype, found.shape) != (array.dtype, array.shape):
+            raise CheckpointError(path, f"is {found.dtype} {found.shape}, must be {array.dtype} {array.shape}", name)
+    return {name: arrays[name] for name in wanted}
+
+
 def _read(path):
-    """(arrays, step, t, settings)"""
+    """(arrays, step, t, settings, state)"""
     arrays, metadata = safetensors.read(path)
     try:
-        return arrays, int(metadata["step"]), int(metadata["t"]), parse_json(path, metadata["settings"].encode())
+        return (arrays, int(metadata["step"]), int(metadata["t"]), parse_json(path, metadata["settings"].encode()),
+                parse_json(path, metadata.get("state", "{}").encode()))
     except (KeyError, ValueError):
         raise CheckpointError(path, "not a checkpoint of a training run") from None
 

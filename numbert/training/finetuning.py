@@ -7,17 +7,19 @@ much of the result was luck is the subject of `seeds.py`.
 Sources: Devlin et al. 2019, section 4 and appendix A.3; Mosbach et al. 2021, "On the Stability of Fine-tuning BERT"
 (why Adam's bias correction and a warm-up matter); Howard and Ruder 2018, section 3.2 (learning rates by layer).
 """
+import contextlib
 import math
-import re
 import statistics
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ..hub.checkpoint import load_weights
-from ..hub.errors import read_json
-from .loop import train
+from ..hub.errors import CheckpointError, read_json
+from ..module import shapes_only
+from .loop import finishing_on_interrupt, train
 from .optimizer import AdamW, linear_schedule
 from .run_folder import RunFolder
 
@@ -30,42 +32,87 @@ class Result(NamedTuple):
     history: list
 
 
+@dataclass
+class Course:
+    """A fine-tuning on its way: all that its next epoch depends on, and the `best` epoch so far (a Result) with the
+    parameters' values after it, `weights`, in the order of optimizer.parameters."""
+    model: object
+    optimizer: AdamW
+    history: list = field(default_factory=list)
+    best: Result | None = None
+    weights: list | None = None
+
+    def judge(self, figures, **record):
+        """Add an epoch that has just ended to the history. Of equals the first is best."""
+        self.history.append({"epoch": len(self.history) + 1} | record | figures)
+        if self.best is None or rank(figures) > rank(self.best.figures):
+            self.best = Result(figures, len(self.history), self.history)
+            self.weights = [parameter.data.copy() for parameter in self.optimizer.parameters]
+
+    def best_is_new(self):
+        """Whether the last epoch was the best."""
+        return self.best is not None and self.best.epoch == len(self.history)
+
+    def back_to_best(self):
+        """Give the parameters the values that they had after the best epoch, if there was one."""
+        for parameter, array in zip(self.optimizer.parameters, self.weights or (), strict=self.weights is not None):
+            np.copyto(parameter.data, array)
+
+
 def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, warmup=0.1, weight_decay=0.01,
-             layer_decay=1.0, freeze_body=False, patience=None, say=print):
+             layer_decay=1.0, freeze_body=False, patience=None, say=print, restore=None, keep=None):
     """Train `model` in place for `epochs` passes over labelled examples, and leave it as it was after the best one.
 
     batches_of_epoch(rng): the batches of one pass, shuffled with `rng` (see `Shuffled`); as many in every pass.
-    evaluate(model): a dict of figures on examples kept apart. The first decides which epoch is best: higher is better,
-    of equals the first; NaN is worst. lr: the highest learning rate, after a share `warmup` of the steps; then it falls
-    to 0. layer_decay: each layer's learning rate is that of the layer above it times this. freeze_body: only the head
-    learns (and the pooler); the body stays frozen (`requires_grad`). patience: stop when that many epochs in a row were
-    no better than the best before them. say(text): is told about every epoch; None for silence.
-    Returns Result. Raises ValueError for settings that cannot be.
+    evaluate(model): a dict of figures on examples kept apart. They decide which epoch is best: higher is better, where
+    the first is equal the next one counts, of equals the first; NaN is worst. lr: the highest learning rate, after a
+    share `warmup` of the steps; then it falls to 0. layer_decay: each layer's learning rate is that of the layer above
+    it times this. freeze_body: only the head learns (and the pooler); the body stays frozen (`requires_grad`).
+    patience: stop when that many epochs in a row were no better than the best before them.
+    say(text): is told about every epoch; None for silence. keep(course): is called after every epoch, before anything
+    is said of it, to save what must not be lost; restore(course): before the first, to put back what was saved.
+
+    Returns Result. Raises ValueError for settings that cannot be. Ctrl-C lets the step end, leaves the model as it was
+    after the best epoch, and raises KeyboardInterrupt.
     """
     if epochs < 1 or (patience is not None and patience < 1):
         raise ValueError(f"epochs and patience must be at least 1, got {epochs} and {patience}")
     if freeze_body:
         freeze(model)
-    optimizer = AdamW(model.trainable_parameters(), weight_decay=weight_decay, factors=factors(model, layer_decay))
-    best, history, schedule = None, [], None
-    for epoch in range(epochs):
-        batches = batches_of_epoch(np.random.default_rng([seed, 1 + epoch]))
-        schedule = schedule or linear_schedule(epochs * len(batches), lr, warmup)
-        start = epoch * len(batches)
-        losses = [step.sums["loss"] for step in train(
-            model, iter(batches), optimizer=optimizer, lr=schedule, start=start, steps=start + len(batches), seed=seed,
-            workers=workers)]
-        figures = evaluate(model)
-        history.append({"epoch": epoch + 1, "step": start + len(batches), "loss": statistics.fmean(losses)} | figures)
-        if say:
-            say(f"epoch {epoch + 1}/{epochs}  loss {history[-1]['loss']:.3f}  {describe(figures)}")
-        if best is None or rank(figures) > rank(best.figures):
-            best, weights = Result(figures, epoch + 1, history), [p.data.copy() for p in optimizer.parameters]
-        elif patience is not None and epoch + 1 - best.epoch >= patience:
-            break
-    for parameter, array in zip(optimizer.parameters, weights, strict=True):
-        np.copyto(parameter.data, array)
-    return best
+    course = Course(model, AdamW(model.trainable_parameters(), weight_decay=weight_decay,
+                                 factors=factors(model, layer_decay)))
+    if restore:
+        restore(course)
+
+    def over():
+        return len(course.history) >= epochs or (
+            patience is not None and course.best and len(course.history) - course.best.epoch >= patience)
+
+    schedule = None
+    with finishing_on_interrupt() as interrupted:
+        while not over():
+            epoch = len(course.history)
+            batches = batches_of_epoch(np.random.default_rng([seed, 1 + epoch]))
+            schedule = schedule or linear_schedule(epochs * len(batches), lr, warmup)
+            start, losses = epoch * len(batches), []
+            for step in train(model, map(model.accepted, batches), optimizer=course.optimizer, lr=schedule, start=start,
+                              steps=start + len(batches), seed=seed, workers=workers):
+                losses.append(step.sums["loss"])
+                if interrupted() and len(losses) < len(batches):
+                    course.back_to_best()
+                    raise KeyboardInterrupt
+            figures = evaluate(model)
+            course.judge(figures, step=start + len(batches), loss=statistics.fmean(losses))
+            if keep:
+                keep(course)
+            stop = interrupted()
+            if say:
+                say(f"epoch {epoch + 1}/{epochs}  loss {course.history[-1]['loss']:.3f}  {describe(figures)}")
+            if stop or (interrupted() and not over()):      # that nobody read the last line is no reason to stop now
+                course.back_to_best()
+                raise KeyboardInterrupt
+    course.back_to_best()
+    return course.best
 
 
 class Shuffled:
@@ -102,11 +149,11 @@ class _Epoch:
 def depths(model):
     """How far each parameter is from the input: embeddings 0, layer i (from 0) i + 1, whatever reads the last layer
     (pooler and head) L + 1. In the order of `parameters()`."""
-    names = list(model.named_parameters())
-    layer = [re.search(r"\blayers\.(\d+)\.", name) for name in names]
-    top = 1 + max((int(found[1]) + 1 for found in layer if found), default=0)
-    return [int(found[1]) + 1 if found else 0 if "embeddings." in name else top
-            for name, found in zip(names, layer, strict=True)]
+    body = model.body
+    level = dict.fromkeys(map(id, body.embeddings.parameters()), 0)
+    for depth, layer in enumerate(body.layers, 1):
+        level |= dict.fromkeys(map(id, layer.parameters()), depth)
+    return [level.get(id(parameter), 1 + len(body.layers)) for parameter in model.parameters()]
 
 
 def freeze(model):
@@ -129,42 +176,78 @@ def factors(model, layer_decay):
 # ---- where it starts, what it leaves ---------------------------------------------------------------------------------
 
 
-def starting_point(cls, folder, *, from_scratch=False, **changes):
+def starting_point(cls, folder, *, from_scratch=False, keep_head=False, **changes):
     """A function seed -> model of class `cls`, with the configuration in `folder` but for `changes`, as fine-tuning
     starts from it: the body as it is saved there, or drawn `from_scratch`; the head drawn. The seed decides the draws.
 
-    What was loaded and what not is logged once. Raises CheckpointError if the folder does not fit.
+    `changes` as in `from_pretrained`. keep_head: go on with the head that the folder has. It must be one for the same
+    task: of the same class, size, and names of labels. What was loaded and what not is logged once. Raises
+    CheckpointError if the folder does not fit.
     """
-    if from_scratch:
-        config, weights = cls.config_class.from_dict(read_json(Path(folder) / "config.json"), **changes), {}
-    else:
-        config, weights = cls.from_pretrained(folder, **changes).config, load_weights(folder)
+    path = Path(folder) / "config.json"
+    settings = read_json(path)
+    options = {name: changes.pop(name) for name in cls.options if name in changes}
+    try:
+        config = cls.config_class.from_dict(settings, **changes)
+        with shapes_only():
+            model = cls(config, rng=None)
+    except CheckpointError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(path, str(error)) from None
+    weights = {}
+    if not from_scratch:
+        if keep_head:
+            _check_head(cls, config, settings, path)
+        weights, dropped = load_weights(folder), {}
+        if not keep_head:
+            weights, dropped = model.without_head(weights)
+        report = model.load_state_dict(weights, source=folder)
+        if not report.loaded:
+            raise CheckpointError(folder, f"none of its tensors belongs to a {cls.__name__}")
+        report.unused |= dropped
+        report.new |= {name: "the head is new" for name in report.new if name in dropped}
+        if keep_head and report.new:
+            raise CheckpointError(folder, f"has no head to keep: it lacks {', '.join(report.new)}")
+        report.log()
 
     def draw(seed):
         # two numbers behind the seed keep it apart from the shuffling; and a last one of 0 would not count, for NumPy
-        model = cls(config, rng=np.random.default_rng([seed, 0, 1]))
+        model = cls(config, rng=np.random.default_rng([seed, 0, 1]), **options)
         model.load_state_dict(weights, source=folder)
         return model
     return draw
 
 
+def _check_head(cls, config, settings, path):
+    """Raises CheckpointError unless the head that stands in a folder with these settings is for the same task."""
+    made_by = settings.get("architectures")
+    if made_by != [cls.__name__]:
+        raise CheckpointError(path, f"the head to keep must be that of a {cls.__name__}, this is {made_by}")
+    theirs = type(config).from_dict(settings)
+    for name in ("num_labels", "id2label", "problem_type"):
+        ours, saved = getattr(config, name), getattr(theirs, name)
+        if ours != saved and (name != "problem_type" or None not in (ours, saved)):
+            raise CheckpointError(path, f"the head to keep was learnt with {name} = {saved}, the task has {ours}")
+
+
 def save(folder, model, tokenizer, records):
-    """A run folder: model and tokenizer, for `from_pretrained`, and metrics.jsonl with `records`, dicts, one a line."""
-    folder = RunFolder(folder)
-    folder.rewind(-1)
-    for record in records:
-        folder.log(record)
-    model.save_pretrained(folder.path)
-    tokenizer.save_pretrained(folder.path)
+    """A run folder: tokenizer and model, for `from_pretrained`, and metrics.jsonl with `records`, dicts, one a line.
+
+    folder: a path, or a RunFolder that is open already.
+    """
+    with contextlib.nullcontext(folder) if isinstance(folder, RunFolder) else RunFolder(folder) as folder:
+        tokenizer.save_pretrained(folder.path)
+        model.save_pretrained(folder.path)
+        folder.rewrite(records)
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------
 
 
 def rank(figures):
-    """The figure that decides, for comparison: the first; NaN is below everything."""
-    value = next(iter(figures.values()))
-    return -math.inf if math.isnan(value) else value
+    """What decides, for comparison: the figures in their order; NaN is below everything."""
+    return tuple(-math.inf if math.isnan(value) else value for value in figures.values())
 
 
 def describe(figures):

@@ -10,14 +10,17 @@ No random state is carried from one step to the next: the dropout of part p in s
 import contextlib
 import math
 import signal
+import threading
 import time
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..autograd import no_grad, watching
+from ..autograd import Tensor
+from ..module import Parameter
+from ..recording import no_grad, watching
 from .optimizer import global_norm
-from .parallel import label_counts, loss_and_gradients, parts_of
+from .parallel import loss_and_gradients, parts_of, text_lengths
 
 
 class NonFiniteError(ValueError):
@@ -26,11 +29,9 @@ class NonFiniteError(ValueError):
 
 @dataclass(frozen=True)
 class Step:
-    """What one step did. `number` counts from 1; `sums` are the batch's losses and measures by name, `counts` its
-    labels by name."""
+    """What one step did. `number` counts from 1; `sums` are the batch's losses and measures by name."""
     number: int
     sums: dict
-    counts: dict
     lr: float
     gradient_norm: float
     tokens: int
@@ -58,15 +59,14 @@ def train(model, batches, *, optimizer, lr, steps, seed, workers, start=0, clip_
         scale = clip_norm / norm if norm > clip_norm else 1.0
         optimizer.step(gradients, lr(number), workers, scale=scale)
         del gradients                       # or they would be kept while the next ones are computed
-        yield Step(number + 1, sums, label_counts(batch), lr(number), norm, int(batch["attention_mask"].sum()),
-                   time.perf_counter() - began)
+        yield Step(number + 1, sums, lr(number), norm, int(text_lengths(batch).sum()), time.perf_counter() - began)
 
 
 def first_non_finite(model, batch, rngs, workers):
     """Compute the forward pass again and say which op was the first to give infinity or no number."""
-    def check(op, inputs, options, output):
-        expected = np.isneginf(output) & (op.name in ("pad", "column"))         # the logits of padding
-        if not (np.isfinite(output) | expected).all():
+    def check(op, inputs, options, output, node):
+        had = [x for x in inputs if not isinstance(x, Parameter)]
+        if not_finite(output) - not_finite(*had, *options.values()):    # -inf on padding is an option, and handed on
             shapes = ", ".join(str(np.shape(x)) for x in inputs)
             raise NonFiniteError(f"the first op to give a value that is not finite is {op.name} on {shapes}")
 
@@ -79,20 +79,34 @@ def first_non_finite(model, batch, rngs, workers):
     return "every op's output is finite, the backward pass is not"
 
 
+def not_finite(*values):
+    """Which of "nan", "inf" and "-inf" occur in arrays, tensors and numbers; other values are passed over."""
+    arrays = [np.asarray(x) for x in values if isinstance(x, float | np.ndarray | Tensor)]
+    return {str(x) for array in arrays if array.dtype.kind == "f" for x in np.unique(array[~np.isfinite(array)])}
+
+
 @contextlib.contextmanager
 def finishing_on_interrupt():
-    """Gives a function that says whether Ctrl-C was pressed (or the process asked to end) within this block.
+    """Gives a function that says whether Ctrl-C was pressed within this block, or the process was asked to end, or its
+    terminal was closed, or nobody reads its output any more (a pipe to `head`).
 
-    So a step is never cut in two. A second Ctrl-C interrupts at once. Use it in the main thread.
+    So a step is never cut in two. A second Ctrl-C interrupts at once. Outside the main thread nothing is noticed.
     """
     pressed = []
 
     def remember(number, frame):
-        if pressed:
+        if pressed and number != getattr(signal, "SIGPIPE", None):      # which comes with every line
             raise KeyboardInterrupt
         pressed.append(number)
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"):         # a system has some of them
+            if (number := getattr(signal, name, None)) is None:
+                continue
+            if name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN:
+                continue                                                # nohup: the terminal may be closed
+            before[number] = signal.signal(number, remember)
     try:
         yield lambda: bool(pressed)
     finally:

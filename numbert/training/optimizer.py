@@ -3,25 +3,46 @@ import math
 
 import numpy as np
 
+from ..machine import blocks
+
 BLOCK = 65536                       # elements: w, g, m and v of one stay in the cache over all the lines below; with a
                                     # quarter of it threads wait for Python's lock, and a step takes twice as long
-
-
-def blocks(size):
-    """Slices that cover 0..size, BLOCK at a time."""
-    return [slice(i, min(size, i + BLOCK)) for i in range(0, size, BLOCK)]
 
 
 def global_norm(gradients, workers):
     """The Euclidean length of all the gradients together, as one vector."""
     def squares(g):
         g = g.reshape(-1)
-        return sum(float(np.dot(g[s], g[s])) for s in blocks(g.size))
+        return sum(float(np.dot(g[s], g[s])) for s in blocks(g, BLOCK))
     return math.sqrt(sum(workers.map(squares, gradients)))
 
 
+def adamw(w, g, m, v, t, lr, *, betas, eps, weight_decay, scale=1.0):
+    """One step of Adam with decoupled weight decay on arrays of one shape: w, m and v change, the gradient g does not.
+
+    t: the number of this step, from 1. scale: the gradient is multiplied by it.
+    (Kingma and Ba 2015, algorithm 1, in the order of its section 2; Loshchilov and Hutter 2019, algorithm 2.)
+    """
+    beta1, beta2 = betas
+    correction1, correction2 = 1 - beta1**t, 1 - beta2**t
+    g = g * scale                                   # a copy, and from here on the place for what follows
+    m *= beta1                                      # m = β₁ m + (1 - β₁) g
+    m += (1 - beta1) * g
+    v *= beta2                                      # v = β₂ v + (1 - β₂) g²
+    g *= g
+    g *= 1 - beta2
+    v += g
+    np.divide(v, correction2, out=g)                # w = (1 - lr λ) w - lr m̂ / (√v̂ + ε)
+    np.sqrt(g, out=g)                               # with m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ)
+    g += eps
+    np.divide(m, g, out=g)
+    g *= lr / correction1
+    w *= 1 - lr * weight_decay
+    w -= g
+
+
 class AdamW:
-    """Adam with decoupled weight decay (Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019, algorithm 2).
+    """`adamw` for all parameters of a model, in blocks that several workers share.
 
     Matrices decay, biases and layer norms (all that has one axis) do not, as in Google's BERT. `factors`, one for each
     parameter, multiply its learning rate.
@@ -37,38 +58,28 @@ class AdamW:
     def step(self, gradients, lr, workers, *, scale=1.0):
         """Move the parameters, in place, against `scale` times the gradients."""
         self.t += 1
-        beta1, beta2 = self.betas
-        correction1, correction2 = 1 - beta1**self.t, 1 - beta2**self.t
-
-        def update(job):
-            w, g, m, v, s, lr, decay = job
-            w, g, m, v = w[s], g[s] * scale, m[s], v[s]
-            m *= beta1                              # m = β₁ m + (1 - β₁) g
-            m += (1 - beta1) * g
-            v *= beta2                              # v = β₂ v + (1 - β₂) g²
-            g *= g
-            g *= 1 - beta2
-            v += g
-            np.divide(v, correction2, out=g)        # w -= lr (m̂ / (√v̂ + ε) + λ w)
-            np.sqrt(g, out=g)
-            g += self.eps
-            np.divide(m, g, out=g)
-            g *= lr / correction1
-            w *= 1 - lr * decay
-            w -= g
-
         jobs = []
         for p, g, m, v, factor in zip(self.parameters, gradients, self.m, self.v, self.factors, strict=True):
             flat = [x.reshape(-1) for x in (p.data, g, m, v)]
             decay = self.weight_decay if p.data.ndim > 1 else 0.0
-            jobs += [(*flat, s, lr * factor, decay) for s in blocks(p.data.size)]
-        workers.map(lambda mine: [update(job) for job in mine], [jobs[i::workers.n] for i in range(workers.n)])
+            jobs += [([x[s] for x in flat], lr * factor, decay) for s in blocks(flat[0], BLOCK)]
+
+        def work(mine):
+            for (w, g, m, v), rate, decay in mine:
+                adamw(w, g, m, v, self.t, rate, betas=self.betas, eps=self.eps, weight_decay=decay, scale=scale)
+
+        workers.map(work, [jobs[i::workers.n] for i in range(workers.n)])
 
 
 def linear_schedule(steps, peak, warmup=0.1):
-    """lr(step) for step 0..steps-1: a straight climb to `peak` over a share `warmup` of the steps, then down to 0."""
+    """lr(step) for step 0..steps-1: a straight climb to `peak` over a share `warmup` of the steps, then down to 0.
+
+    A step may also be a place between two (see `plan`). Raises ValueError for a peak that is not above 0 and finite.
+    """
+    if not 0 < peak < math.inf:
+        raise ValueError(f"a learning rate must be above 0 and finite, got {peak}")
     rising = max(1, round(steps * warmup))
 
     def lr(step):
-        return peak * min((step + 1) / rising, (steps - step) / max(1, steps - rising))
+        return peak * min(1.0, (step + 1) / rising, (steps - step) / max(1, steps - rising))
     return lr

@@ -5,78 +5,65 @@ are many machines. They differ only in who computes them. NumPy lets go of Pytho
 products, so threads are enough here, each with one thread of BLAS: two workers on two parts are faster than one worker
 whose every small product is split over two cores.
 
-Each part divides each of its losses by the whole batch's count for that loss (masked words for one, sequences for the
-other), so that the parts' losses and gradients simply add up, whatever the cut.
+Each of a model's losses is a mean over the labels that it is given. A part's is weighted by its share of the whole
+batch's labels for that loss (masked words for one, sequences for the other). So the parts' losses and gradients simply
+add up, whatever the cut; a mean of means would be another number.
 """
 import contextlib
-import ctypes
+import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
-from ..autograd import accumulate, gradients
-from ..ops import IGNORE, overwriting_logits
+from .. import ops
+from ..autograd import gradients
+from ..machine import blas_threads, cores
+from ..sparse import accumulate
 
 PART_TOKENS = 4096                  # a part's rows: parts of 512 were a sixth slower, larger ones leave the cache
 
 
-def cores():
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _openblas():
-    """(get, set) for the number of threads of the OpenBLAS that lies beside NumPy, or None where there is none."""
-    package = Path(np.__file__).parent
-    for folder in (package.parent / "numpy.libs", package / ".dylibs", package / ".libs"):
-        for path in sorted(folder.glob("*openblas*")):
-            with contextlib.suppress(OSError):
-                library = ctypes.CDLL(str(path))
-                for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads",
-                             "openblas_{}_num_threads64_", "openblas_{}_num_threads"):
-                    if hasattr(library, name.format("set")):
-                        return getattr(library, name.format("get")), getattr(library, name.format("set"))
-    return None
-
-
-@contextlib.contextmanager
-def blas_threads(n):
-    """Within this block NumPy's matrix products use n threads each, where its library lets itself be told."""
-    found = _openblas()
-    if found is None:
-        yield
-        return
-    get, put = found
-    before = get()
-    put(ctypes.c_int(n))
-    try:
-        yield
-    finally:
-        put(ctypes.c_int(before))
-
-
 class Workers:
-    """n threads that share a list of jobs; to be used in a `with` block, at whose end BLAS has its threads back."""
+    """n threads that share a list of jobs, each with one thread of BLAS. They work within a `with` block alone."""
 
     def __init__(self, n=None):
         self.n = cores() if n is None else n
         if self.n < 1:
             raise ValueError(f"there must be at least 1 worker, got {n}")
+        self._exit = None
 
     def __enter__(self):
+        if self._exit is not None:
+            raise ValueError("these Workers are at work already: make others for another `with` block")
         self._exit = contextlib.ExitStack()
         self._exit.enter_context(blas_threads(1))
-        self._pool = self._exit.enter_context(ThreadPoolExecutor(self.n)) if self.n > 1 else None
+        self._start()
         return self
 
+    def _start(self):
+        self._process = os.getpid()
+        self._pool = self._exit.enter_context(ThreadPoolExecutor(self.n)) if self.n > 1 else None
+
     def __exit__(self, *error):
-        self._exit.close()
+        leaving, self._exit = self._exit, None
+        if self._process == os.getpid():
+            leaving.close()
 
     def map(self, function, *iterables):
-        """The list of function(...) over the iterables, in their order."""
+        """The list of function(...) over the iterables, in their order. Raises ValueError outside of `with`."""
+        if self._exit is None:
+            raise ValueError("Workers work within a `with` block: with Workers() as workers: ...")
+        if self._process != os.getpid():                # a process that was forked has no threads but its own
+            self._exit = contextlib.ExitStack()
+            self._start()
         return list((self._pool.map if self._pool else map)(function, *iterables))
+
+
+def text_lengths(batch):
+    """How many tokens the texts of a batch have, (B,); all of them without an attention_mask."""
+    mask = batch["attention_mask"] if "attention_mask" in batch else np.ones_like(batch["input_ids"])
+    return mask.reshape(len(mask), -1).sum(1)
 
 
 def cut(batch, parts):
@@ -84,7 +71,7 @@ def cut(batch, parts):
 
     The longest sequences first, each to the part that has least.
     """
-    lengths = batch["attention_mask"].reshape(len(batch["attention_mask"]), -1).sum(1)
+    lengths = text_lengths(batch)
     bins, load = [[] for _ in range(parts)], np.zeros(parts)
     for b in np.argsort(-lengths, kind="stable"):
         lightest = int(load.argmin())
@@ -96,14 +83,8 @@ def cut(batch, parts):
 
 def parts_of(batch, workers):
     """The numbered parts of a batch: one for each worker, more if they would be larger than PART_TOKENS."""
-    tokens = int(batch["attention_mask"].sum())
+    tokens = int(text_lengths(batch).sum())
     return list(enumerate(cut(batch, workers.n * max(1, -(-tokens // (workers.n * PART_TOKENS))))))
-
-
-def label_counts(batch):
-    """How many labels a batch has of each kind: what its losses are divided by. Only classes can be -100 for none."""
-    return {name: int((x != IGNORE).sum()) if x.dtype.kind in "iu" else x.size for name, x in batch.items()
-            if name.endswith(("label", "labels", "positions"))}
 
 
 def loss_and_gradients(model, batch, rngs, workers, measure=None):
@@ -111,19 +92,23 @@ def loss_and_gradients(model, batch, rngs, workers, measure=None):
 
     `rngs(part)` gives each part its own generator for dropout (or None). The same cut gives the same bits. Losses are
     those in the model's `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up.
+    Raises ValueError for a batch without labels.
     """
-    jobs, counts, parameters = parts_of(batch, workers), label_counts(batch), model.trainable_parameters()
+    jobs, labels, parameters = parts_of(batch, workers), model.label_counts(**batch), model.trainable_parameters()
+    if not labels:
+        raise ValueError(f"the batch has no labels, so there is no loss: it holds {', '.join(batch)}")
 
     def work(mine):                                     # one worker, its parts one after another
         sums, total = {}, [None] * len(parameters)
         for number, part in mine:
-            with overwriting_logits():                  # `measure` sees them before `gradients` does
-                out = model(**part, rng=rngs(number), counts=counts)
-            numbers = {"loss": out.loss} | out.losses | (measure(part, out) if measure else {})
+            out = model(**part, rng=rngs(number))
+            losses = {name: ops.scale(loss, factor=out.counts[name] / max(1, labels[name]))
+                      for name, loss in out.losses.items()}
+            loss = functools.reduce(ops.add, losses.values())
+            numbers = {"loss": loss} | losses | (measure(part, out) if measure else {})
             for name, value in numbers.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
-            loss = out.loss
-            del out, numbers                            # so that the logits go as soon as nothing needs them any more
+            del out, numbers, losses                    # what nothing needs any more goes during the backward pass
             total = [accumulate(a, b) for a, b in zip(total, gradients(loss, parameters), strict=True)]
         return sums, total
 

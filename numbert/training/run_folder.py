@@ -1,51 +1,156 @@
 """What a run leaves behind, and what it says while it works: the folder, metrics.jsonl, the line of progress."""
 import json
 import os
+import platform
 import time
+import weakref
 from pathlib import Path
 
-from ..files import read_text, replacing
+from ..files import json_text, naming, read_text, replacing
 
 
 class RunFolder:
-    """A folder for one run. Raises OSError at once, not after hours, if nothing can be written there."""
+    """A folder for one run. Raises OSError at once, not after hours, if nothing can be written there.
+
+    A run works in it as `with RunFolder(path) as folder:`, and then nobody else does: a second run in the same folder
+    is refused with a ValueError before it has changed anything.
+    """
 
     def __init__(self, path):
         self.path = Path(path)
+        self._lock = _Lock(self.path / "run.lock")
+        self._lock.refuse_others()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OSError(f"{self.path} cannot be a run folder: {error.strerror}") from None
-        with replacing(self.path / ".writable") as probe:
-            probe.write(b"")
-        os.unlink(self.path / ".writable")
-        for half in self.path.glob(".checkpoint.safetensors.*.tmp"):    # of a run that was killed while it saved
-            half.unlink(missing_ok=True)
+        probe = self.path / ".writable"
+        with naming(self.path, instead_of=probe), replacing(probe) as file:
+            file.write(bytes(4096))                     # on a full disk an empty file may still find a place
+        os.unlink(probe)
 
     checkpoint = property(lambda self: self.path / "checkpoint.safetensors")
     metrics = property(lambda self: self.path / "metrics.jsonl")
 
+    def hold(self):
+        """Take the folder, until a `with` block ends, or this object is gone. Gives itself."""
+        self._lock.take()
+        try:
+            self.records()                              # somebody else's metrics.jsonl is not ours to write on
+        except BaseException:
+            self.__exit__()
+            raise
+        for half in self.path.glob(".checkpoint.safetensors.*.tmp"):    # of a run that was killed while it saved
+            half.unlink(missing_ok=True)
+        return self
+
+    __enter__ = hold
+
+    def __exit__(self, *error):
+        self._lock.release()
+
     def log(self, record):
         """Append one line to metrics.jsonl."""
-        with open(self.metrics, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        with naming(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
+            file.write(json_text(record) + "\n")
 
     def records(self):
-        """The lines of metrics.jsonl; one that was cut short, as by a kill, is left out."""
-        if not self.metrics.exists():
+        """The lines of metrics.jsonl; one that was cut short, as by a kill, is left out. Raises ValueError if it is
+        not what a run writes: an object with a step in each line."""
+        if not self.metrics.is_file():
             return []
-        lines = read_text(self.metrics).split("\n")[:-1]
-        try:
-            return [json.loads(line) for line in lines]
-        except json.JSONDecodeError as error:
-            number = 1 + lines.index(error.doc)
-            raise ValueError(f"{self.metrics}: line {number} is not JSON: {error}") from None
+        records = []
+        for number, line in enumerate(read_text(self.metrics).split("\n")[:-1], 1):
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{self.metrics}: line {number} is not JSON: {error}") from None
+            if not isinstance(records[-1], dict) or not isinstance(records[-1].get("step"), int):
+                raise ValueError(f"{self.metrics}: line {number} is no record of a run: it has no step")
+        return records
 
     def rewind(self, step):
         """Forget the metrics after `step`: they will be measured again."""
-        kept = [record for record in self.records() if record["step"] <= step]
+        self.rewrite([record for record in self.records() if record["step"] <= step])
+
+    def rewrite(self, records):
+        """metrics.jsonl with these records alone."""
         with replacing(self.metrics) as file:
-            file.write("".join(json.dumps(record) + "\n" for record in kept).encode())
+            file.write("".join(json_text(record) + "\n" for record in records).encode())
+
+
+class _Lock:
+    """A file that says which process works in a folder. One of a process that has ended means nothing."""
+
+    def __init__(self, path):
+        self.path, self._finalizer = path, None
+
+    def refuse_others(self):
+        """Raises ValueError if another process that is alive has it."""
+        owner = self._owner()
+        if owner and owner != _me() and _alive(owner):
+            raise ValueError(f"{self.path.parent} is in use by process {owner['pid']} on {owner['host']}: take another "
+                             f"folder (if there is no such process any more, delete {self.path})")
+
+    def take(self):
+        self.refuse_others()
+        if (owner := self._owner()) == _me():
+            raise ValueError(f"{self.path.parent} is in use by this very process")
+        if owner:                                       # of a process that was killed
+            self.path.unlink(missing_ok=True)
+        with naming(self.path):
+            try:
+                file = open(self.path, "x", encoding="utf-8")
+            except FileExistsError:                     # somebody was faster
+                raise ValueError(f"{self.path.parent} is in use: another run has just begun") from None
+            with file:
+                json.dump(_me(), file)
+        self._finalizer = weakref.finalize(self, _delete, self.path, os.getpid())
+
+    def release(self):
+        if self._finalizer:
+            self._finalizer()
+
+    def _owner(self):
+        """{"pid", "host", "started"} of the process that has it, or None."""
+        try:
+            owner = json.loads(self.path.read_bytes())
+            return owner if {"pid", "host"} <= owner.keys() else None
+        except (OSError, ValueError, AttributeError):
+            return None
+
+
+def _me():
+    return {"pid": os.getpid(), "host": platform.node(), "started": _started(os.getpid())}
+
+
+def _started(pid):
+    """When a process began, in the system's own count: numbers of processes come again. None if it is not known, or
+    the process has ended and is only remembered."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if state in "ZX" else int(rest[18])
+
+
+def _alive(owner):
+    if owner["host"] != platform.node() or os.name == "nt":             # nothing is known of it
+        return True
+    if Path("/proc/self/stat").exists():
+        return _started(owner["pid"]) is not None and _started(owner["pid"]) == owner.get("started")
+    try:
+        os.kill(owner["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _delete(path, pid):
+    if os.getpid() == pid:                              # and not in a process that this one made
+        path.unlink(missing_ok=True)
 
 
 class Progress:

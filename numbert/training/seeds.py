@@ -8,8 +8,6 @@ collapsed to it, the best-known trap of fine-tuning.
 import math
 import statistics
 
-from .finetuning import rank
-
 
 class Seeds:
     """The same training with several seeds: `figures`, a dict for each, beside those of the majority `baseline`."""
@@ -30,7 +28,7 @@ class Seeds:
         """How many runs are no better than the majority baseline in the figure that decides."""
         level = self.baseline[self.deciding]
         level = 0.0 if math.isnan(level) else level         # the correlation with a constant is counted as none
-        return sum(rank(figures) <= level for figures in self.figures)
+        return sum(not figures[self.deciding] > level for figures in self.figures)
 
     def _values(self, name):
         return [figures[name or self.deciding] for figures in self.figures]

@@ -104,7 +104,7 @@ def test_a_copy_has_the_bug_and_can_be_repaired(tmp_path):
     copy, right = (folder / "numbert" / path for folder in (tmp_path, ROOT))
     differing = [pair for pair in zip(copy.read_text("utf-8").splitlines(), right.read_text("utf-8").splitlines(),
                                       strict=True) if pair[0] != pair[1]]
-    assert [found.strip() for found, _ in differing][1] == "dscores *= scale * scale" and len(differing) == 2
+    assert differing[1][0].strip().startswith("dscores *= scale * scale ") and len(differing) == 2
     done = judge("attention_is_the_printed_formula")
     assert done.returncode == 1 and str(tmp_path) in done.stdout and "FAILED" in done.stdout, done.stderr
     copy.write_text(right.read_text("utf-8"), "utf-8")
@@ -115,10 +115,10 @@ def test_a_copy_has_the_bug_and_can_be_repaired(tmp_path):
 
 
 def test_a_copied_method_keeps_its_place(tmp_path):
-    bug = NAMED["Adam without bias correction"]
+    bug = NAMED["biases and layer norms decay, too"]
     bug.write_package(tmp_path)
     copy = (tmp_path / "numbert/training/optimizer.py").read_text("utf-8").splitlines()
-    assert "        correction1, correction2 = 1.0, 1.0" in copy
+    assert "            decay = self.weight_decay" in copy
     compile("\n".join(copy), "optimizer.py", "exec")
 
 

@@ -1,0 +1,145 @@
+"""Which model a folder holds: config.json says, in `model_type`, and these classes look. Their `from_pretrained`
+gives the class of the right family, `AutoModelForMaskedLM.from_pretrained(folder)` a `RobertaForMaskedLM` where a
+RoBERTa is saved; what a family does not have is refused by name, and before any weight is read.
+"""
+from pathlib import Path
+
+from ..hub.checkpoint import weights_file
+from ..hub.errors import CheckpointError, read_json
+from ..text.auto import AutoTokenizer
+from . import albert, bert, gpt2, heads, roberta
+from .config import BertConfig
+from .pretrained import PretrainedModel
+
+CONFIGS = {"bert": BertConfig, "roberta": roberta.RobertaConfig, "albert": albert.AlbertConfig,
+           "gpt2": gpt2.GPT2Config}
+CLASSES = {name: cls for module in (bert, heads, roberta, albert, gpt2) for name, cls in vars(module).items()
+           if isinstance(cls, type) and issubclass(cls, PretrainedModel) and cls.config_class}
+
+
+class AutoConfig:
+    """The configuration of a model, of whichever family."""
+
+    @staticmethod
+    def from_pretrained(folder, **changes):
+        """That in `folder`/config.json, with `changes`. Raises CheckpointError."""
+        path = Path(folder) / "config.json"
+        settings = read_json(path)
+        try:
+            return CONFIGS[_model_type(path, settings)].from_dict(settings, **changes)
+        except CheckpointError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(path, str(error)) from None
+
+
+def _model_type(path, settings):
+    """What config.json calls the family; older ones only name the class that was saved, as in BertForMaskedLM."""
+    kind = settings.get("model_type")
+    if kind is None:
+        name = (_saved_as(settings) or "").lower()
+        kind = next((family for family in CONFIGS if name.startswith(family)), None)
+    if not isinstance(kind, str) or kind not in CONFIGS:
+        raise CheckpointError(path, f"model_type must be one of {', '.join(CONFIGS)}, got {kind!r:.100}")
+    return kind
+
+
+def _saved_as(settings):
+    """The name of the class that was saved, None if config.json does not name exactly one."""
+    match settings.get("architectures"):
+        case [str(name)]:
+            return name
+
+
+def named_class(folder, classes):
+    """The class that config.json in `folder` says was saved, None if it names none.
+
+    Raises CheckpointError if it is none of `classes`, {name: class}.
+    """
+    path = Path(folder) / "config.json"
+    settings = read_json(path)
+    if not (named := settings.get("architectures")):
+        return None
+    if (name := _saved_as(settings)) not in classes:
+        raise CheckpointError(path, f"architectures must be one of {', '.join(sorted(classes))}, got {named!r:.100}")
+    return classes[name]
+
+
+class _AutoModel:
+    """`classes`: model_type -> the class of a model."""
+    classes = {}
+
+    @classmethod
+    def class_of(cls, folder):
+        """The class for the model in `folder`. Raises CheckpointError for a family that has none, and says which do."""
+        path = Path(folder) / "config.json"
+        kind = _model_type(path, read_json(path))
+        if kind not in cls.classes:
+            raise CheckpointError(path, f"model_type is {kind!r}, and {cls.__name__} is for {', '.join(cls.classes)}")
+        return cls.classes[kind]
+
+    @classmethod
+    def from_pretrained(cls, folder, **options):
+        """The model in `folder`; options as for `BertModel.from_pretrained`. Raises CheckpointError."""
+        return cls.class_of(folder).from_pretrained(folder, **options)
+
+
+class AutoModel(_AutoModel):
+    """The body of a model."""
+    classes = {"bert": bert.BertModel, "roberta": roberta.RobertaModel, "albert": albert.AlbertModel,
+               "gpt2": gpt2.GPT2Model}
+
+
+class AutoModelForPreTraining(_AutoModel):
+    """A model with what it is pre-trained with."""
+    classes = {"bert": bert.BertForPreTraining, "roberta": roberta.RobertaForMaskedLM,
+               "albert": albert.AlbertForPreTraining, "gpt2": gpt2.GPT2LMHeadModel}
+
+
+class AutoModelForMaskedLM(_AutoModel):
+    """A model that guesses masked words."""
+    classes = {"bert": heads.BertForMaskedLM, "roberta": roberta.RobertaForMaskedLM,
+               "albert": albert.AlbertForMaskedLM}
+
+
+class AutoModelForCausalLM(_AutoModel):
+    """A model that guesses the next word."""
+    classes = {"gpt2": gpt2.GPT2LMHeadModel}
+
+
+class AutoModelForSequenceClassification(_AutoModel):
+    """A model with a class for each text."""
+    classes = {"bert": heads.BertForSequenceClassification, "roberta": roberta.RobertaForSequenceClassification,
+               "albert": albert.AlbertForSequenceClassification, "gpt2": gpt2.GPT2ForSequenceClassification}
+
+
+class AutoModelForTokenClassification(_AutoModel):
+    """A model with a class for each token."""
+    classes = {"bert": heads.BertForTokenClassification, "roberta": roberta.RobertaForTokenClassification,
+               "albert": albert.AlbertForTokenClassification, "gpt2": gpt2.GPT2ForTokenClassification}
+
+
+class AutoModelForQuestionAnswering(_AutoModel):
+    """A model that says where an answer starts and ends."""
+    classes = {"bert": heads.BertForQuestionAnswering, "roberta": roberta.RobertaForQuestionAnswering,
+               "albert": albert.AlbertForQuestionAnswering, "gpt2": gpt2.GPT2ForQuestionAnswering}
+
+
+class AutoModelForMultipleChoice(_AutoModel):
+    """A model with a score for each of several texts."""
+    classes = {"bert": heads.BertForMultipleChoice, "roberta": roberta.RobertaForMultipleChoice,
+               "albert": albert.AlbertForMultipleChoice}
+
+
+def look(folder, auto_class, *, from_scratch=False):
+    """(tokenizer, how many tokens the longest text has) of the model in `folder`, before work begins.
+
+    No weight is read, but whatever can be known to be wrong is refused: a family without such a model, settings or a
+    tokenizer that cannot be followed, and, unless it is only taken for its sizes (`from_scratch`), a folder without
+    weights. Raises CheckpointError.
+    """
+    auto_class.class_of(folder)
+    config = AutoConfig.from_pretrained(folder)
+    if not from_scratch:
+        weights_file(folder)
+    return AutoTokenizer.from_pretrained(folder), config.max_tokens

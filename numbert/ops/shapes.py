@@ -1,0 +1,20 @@
+"""The check at an op's door: do the arrays have the axes that its docstring says?"""
+import numpy as np
+
+
+def check_shapes(op, **arrays):
+    """Raise ValueError unless every array has the axes that its letters name, and a letter one size everywhere.
+
+    check_shapes("linear", x=(x, "N D"), weight=(weight, "F D")): x has two axes, and the second axis of each is D.
+    "N ..." is one axis and any others behind it. NumPy would broadcast what does not fit, and its gradient would have
+    the wrong shape.
+    """
+    sizes = {}
+    for name, (array, axes) in arrays.items():
+        shape, letters = np.shape(array), axes.removesuffix(" ...").split()
+        given = shape[:len(letters)] if axes.endswith("...") else shape
+        if len(given) != len(letters) or any(sizes.get(a, n) != n for a, n in zip(letters, given, strict=True)):
+            end = "," if len(letters) == 1 and not axes.endswith("...") else ""
+            wanted = ", ".join(str(sizes.get(letter, letter)) for letter in letters)
+            raise ValueError(f"{op}: {name} must be ({', '.join(axes.split())}{end}) = ({wanted}{end}), got {shape}")
+        sizes |= dict(zip(letters, given, strict=True))

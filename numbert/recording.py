@@ -1,0 +1,38 @@
+"""Whether ops remember how their outputs were made, and who looks on while they work. Both hold for a block of code and
+the thread that runs it."""
+import contextlib
+from contextvars import ContextVar
+
+_recording = ContextVar("recording", default=True)
+_watchers = ContextVar("watchers", default=(None, None))
+
+
+@contextlib.contextmanager
+def _within(variable, value):
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def recording():
+    """Whether an op that is called now may be asked for its backward pass later."""
+    return _recording.get()
+
+
+def no_grad():
+    """Within this block nothing is recorded: for inference, which then keeps no intermediate arrays."""
+    return _within(_recording, False)
+
+
+def watching(forward=None, backward=None):
+    """Within this block, `forward(op, inputs, options, output, node)` is called after every op's forward pass (node is
+    None where nothing is recorded), and `backward(node, dy, found)` after every backward pass. They look on: the arrays
+    are neither changed nor kept."""
+    return _within(_watchers, (forward, backward))
+
+
+def watchers():
+    """(forward, backward) of the innermost `watching`; (None, None) outside of one."""
+    return _watchers.get()

@@ -1,0 +1,78 @@
+"""A run that was promised to take so many minutes: how many steps that is, planned again when the machine gets slower
+or faster than it was.
+
+What the learning rate and the measurements go by is the position of a step: how far it is in the first plan. A new plan
+stretches or shortens what is left, so nothing jumps. All plans are numbers that go into the checkpoint.
+"""
+import time
+
+
+class Plan:
+    """The steps of a run. `changes`: [(step, position there, number of the last step), ...], what was planned later."""
+
+    def __init__(self, steps, changes=()):
+        self.first, self.changes = steps, [tuple(change) for change in changes]
+
+    @property
+    def steps(self):
+        """The number of the last step, by the latest plan."""
+        return self.changes[-1][2] if self.changes else self.first
+
+    def position(self, step):
+        """Where a step, from 0, is in the first plan: 0..first. Without changes it is the step."""
+        start, position, last = next((change for change in reversed(self.changes) if change[0] <= step),
+                                     (0, 0.0, self.first))
+        return position + (self.first - position) * (step - start) / (last - start)
+
+    def change(self, step, last):
+        """After so many steps: the last one will be number `last`."""
+        self.changes.append((step, self.position(step), last))
+
+    def passes(self, step, every):
+        """Whether the step that was the `step`th, from 1, is the last or ends another `every` of the first plan."""
+        return step == self.steps or self.position(step) // every > self.position(step - 1) // every
+
+
+class Budget:
+    """Keeps a `Plan` within `seconds`, of which some may be `used` already, at the step that the run begins with.
+
+    A new plan is `due` after every twentieth of the time, at once when the time is over, and before the last step: if
+    time is left then, there will be more.
+    """
+
+    def __init__(self, plan, seconds, step=0, used=0.0, clock=time.monotonic):
+        self.plan, self.seconds, self.clock = plan, seconds, clock
+        self.began = clock() - used
+        self.each = None if step else seconds / plan.first              # seconds of a step, as it has been lately
+        self.pause = self.paused = 0.0                  # seconds of the last pause, and of all since the last plan
+        self.planned, self.resumed = (clock(), step), clock()
+
+    @property
+    def used(self):
+        return self.clock() - self.began
+
+    def due(self, step):
+        since = self.clock() - self.planned[0]
+        return since >= max(2.0, self.seconds / 20) or self.used > 1.03 * self.seconds or step == self.plan.steps - 1
+
+    def may_pause(self):
+        """Whether it is time for something else than a step, such as a measurement: a sixth of all time goes into that
+        at most."""
+        return self.clock() - self.resumed >= 5 * self.pause
+
+    def paused_for(self, seconds):
+        """Say that something else than a step has taken so long. It will again, after the last step at least."""
+        self.pause, self.paused, self.resumed = seconds, self.paused + seconds, self.clock()
+
+    def plan_again(self, step, pauses):
+        """After a step, with so many pauses still to come: change the plan if it would miss by more than 2%."""
+        now, (then, before) = self.clock(), self.planned
+        if step == before:
+            return
+        each = (now - then - self.paused) / (step - before)
+        self.each = each if self.each is None else (self.each + each) / 2       # one step may be slow by chance
+        left = self.seconds - self.used - self.pause                            # the last one is certain
+        left -= min((pauses - 1) * self.pause, max(0.0, left) / 6)
+        if abs((self.plan.steps - step) * self.each - left) > 0.02 * self.seconds:
+            self.plan.change(step, step + max(1, round(left / self.each)))
+        self.planned, self.paused = (now, step), 0.0
