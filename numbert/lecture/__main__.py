@@ -3,7 +3,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .. import files
+from ..hub import files
 from .page import make
 
 

@@ -4,7 +4,7 @@ from html import escape
 
 import numpy as np
 
-from ..tasks.masking import IGNORED
+from ..pretraining.masking import IGNORED
 from . import world
 from .drawing import (
     BLUE,
@@ -36,7 +36,7 @@ def _seen(run):
 
 def _call(run, name, module):
     """The recorded call of an op in the pre-trained model, by the end of its module's path."""
-    return next(call for call in run.recordings["pretraining"].calls
+    return next(call for call in run.seen["pretraining"].calls
                 if call.name == name and call.module.endswith(module))
 
 

@@ -11,7 +11,7 @@ from .contents import PLACES
 from .drawing import both, table
 
 MOST = 3000                         # numbers of an array that the page holds; of a longer one the first rows
-TEST = "tests/test_gradcheck.py::test_ops"
+TEST = "tests/gradcheck/test_gradcheck.py::test_ops"
 
 
 class Values:
@@ -50,14 +50,14 @@ class Lister:
         op = REGISTRY.get(code.place) if target.startswith("numbert.ops.") else None
         forward, backward = source.excerpt(target, code.lines), source.excerpt(target, backward=True) if op else None
         twins = source.names_in([forward, backward] if op else [forward])
-        recording = self.run.recordings[code.part] if code.part else None
-        call = recording.find(source.function_of(target), code.module) if recording else None
+        seen = self.run.seen[code.part] if code.part else None
+        call = seen.find(source.function_of(target), code.module) if seen else None
         where = f"{forward.path}<b>::{escape(target.partition(':')[2])}</b>"
         parts = [f'<h3 class="where">{where} <small>{escape(call.module if call else "")}</small></h3>']
-        lines = self.lines(forward, made(call, recording), twins, code.part)
+        lines = self.lines(forward, made(call, seen), twins, code.part)
         if op:
-            other = recording.backward_of(call, op.backward)
-            back = made(other, recording, [f"d{name}" for name in call.arguments])
+            other = seen.backward_of(call, op.backward)
+            back = made(other, seen, [f"d{name}" for name in call.arguments])
             mistakes = {}
             for fate in self.fates(op):
                 mistakes.setdefault(fate.mutant.line, []).append(fate)
@@ -138,10 +138,10 @@ class Lister:
                 f"<details><summary>{returned}: {len(others)}</summary>{_broken(others)}</details></details>")
 
 
-def made(call, recording, returned=("→",)):
+def made(call, seen, returned=("→",)):
     """{line: {name: value}} of a call and of the functions within it, with names for what it returned."""
     found = {}
-    for one in (call, *recording.inside(call)) if call else ():
+    for one in (call, *seen.inside(call)) if call else ():
         for line, values in one.values.items():
             found[line] = values | found.get(line, {})
     if call:

@@ -3,9 +3,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..gradcheck import check, judge, measure
-from ..gradcheck_cases import op_cases
-from ..mutants import EQUIVALENT, Mutant, mutants
+from ..gradcheck.cases import op_cases
+from ..gradcheck.differences import check, judge, measure
+from ..gradcheck.mutants import EQUIVALENT, Mutant, mutants
 
 
 class Fate(NamedTuple):
@@ -34,7 +34,8 @@ def _fate(op, mutant, measured):
     for one in measured:
         try:
             with np.errstate(all="ignore"):
-                bad = next((result for result in judge(one.of(mutant.forward), mutant.backward) if not result.passed), None)
+                results = judge(one.of(mutant.forward), mutant.backward)
+                bad = next((result for result in results if not result.passed), None)
         except Exception as error:                      # a mistake that cannot even be computed is found, too
             return Fate(mutant, "error", one.case.name,
                         f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")

@@ -11,26 +11,28 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import ops
-from ..autograd import Parameter, gradients, no_grad
+from ..autograd import gradients
 from ..models.bert import BertForPreTraining
 from ..models.config import SIZES, BertConfig
 from ..models.cost import pretraining as operations_of_pretraining
 from ..models.gpt2 import GPT2Config, GPT2LMHeadModel
 from ..models.heads import BertForQuestionAnswering, BertForSequenceClassification, BertForTokenClassification
+from ..module import Parameter
+from ..pretraining.batches import PretrainingData
+from ..pretraining.masking import IGNORED, mask_tokens, ordinary_table
+from ..pretraining.sentence_pairs import TokenizedText, draw_examples
+from ..recording import no_grad
 from ..tasks import tagging
 from ..tasks.classification import collate, encode
-from ..tasks.masking import IGNORED, mask_tokens, ordinary_table
-from ..tasks.pretraining import PretrainingData
-from ..tasks.sentence_pairs import TokenizedText, draw_examples
-from ..tasks.squad_answers import read_answers
-from ..tasks.squad_data import Answer, Example
-from ..tasks.squad_windows import batch_of, make_passages, windows_of
-from ..text.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
+from ..tasks.squad.answers import read_answers
+from ..tasks.squad.data import Answer, Example
+from ..tasks.squad.windows import batch_of, make_passages, windows_of
+from ..tokenizers.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
 from ..training.loop import train
 from ..training.optimizer import AdamW, linear_schedule
 from ..training.parallel import Workers
 from . import world
-from .recording import Recording
+from .line_values import LineValues
 
 FIRST, SECOND = "Anna was in the library.", "She was reading a new book."
 STORY = world.Story("Anna", "library", "new", "book", "very", "happy")
@@ -44,21 +46,20 @@ STEPS, FINE_STEPS, ANSWER_STEPS, GPT_STEPS = 900, 60, 300, 200
 
 @dataclass
 class Run:
-    """`facts` {name: number or word} for the texts; `shown` {name: what a figure needs}; `recordings` by the name of
-    the part of the run, and `models` by the same."""
+    """`facts` {name: number or word} for the texts; `shown` {name: what a figure needs}; `seen`, the LineValues of each
+    part of the run by its name, and `models` by the same."""
     tokenizer: WordPieceTokenizer
     facts: dict = field(default_factory=dict)
     shown: dict = field(default_factory=dict)
-    recordings: dict = field(default_factory=dict)
+    seen: dict = field(default_factory=dict)
     models: dict = field(default_factory=dict)
 
 
 def perform(watch):
     """The Run. watch: {part: [plain functions to record]}, the parts being the functions below."""
     run = Run(WordPieceTokenizer([*SPECIAL_TOKENS.values(), *world.vocabulary()]))
-    for part in (wordpiece, masking, pairs, pretraining, rows, sizes, loading, classification, tagged, inference,
-                 answer,
-                 windows, gpt, graph, optimizer):
+    for part in (wordpiece, masking, pairs, rows, pretraining, decoder, sizes, loading, classification, tagged,
+                 inference, answer, windows, gpt, graph, optimizer):
         part(run, watch.get(part.__name__, []))
     return run
 
@@ -95,21 +96,21 @@ def endless(examples, batch_size, collate, seed):
 
 
 def record(run, part, functions, model, make_batch):
-    """model(**make_batch()) and its gradients under a Recording: batch, output, and the gradients by name."""
-    with Recording(functions, model) as recording:
+    """model(**make_batch()) and its gradients, watched: batch, output, and the gradients by name."""
+    with LineValues(functions, model) as seen:
         batch = make_batch()
         output = model(**batch)
         found = gradients(output.loss, model.parameters())
-    run.recordings[part], run.models[part] = recording, model
+    run.seen[part], run.models[part] = seen, model
     return batch, output, dict(zip(model.named_parameters(), found, strict=True))
 
 
 def wordpiece(run, watch):
     """The running sentences as tokens."""
-    with Recording(watch) as recording:
+    with LineValues(watch) as seen:
         run.tokenizer.split_word("reading")
         run.tokenizer.split_word("meteorology")
-    run.recordings["wordpiece"] = recording
+    run.seen["wordpiece"] = seen
     encoding = run.tokenizer(FIRST, SECOND)
     run.shown["tokens"] = encoding
     run.facts |= {"V": len(run.tokenizer), "T": len(encoding), "first": FIRST, "second": SECOND, "D": WIDTH, "H": HEADS,
@@ -120,9 +121,9 @@ def masking(run, watch):
     """What becomes of the words that are hidden."""
     ids = np.array([run.shown["tokens"].input_ids])
     settings = dict(ordinary=ordinary_table(run.tokenizer), mask_id=run.tokenizer.mask_token_id, rate=MASK_RATE)
-    with Recording(watch) as recording:
+    with LineValues(watch) as seen:
         masked, labels = mask_tokens(ids, np.random.default_rng(MASK_SEED), **settings)
-    run.recordings["masking"] = recording
+    run.seen["masking"] = seen
     run.shown |= {"masked": masked, "labels": labels}
     many = np.repeat(ids, 2000, 0)
     hidden, asked = mask_tokens(many, np.random.default_rng(0), **settings)
@@ -141,9 +142,9 @@ def pairs(run, watch):
     for objective, name in (("mlm+nsp", "nsp"), ("mlm+sop", "sop")):
         seed = next(seed for seed in range(100) if draw_examples(
             text, np.random.default_rng(seed), objective=objective, max_length=24)[0, 4] == 1)
-        with Recording(watch) as recording:
+        with LineValues(watch) as seen:
             table = draw_examples(text, np.random.default_rng(seed), objective=objective, max_length=24)
-        run.recordings[name] = recording
+        run.seen[name] = seen
         a, a_stop, b, b_stop, label = table[0].tolist()
         run.shown[name] = [run.tokenizer.tokens[i] for i in [
             run.tokenizer.cls_token_id, *text.tokens[a:a_stop], run.tokenizer.sep_token_id, *text.tokens[b:b_stop],
@@ -156,9 +157,9 @@ def rows(run, watch):
                  _ in zip(world.stories(np.random.default_rng(6)), range(4), strict=False)]
     text = TokenizedText([run.tokenizer.encode_batch(d, add_special_tokens=False) for d in documents],
                          run.tokenizer.sep_token_id)
-    with Recording(watch) as recording:
+    with LineValues(watch) as seen:
         table = draw_examples(text, np.random.default_rng(0), objective="full-sentences", max_length=26)
-    run.recordings["rows"] = recording
+    run.seen["rows"] = seen
     run.shown["rows"] = [[run.tokenizer.tokens[i] for i in text.tokens[a:z]] for a, z, *_ in table]
 
 
@@ -221,6 +222,22 @@ def pretraining(run, watch):
     }
 
 
+def decoder(run, watch):
+    """The hidden words guessed, and their loss, in two ops. (The model's own loss makes both in one op, for a block of
+    rows at a time; the numbers are the same.)"""
+    model, batch = run.models["pretraining"], run.shown["batch"]
+    labels = batch["labels"][0]
+    rows = np.flatnonzero(labels != IGNORED)
+    packed = model.body.pack(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
+    x = model.body.encode(packed, rows=rows)
+    with LineValues(watch, model) as seen:
+        logits = model.mlm(x, model.body.embeddings.word.weight)
+        loss = ops.cross_entropy(logits, labels=labels[rows])
+        gradients(loss, model.parameters())
+    run.seen["decoder"] = seen
+    run.facts["decoder_loss"] = float(loss)
+
+
 def follows_of(model, tokenizer, first, second):
     """P(second follows first), of a model with the head for it."""
     with no_grad():
@@ -229,23 +246,15 @@ def follows_of(model, tokenizer, first, second):
 
 
 def attention_of(run, part):
-    """{layer: (H, T, T)} of a recorded run: what softmax gave."""
-    model, recording = run.models[part], run.recordings[part]
+    """{layer: (H, Tq, T)} of a watched run: who looks at whom."""
     shares = {}
-    for call in recording.calls:
-        if call.name == "attention" and call.module.endswith(".attention"):
-            parts = call.result[1]
-            probs = next(p for p in _arrays(parts) if p.ndim == 4)
+    for call in run.seen[part].calls:
+        if call.is_of(ops.attention.forward):
+            given = call.arguments
+            probs, = ops.attention_probs(given["query"], given["key"], spans=given["spans"], heads=given["heads"],
+                                         mask=given["mask"])
             shares[call.module.split(".")[-2]] = probs[0]
-    return shares if model else {}
-
-
-def _arrays(parts):
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            yield part
-        elif isinstance(part, list | tuple):
-            yield from _arrays(part)
+    return shares
 
 
 def sizes(run, watch):
@@ -404,12 +413,12 @@ def _read(model, tokenizer, passage):
 def windows(run, watch):
     """A text that is longer than the model may read at once."""
     tokenizer, model = run.tokenizer, run.models["answer"]
-    with Recording(watch) as recording:
+    with LineValues(watch) as seen:
         passage, = _passages([(QUESTION, LONG, "a new book")], tokenizer, max_length=32, step=12)
         scores = _scores(model, tokenizer, passage)
         labels = [passage.label(window) for window in passage.windows]
         reading = read_answers(passage, scores)
-    run.recordings["windows"] = recording
+    run.seen["windows"] = seen
     run.shown["windows"] = {"passage": passage, "labels": labels, "scores": scores, "reading": reading,
                             "tokens": [tokenizer.tokens[i] for i in passage.context]}
     run.facts |= {"long_tokens": len(passage.context), "window_count": len(passage.windows), "room": 32 - 3 - len(
@@ -450,9 +459,9 @@ def graph(run, watch):
     a = Parameter(np.array(3.0))
     b = ops.add(a, a)
     c = ops.add(b, b)
-    with Recording(watch) as recording:
+    with LineValues(watch) as seen:
         da, db = gradients(c, [a, b])
-    run.recordings["graph"] = recording
+    run.seen["graph"] = seen
     run.facts |= {"graph_a": float(a.data), "graph_b": float(b.data), "graph_c": float(c.data), "graph_da": float(da),
                   "graph_db": float(db)}
 
@@ -464,8 +473,8 @@ def optimizer(run, watch):
     before = bias.data.copy()
     g = run.shown["gradients"]["mlm.bias"]
     one = AdamW([bias])
-    with Workers(1) as workers, Recording(watch) as recording:
+    with Workers(1) as workers, LineValues(watch) as seen:
         one.step([g.copy()], 1e-3, workers)
-    run.recordings["optimizer"] = recording
+    run.seen["optimizer"] = seen
     run.shown["adamw"] = {"w": before, "g": g, "after": bias.data.copy(), "tokens": run.tokenizer.tokens}
     bias.data = before

@@ -20,15 +20,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import command
 from ..models.auto import AutoModelForTokenClassification, look
 from ..ops import IGNORE
 from ..recording import no_grad
+from ..training import command
+from ..training.experiment import FineTuning, Task, add_options, run
 from ..training.finetuning import Shuffled
+from ..training.kept import Kept, add_run_options, opened, recorded
 from ..training.seeds import table
 from . import conll, metrics
-from .experiment import FineTuning, Task, add_options, run
-from .kept import Kept, add_run_options, opened, recorded
 
 
 class Window(NamedTuple):
