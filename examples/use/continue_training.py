@@ -13,13 +13,13 @@ import numpy as np
 
 from numbert import AutoModelForSequenceClassification, AutoTokenizer
 from numbert.hub.packages import packaged
+from numbert.machine import cores
 from numbert.tasks.classification import classify, collate, decide, encode, evaluation, majority, predict
 from numbert.tasks.metrics import accuracy
 from numbert.toyworld import SENTIMENT_LABELS, sentiment_examples
 from numbert.training import command
 from numbert.training.finetuning import Shuffled, finetune, save
 from numbert.training.kept import opened
-from numbert.training.parallel import cores
 
 
 def arguments():

@@ -114,7 +114,7 @@ def fill_mask(model, tokenizer, text, top=5):
     if (kept := encoding.input_ids.count(mask_id)) < masks:
         raise ValueError(f"the text has {len(whole)} tokens, of which the model takes {model.max_tokens}: "
                          f"{masks - kept} of {masks} {mask} would be cut off")
-    batch = tokenizer.pad([encoding])
+    batch = tokenizer.pad([encoding], side="right")
     labels = np.where(batch["input_ids"] == mask_id, 0, IGNORE)                     # any label: which logits we want
     with no_grad():
         output = model(**model.accepted(batch), labels=labels)

@@ -101,8 +101,9 @@ def passage(windows, column, answer=None):
     n = max(stop for _, stop in windows)
     text = "".join(chr(97 + i) for i in range(n))
     gold = answer and Answer(text[answer[0]:answer[1] + 1], answer[0])
-    return Passage(Example("", "", text, (gold,) if gold else (), gold is None), [0] * (column - 2), [0] * column,
-                   list(range(n)), [0], [(i, i + 1) for i in range(n)], windows, gold, answer, 0)
+    return Passage(Example("", "", text, (gold,) if gold else (), gold is None), question=[0] * (column - 2),
+                   before=[0] * column, context=list(range(n)), after=[0], offsets=[(i, i + 1) for i in range(n)],
+                   windows=windows, gold=gold, answer=answer, cut=0)
 
 
 def window_label(answer, window, column):

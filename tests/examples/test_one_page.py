@@ -46,7 +46,7 @@ def test_loss_and_every_gradient_are_those_of_the_model(shape):
         names = model.named_parameters()
         loss, found = page.masked_lm(ids, segments, labels, {name: p.data for name, p in names.items()},
                                      layers=shape[0], heads=shape[1])
-        expected = model(ids[None], segments[None], labels=labels[None]).loss
+        expected = model(ids[None], segments[None], np.ones((1, len(ids)), int), labels[None]).loss
         assert loss == pytest.approx(float(expected), rel=1e-12, abs=0)
         assert found.keys() == names.keys()
         for name, gradient in zip(names, nb.gradients(expected, names.values()), strict=True):

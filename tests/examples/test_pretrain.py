@@ -351,7 +351,7 @@ def test_resuming_with_another_text_is_refused(copy, text):
 def test_a_vocabulary_without_mask(copy):
     path = copy / "vocab.txt"
     path.write_text(path.read_text().replace("[MASK]", "[mask]"))
-    assert "'[MASK]' should have id 4, which is '[mask]'" in refused("--resume", "--out", copy)
+    assert "vocab.txt: added token '[MASK]' should have id 4, which is '[mask]'" in refused("--resume", "--out", copy)
 
 
 def test_a_checkpoint_that_is_damaged_or_not_ours(copy, whole):

@@ -11,12 +11,12 @@ import numbert as nb
 from numbert.hub import safetensors
 from numbert.pretraining.evaluation import continuations, fill_mask
 from numbert.tasks import tagging
-from numbert.tasks.classification import classify, collate, encode
+from numbert.tasks.classification import classify, collate, encode, predict
 from numbert.tasks.embedding import embed
 from numbert.tasks.glue import __main__ as glue
 from numbert.tasks.squad import __main__ as squad
 from numbert.tasks.squad.data import Answer, Example
-from numbert.tasks.squad.reader import Reader
+from numbert.tasks.squad.reader import Reader, read_passages
 from numbert.tasks.squad.windows import batch_of, make_passages, windows_of
 from numbert.trace.__main__ import main as trace
 from numbert.training.finetuning import Shuffled, finetune
@@ -236,6 +236,27 @@ def test_gpt_counts_from_its_text_wherever_the_padding_stands(folders, head):
 # ---- what stands around texts ----------------------------------------------------------------------------------------
 
 
+def test_it_does_not_matter_on_which_side_a_tokenizer_pads(made, workers):
+    """The files of some say "left"; what reads a first token, or columns, is no worse for it."""
+    rows, words = [("a cat", None, 0), ("the old cat saw a dog", None, 1)], [["a"], ["the", "old", "cat"]]
+    example = Example("x", "who ?", "anna went to the kitchen and bob to the garden .", (), False)
+    found = []
+    for side in ("right", "left"):
+        made.tokenizer.padding_side = side
+        examples = encode(rows, made.tokenizer, 20)
+        [passage] = make_passages([example], made.tokenizer, max_length=16)
+        batch = collate(made.tokenizer)(examples)
+        found.append([predict(made.head("ForSequenceClassification"), made.tokenizer, examples, workers).tolist(),
+                      tagging.tag(made.head("ForTokenClassification"), made.tokenizer, words, workers),
+                      embed(made.head(""), made.tokenizer, ["a cat", "the old cat saw a dog"]).tolist(),
+                      read_passages(made.head("ForQuestionAnswering"), made.tokenizer, [passage]),
+                      tagging.collate(made.tokenizer)(tagging.windows_of([(w, [1] * len(w)) for w in words],
+                                                      made.tokenizer, 20)[0][1])["labels"].tolist(),
+                      batch["input_ids"].tolist()])
+    made.tokenizer.padding_side = "right"
+    assert found[0] == found[1] and len(passage.windows) > 1
+
+
 def test_a_vector_for_a_text(made):
     model, tokenizer = made.head(""), made.tokenizer
     if made.family != "gpt":
@@ -379,3 +400,24 @@ def test_a_folder_is_refused_before_any_data_is_read(made, tmp_path, change, mes
             main([*arguments, "--model", folder, "--out", out, *OPTIONS])
         said.append(str(error.value))
     assert all(message in text and text.strip().count("\n") == 0 for text in said)
+
+
+# ---- a tokenizer that pads on the left -------------------------------------------------------------------------------
+
+
+def test_heads_read_texts_from_the_left_whatever_the_folder_says(made, workers):
+    """Padding on the left is for texts that are written on; whoever looks for columns pads on the right."""
+    right, left = (type(made.tokenizer).from_pretrained(made.folder) for _ in range(2))
+    left.padding_side = "left"
+    assert left.pad([[1, 2], [1]])["attention_mask"].tolist() == [[1, 1], [0, 1]]
+    sentences = [["the", "dog"], ["a", "cat", "saw", "the", "garden"]]
+    tagger = made.head("ForTokenClassification")
+    assert tagging.tag(tagger, left, sentences, workers) == tagging.tag(tagger, right, sentences, workers)
+    examples = [Example(str(i), "where ?", text, (Answer("dog", text.index("dog")),), False)
+                for i, text in enumerate(("the dog", "a cat saw the dog in the garden"))]
+    pairs = windows_of(make_passages(examples, right, max_length=20))
+    rows = encode([("the dog", None, 0), ("a cat saw the dog", None, 1)], right, max_length=20)
+    for ours, theirs in ((batch_of(pairs, left, labels=True), batch_of(pairs, right, labels=True)),
+                         (collate(left)(rows), collate(right)(rows))):
+        assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+    assert np.array_equal(*(embed(made.head(""), tokenizer, ["a", "the old dog"]) for tokenizer in (left, right)))

@@ -176,7 +176,7 @@ def batch_of(pairs, tokenizer, labels=False):
     With `labels` also start_positions and end_positions (B,), columns of input_ids.
     """
     rows = [[*passage.before, *passage.context[start:stop], *passage.after] for passage, (start, stop) in pairs]
-    batch = tokenizer.pad(rows)
+    batch = tokenizer.pad(rows, side="right")
     if "token_type_ids" in batch:
         for types, row, (passage, _) in zip(batch["token_type_ids"], rows, pairs, strict=True):
             types[passage.column:len(row)] = tokenizer.pair_type_id
