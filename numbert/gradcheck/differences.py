@@ -165,8 +165,8 @@ def fate(backward, measured):
 def check_mutants(op, rng):
     """[(description, fate)] of each mutant of the backward pass of `op`."""
     measured = [measure(case, rng) for case in op_cases() if case.op is op]
-    return [(what, fate(backward, [m.of(forward) for m in measured]))
-            for what, forward, backward in mutants(op, [m.case.inputs for m in measured])]
+    return [(one.what, fate(one.backward, [m.of(one.forward) for m in measured]))
+            for one in mutants(op, [m.case.inputs for m in measured])]
 
 
 def names():
