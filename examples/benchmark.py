@@ -25,14 +25,16 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
-from benchmarking import ablation, curves, machine
+from benchmarking import ablation, curves
 from benchmarking.cases import all_cases
 from benchmarking.contenders import contenders_of, prepare
 from benchmarking.rounds import Apart, Timed, call_apart, play
 
-from numbert import files
+from numbert.hub import files
+from numbert.lab.peak import description, sgemm_peak
 from numbert.machine import cores
-from numbert.text.corpus import python_documents, read_documents
+from numbert.pretraining.corpus import python_documents, read_documents
+from numbert.training import command
 
 QUICK = ("pretrain-tiny-30522-padded", "finetune-mini-padded", "encode-tiny-padded", "tokenise-ids-warm")
 ABLATION = ("pretrain-tiny-30522-padded", "pretrain-mini-30522-padded", "pretrain-mini-8000-*")
@@ -70,26 +72,24 @@ def main(argv=None):
     patterns = options.cases or (QUICK if options.quick else ABLATION if options.ablation else ("*",))
     chosen = [case for name, case in cases.items() if any(fnmatch(name, pattern) for pattern in patterns)
               and (case.kind == "pretrain" or not options.ablation)]
-    try:
+    with command.one_line("benchmark.py", (ValueError, OSError, RuntimeError)):
         if options.list:
             print("\n".join(cases))
             return
         if not chosen:
             raise ValueError(f"no case is called {' or '.join(patterns)}; --list names them all")
         with tempfile.TemporaryDirectory() as folder:
-            peaks = call_apart(machine.sgemm_peak, options.threads)
+            peaks = call_apart(sgemm_peak, options.threads)
             if options.out:
                 Path(options.out).mkdir(parents=True, exist_ok=True)
                 files.write_text(Path(options.out) / "benchmark.md", "")
-            tell(options, f"{machine.description(options.threads)}\n\nBest product of float32 matrices: "
+            tell(options, f"{description(options.threads)}\n\nBest product of float32 matrices: "
                   + ", ".join(f"{name} {peak / 1e9:.0f}" for name, peak in peaks.items())
                  + " G operations a second; the higher counts as peak.\n")
             if options.curves:
                 draw(options, Path(folder), max(peaks.values()))
             else:
                 table(options, chosen, Path(folder), max(peaks.values()))
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"benchmark.py: {error}")
 
 
 def say(text):
@@ -100,7 +100,8 @@ def tell(options, text):
     """Print, and with --out append to the file."""
     print(text, flush=True)
     if options.out:
-        with open(Path(options.out) / "benchmark.md", "a", encoding="utf-8") as file:
+        path = Path(options.out) / "benchmark.md"
+        with files.naming(path), open(path, "a", encoding="utf-8") as file:
             file.write(text + "\n")
 
 

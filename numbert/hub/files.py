@@ -1,0 +1,131 @@
+"""Reading and writing files so that nothing is lost and every complaint says where.
+
+A file is written under a temporary name in its own folder, flushed to the disk and then renamed:
+whoever looks, and whenever the machine stops, finds the old file or the new one, whole.
+"""
+import contextlib
+import errno
+import json
+import math
+import os
+import secrets
+import stat
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A binary file to write to; it takes the place of `path` when the block ends without an error.
+
+    A link stays a link, and the file that it leads to is replaced. What is no regular file (/dev/stdout, a pipe) is
+    written to. An OSError names `path`.
+    """
+    target = _to_replace(path)
+    if target is None:
+        with naming(path), open(path, "ab") as file:
+            yield file
+        return
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with naming(path, instead_of=temporary):
+            with open(temporary, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(temporary)
+        raise
+    _flush_folder(target.parent)
+
+
+@contextlib.contextmanager
+def naming(path, instead_of=None):
+    """A block whose OSErrors name `path`, if they name nothing, as a full disk does, or only `instead_of`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(instead_of)):
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+
+
+def write_text(path, text):
+    """Write `text` to `path` as UTF-8, whole or not at all."""
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def json_text(value, **options):
+    """`value` as JSON, which knows neither NaN nor infinity: null stands for both. options: of `json.dumps`."""
+    return json.dumps(_finite(value), allow_nan=False, **options)
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def open_to_read(path):
+    """The regular file at `path`, opened for reading bytes. Raises ValueError for anything else that can be opened:
+    a named pipe to which nobody writes would wait for ever, and /dev/zero has no end.
+
+    It is looked at after it has been opened, so that what was looked at is what is read.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        kind = os.fstat(handle).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(kind):
+            raise ValueError(f"{path}: is not a regular file but a pipe or a device; write what comes out of it to a "
+                             "file first")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_text(path, keep_mark=False):
+    """The text of a UTF-8 file, without its byte-order mark unless `keep_mark`. Raises ValueError for what is no
+    regular file, and with the byte offset for what is not UTF-8."""
+    with open_to_read(path) as file:
+        data = file.read()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8: byte {data[error.start]:#04x} at offset {error.start}") from None
+    return text if keep_mark else text.removeprefix("\ufeff")
+
+
+def _to_replace(path):
+    """The path of the regular file that `path` is, or leads to, or will be; None if it is something else.
+
+    What the system shows in /dev and /proc is never replaced: behind /dev/stdout may be a file, and others write to it.
+    """
+    step = Path(path)
+    for _ in range(40):                                 # links in a circle end in an error below, as for the system
+        if not step.is_symlink():
+            break
+        if os.path.realpath(step.parent).startswith(("/dev", "/proc")):
+            return None
+        step = step.parent / os.readlink(step)
+    try:
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        regular = True
+    return Path(os.path.realpath(path)) if regular else None
+
+
+def _flush_folder(folder):
+    """Make the rename itself survive a power cut, where the system lets a folder be opened."""
+    with contextlib.suppress(OSError, AttributeError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
