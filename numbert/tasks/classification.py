@@ -89,7 +89,7 @@ def classify(model, tokenizer, text, pair=None):
     config = model.config
     with no_grad():
         [(encoding, _)] = encode([(text, pair, None)], tokenizer, config.max_tokens)
-        logits = model(**model.accepted(tokenizer.pad([encoding]))).logits.data[0].astype(np.float64)
+        logits = model(**model.accepted(tokenizer.pad([encoding], side="right"))).logits.data[0].astype(np.float64)
     if config.problem_type == "regression" or config.num_labels == 1:
         return float(logits[0])
     if config.problem_type == "multi_label_classification":

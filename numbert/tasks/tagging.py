@@ -20,15 +20,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import command
 from ..models.auto import AutoModelForTokenClassification, look
 from ..ops import IGNORE
 from ..recording import no_grad
+from ..training import command
+from ..training.experiment import FineTuning, Task, add_options, run
 from ..training.finetuning import Shuffled
+from ..training.kept import Kept, add_run_options, opened, recorded
 from ..training.seeds import table
 from . import conll, metrics
-from .experiment import FineTuning, Task, add_options, run
-from .kept import Kept, add_run_options, opened, recorded
 
 
 class Window(NamedTuple):
@@ -87,8 +87,8 @@ def predict(model, tokenizer, windows, workers, batch_size=64):
 
     def tags(start):
         part = flat[start:start + batch_size]
+        batch = tokenizer.pad([window.ids for window in part], side="right")
         with no_grad():
-            batch = tokenizer.pad([window.ids for window in part], side="right")
             best = model(**model.accepted(batch)).logits.data.argmax(-1)
         return [row[window.firsts].tolist() for row, window in zip(best, part, strict=True)]
 
