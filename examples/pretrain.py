@@ -94,7 +94,7 @@ def arguments():
 def main(argv=None):
     parser = arguments()
     options, given = vars(command.parse(parser, argv, check_limits)), only_given(arguments(), argv)
-    with command.one_line(parser), RunFolder(options["out"]) as folder:
+    with command.one_line(command.name_of(parser)), RunFolder(options["out"]) as folder:
         if options["resume"]:
             options |= recorded_options(folder, given)
         elif folder.checkpoint.exists():
