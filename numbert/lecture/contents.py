@@ -119,7 +119,7 @@ CARDS = (
           "python examples/lecture/04_glue_toy.py", "tests/tasks/glue/test_data.py::test_average_is_the_leaderboards"),
     Entry("fine-tuning", ("loading", "moved"),
           (Code("from_pretrained", ("if model.load_report.new:", "parameter.data = drawn[name].data")),
-           Code("finetune", ("course = Course(", "factors=factors(")),),
+           Code("finetune", ("course = Course(", "lr_factors=factors(")),),
           "python examples/lecture/05_why_pretrain.py",
           "tests/models/test_pretrained.py::test_a_new_head_is_drawn_and_said_to_be_new"),
     Entry("classification", ("classified",),

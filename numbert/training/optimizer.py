@@ -44,13 +44,13 @@ def adamw(w, g, m, v, t, lr, *, betas, eps, weight_decay, scale=1.0):
 class AdamW:
     """`adamw` for all parameters of a model, in blocks that several workers share.
 
-    Matrices decay, biases and layer norms (all that has one axis) do not, as in Google's BERT. `factors`, one for each
-    parameter, multiply its learning rate.
+    Matrices decay, biases and layer norms (all that has one axis) do not, as in Google's BERT. `lr_factors`, one for
+    each parameter, multiply its learning rate.
     """
 
-    def __init__(self, parameters, *, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01, factors=None):
+    def __init__(self, parameters, *, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01, lr_factors=None):
         self.parameters, self.betas, self.eps, self.weight_decay = list(parameters), betas, eps, weight_decay
-        self.factors = [1.0] * len(self.parameters) if factors is None else list(factors)
+        self.lr_factors = [1.0] * len(self.parameters) if lr_factors is None else list(lr_factors)
         self.m = [np.zeros_like(p.data) for p in self.parameters]
         self.v = [np.zeros_like(p.data) for p in self.parameters]
         self.t = 0
@@ -59,7 +59,7 @@ class AdamW:
         """Move the parameters, in place, against `scale` times the gradients."""
         self.t += 1
         jobs = []
-        for p, g, m, v, factor in zip(self.parameters, gradients, self.m, self.v, self.factors, strict=True):
+        for p, g, m, v, factor in zip(self.parameters, gradients, self.m, self.v, self.lr_factors, strict=True):
             flat = [x.reshape(-1) for x in (p.data, g, m, v)]
             decay = self.weight_decay if p.data.ndim > 1 else 0.0
             jobs += [([x[s] for x in flat], lr * factor, decay) for s in blocks(flat[0], BLOCK)]
