@@ -1,7 +1,7 @@
 """One idea at three scales: the gradient of a batch is the sum of the gradients of its parts.
 
 Parts one after another are gradient accumulation, parts on threads are all the cores of one machine, parts on processes
-are many machines. They differ only in who computes them. NumPy lets go of Python's lock inside its loops and matrix
+(`ranks.py`) are many machines. They differ only in who computes them. NumPy lets go of Python's lock inside its loops and matrix
 products, so threads are enough here, each with one thread of BLAS: two workers on two parts are faster than one worker
 whose every small product is split over two cores.
 
@@ -20,15 +20,18 @@ from .. import ops
 from ..autograd import gradients
 from ..machine import blas_threads, cores
 from ..sparse import accumulate
+from .ranks import Alone
 
 PART_TOKENS = 4096                  # a part's rows: parts of 512 were a sixth slower, larger ones leave the cache
 
 
 class Workers:
-    """n threads that share a list of jobs, each with one thread of BLAS. They work within a `with` block alone."""
+    """n threads that share a list of jobs, each with one thread of BLAS; and as many on each of the other `ranks`, if
+    there are any. They work within a `with` block alone."""
 
-    def __init__(self, n=None):
+    def __init__(self, n=None, ranks=None):
         self.n = cores() if n is None else n
+        self.ranks = ranks or Alone()
         if self.n < 1:
             raise ValueError(f"there must be at least 1 worker, got {n}")
         self._exit = None
@@ -51,13 +54,22 @@ class Workers:
             leaving.close()
 
     def map(self, function, *iterables):
-        """The list of function(...) over the iterables, in their order. Raises ValueError outside of `with`."""
+        """The list of function(...) over the iterables, in their order, computed here. Raises ValueError outside of
+        `with`."""
         if self._exit is None:
             raise ValueError("Workers work within a `with` block: with Workers() as workers: ...")
         if self._process != os.getpid():                # a process that was forked has no threads but its own
             self._exit = contextlib.ExitStack()
             self._start()
         return list((self._pool.map if self._pool else map)(function, *iterables))
+
+    def share(self, function, items):
+        """The list of function(item), in their order, on every rank: each computes some, and is sent the others."""
+        items, ranks = list(items), self.ranks
+        found = [None] * len(items)
+        for rank, values in enumerate(ranks.everybody(self.map(function, items[ranks.rank::ranks.size]))):
+            found[rank::ranks.size] = values
+        return found
 
 
 def text_lengths(batch):
@@ -82,16 +94,16 @@ def cut(batch, parts):
 
 
 def parts_of(batch, workers):
-    """The numbered parts of a batch: one for each worker, more if they would be larger than PART_TOKENS."""
-    tokens = int(text_lengths(batch).sum())
-    return list(enumerate(cut(batch, workers.n * max(1, -(-tokens // (workers.n * PART_TOKENS))))))
+    """The numbered parts of a batch: one for each worker of each rank, more if they would be larger than PART_TOKENS."""
+    tokens, n = int(text_lengths(batch).sum()), workers.n * workers.ranks.size
+    return list(enumerate(cut(batch, n * max(1, -(-tokens // (n * PART_TOKENS))))))
 
 
 def loss_and_gradients(model, batch, rngs, workers, measure=None):
     """The losses of a batch by name, and the gradients of model.trainable_parameters(), computed in parts.
 
-    `rngs(part)` gives each part its own generator for dropout (or None). The same cut gives the same bits. Losses are
-    those in the model's `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up.
+    `rngs(part)` gives each part its own generator for dropout (or None). The same cut gives the same bits. All ranks
+    are given the same batch, compute their own parts of it, and get the same sums. Losses are those in the model's `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up.
     Raises ValueError for a batch without labels.
     """
     jobs, labels, parameters = parts_of(batch, workers), model.label_counts(**batch), model.trainable_parameters()
@@ -112,11 +124,15 @@ def loss_and_gradients(model, batch, rngs, workers, measure=None):
             total = [accumulate(a, b) for a, b in zip(total, gradients(loss, parameters), strict=True)]
         return sums, total
 
-    results = workers.map(work, [jobs[i::workers.n] for i in range(min(workers.n, len(jobs)))])
-    sums = {name: sum(s[name] for s, _ in results) for name in results[0][0]}
+    n, ranks = workers.n, workers.ranks                 # worker i of rank r is the (r n + i)th of all
+    results = workers.map(work, [jobs[i::n * ranks.size] for i in range(ranks.rank * n, ranks.rank * n + n)
+                                 if i < len(jobs)])
+    found = [s for of_rank in ranks.everybody([s for s, _ in results]) for s in of_rank]
+    sums = {name: sum(s[name] for s in found) for name in found[0]}
 
     def add_up(arrays):
         for other in arrays[1:]:
             accumulate(arrays[0], other)
         return arrays[0]
-    return sums, workers.map(add_up, zip(*(total for _, total in results), strict=True))
+    mine = workers.map(add_up, zip(*(total for _, total in results), strict=True))
+    return sums, ranks.add_up(mine or [np.zeros_like(p.data) for p in parameters])
