@@ -10,6 +10,7 @@ import numpy as np
 import tiny_bert
 
 import numbert as nb
+from numbert.training import optimizer as optimizers
 from numbert.training.loop import train
 from numbert.training.optimizer import AdamW, linear_schedule
 from numbert.training.parallel import Workers, loss_and_gradients
@@ -20,6 +21,9 @@ LENGTHS = (9, 12, 5, 7, 3, 10)
 
 def generator(part):
     return np.random.default_rng(part)
+
+
+optimizers.BLOCK = 50              # so small that every rank has some of most parameters
 
 
 def main(folder, what, dtype, n):

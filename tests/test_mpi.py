@@ -73,3 +73,21 @@ def test_the_losses_are_to_the_bit_those_of_as_many_threads(tmp_path):
 def test_single_precision_within_rounding(tmp_path):
     one, = steps(tmp_path / "one", 1, "gradients", "float32")
     assert_close(steps(tmp_path / "ranks", 3, "gradients", "float32")[0], one, 1e-5)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_a_shared_update_is_the_update_of_everybody(ranks, tmp_path):
+    """Steps of training with the optimiser shared out, and with everybody moving everything: the same bits."""
+    shared = steps(tmp_path / "shared", ranks, "shared")
+    plain = steps(tmp_path / "plain", ranks, "plain")
+    for rank in (*shared, *plain):
+        assert_same(rank, plain[0])
+    one, = steps(tmp_path / "one", 1, "plain")
+    assert_close(shared[0], one, 1e-10)
+
+
+def test_the_same_cut_twice_gives_the_same_bits(tmp_path):
+    first, second = (steps(tmp_path / name, 3, "shared", "float32", 2) for name in "ab")
+    assert_same(first[0], second[0])
+    one, = steps(tmp_path / "one", 1, "plain", "float32")
+    assert_close(first[0], one, 1e-3)

@@ -1,9 +1,9 @@
 """One idea at three scales: the gradient of a batch is the sum of the gradients of its parts.
 
 Parts one after another are gradient accumulation, parts on threads are all the cores of one machine, parts on processes
-(`ranks.py`) are many machines. They differ only in who computes them. NumPy lets go of Python's lock inside its loops and matrix
-products, so threads are enough here, each with one thread of BLAS: two workers on two parts are faster than one worker
-whose every small product is split over two cores.
+(`ranks.py`) are many machines. They differ only in who computes them. NumPy lets go of Python's lock inside its loops
+and matrix products, so threads are enough on one machine, each with one thread of BLAS: two workers on two parts are
+faster than one worker whose every small product is split over two cores.
 
 Each of a model's losses is a mean over the labels that it is given. A part's is weighted by its share of the whole
 batch's labels for that loss (masked words for one, sequences for the other). So the parts' losses and gradients simply
@@ -94,7 +94,7 @@ def cut(batch, parts):
 
 
 def parts_of(batch, workers):
-    """The numbered parts of a batch: one for each worker of each rank, more if they would be larger than PART_TOKENS."""
+    """The numbered parts of a batch: one for each worker of each rank, more if they would exceed PART_TOKENS."""
     tokens, n = int(text_lengths(batch).sum()), workers.n * workers.ranks.size
     return list(enumerate(cut(batch, n * max(1, -(-tokens // (n * PART_TOKENS))))))
 
@@ -103,7 +103,8 @@ def loss_and_gradients(model, batch, rngs, workers, measure=None):
     """The losses of a batch by name, and the gradients of model.trainable_parameters(), computed in parts.
 
     `rngs(part)` gives each part its own generator for dropout (or None). The same cut gives the same bits. All ranks
-    are given the same batch, compute their own parts of it, and get the same sums. Losses are those in the model's `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up.
+    are given the same batch, compute their own parts of it, and get the same sums. Losses are those in the model's
+    `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up.
     Raises ValueError for a batch without labels.
     """
     jobs, labels, parameters = parts_of(batch, workers), model.label_counts(**batch), model.trainable_parameters()
