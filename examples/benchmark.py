@@ -25,14 +25,15 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
-from benchmarking import ablation, curves, machine
+from benchmarking import ablation, curves
 from benchmarking.cases import all_cases
 from benchmarking.contenders import contenders_of, prepare
 from benchmarking.rounds import Apart, Timed, call_apart, play
 
-from numbert import files
+from numbert.hub import files
+from numbert.lab.peak import description, sgemm_peak
 from numbert.machine import cores
-from numbert.text.corpus import python_documents, read_documents
+from numbert.pretraining.corpus import python_documents, read_documents
 
 QUICK = ("pretrain-tiny-30522-padded", "finetune-mini-padded", "encode-tiny-padded", "tokenise-ids-warm")
 ABLATION = ("pretrain-tiny-30522-padded", "pretrain-mini-30522-padded", "pretrain-mini-8000-*")
@@ -77,11 +78,11 @@ def main(argv=None):
         if not chosen:
             raise ValueError(f"no case is called {' or '.join(patterns)}; --list names them all")
         with tempfile.TemporaryDirectory() as folder:
-            peaks = call_apart(machine.sgemm_peak, options.threads)
+            peaks = call_apart(sgemm_peak, options.threads)
             if options.out:
                 Path(options.out).mkdir(parents=True, exist_ok=True)
                 files.write_text(Path(options.out) / "benchmark.md", "")
-            tell(options, f"{machine.description(options.threads)}\n\nBest product of float32 matrices: "
+            tell(options, f"{description(options.threads)}\n\nBest product of float32 matrices: "
                   + ", ".join(f"{name} {peak / 1e9:.0f}" for name, peak in peaks.items())
                  + " G operations a second; the higher counts as peak.\n")
             if options.curves:

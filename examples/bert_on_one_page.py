@@ -2,8 +2,8 @@
 
 BERT guesses masked tokens of a sentence from all the others (Devlin et al. 2019, section 3.1). Here are T tokens, M of
 them masked; V words; H heads of width K, and so a width of D = H·K; F in the feed-forward layer. A forward line ends
-with its number and the shape that it makes. `dx` is the derivative of the loss by x, one number for each number in x. A
-backward pass goes from the last number to the first, and each of its lines is the chain rule at the line of its number:
+with its number and the shape that it makes. `dx` is the derivative of the loss with respect to x, and has its shape. A
+backward pass goes from the last number to the first; each line is the chain rule for the forward line of its number:
     y = a @ b                         gives  da = dy @ b.T  and  db = a.T @ dy
     y = einsum("hij,jhk->ihk", a, b)  gives  da = einsum("ihk,jhk->hij", dy, b): y and a change places; likewise for b
     x used twice                      gives  the sum of both dx; hence the += into g, the gradients of the weights w
@@ -28,8 +28,8 @@ def layer_norm_backward(dy, xhat, rstd, w, g, name):                            
     g[f"{name}.bias"] += dy.sum(0)                                                      # 3  (D,)
     g[f"{name}.gain"] += (dy * xhat).sum(0)                                             # 3  (D,)
     dxhat = dy * w[f"{name}.gain"]                                                      # 3  (T, D)
-    # In a row, x̂_j = r (x_j - mean) with r = (variance + 1e-12)^(-1/2). The derivative by x_i of the mean is 1/D, of
-    # the variance 2 (x_i - mean) / D, and so of r it is -½ r³ · 2 (x_i - mean) / D = -r² x̂_i / D. By the product rule
+    # In a row, x̂_j = r (x_j - mean) with r = (variance + 1e-12)^(-1/2). From ∂mean/∂x_i = 1/D and ∂variance/∂x_i =
+    # 2 (x_i - mean) / D follows ∂r/∂x_i = -½ r³ · 2 (x_i - mean) / D = -r² x̂_i / D, and then by the product rule
     # ∂x̂_j/∂x_i = r ([i = j] - 1/D - x̂_j x̂_i / D), where [i = j] is 1 or 0; dx_i = Σ_j dx̂_j ∂x̂_j/∂x_i has two means:
     return rstd * (dxhat - dxhat.mean(-1, keepdims=True) - xhat * (dxhat * xhat).mean(-1, keepdims=True))  # 2, 1 (T, D)
 
@@ -95,7 +95,7 @@ def masked_lm(ids, segments, labels, w, layers, heads):
     right = labels[masked, None] == np.arange(len(words))                               #    (M, V): True once in a row
     loss = -np.log(probs[right]).mean()                                                 # 7  a number
     g = {name: np.zeros_like(weight) for name, weight in w.items()}
-    # In a row, -ln p_right = ln Σ_k exp(s_k) - s_right. Its derivative by s_i is exp(s_i) / Σ_k exp(s_k) - [i = right]:
+    # In a row, -ln p_right = ln Σ_k exp(s_k) - s_right, and ∂/∂s_i of this is exp(s_i) / Σ_k exp(s_k) - [i = right]:
     dlogits = (probs - right) / len(masked)                                             # 7, 6  (M, V)
     g["mlm.bias"] += dlogits.sum(0)                                                     # 6  (V,)
     g["body.embeddings.word.weight"] += dlogits.T @ h                                   # 6  (V, D)

@@ -26,7 +26,8 @@ from museum.checks import failed
 from museum.course import STEPS, run
 
 import numbert
-from numbert import files, svg
+from numbert.hub import files
+from numbert.lab import svg
 
 QUICK = 24                                          # steps
 RIGHT_SEEDS, SEEDS = 8, 3

@@ -19,10 +19,15 @@ import warnings
 
 import numpy as np
 
-from numbert import AutoTokenizer, command, files, svg
+from numbert import AutoTokenizer
+from numbert.hub import files
+from numbert.lab import svg
 from numbert.machine import cores
 from numbert.models.config import SIZES
-from numbert.tasks.evaluation import (
+from numbert.pretraining.baselines import floors
+from numbert.pretraining.batches import PretrainingData
+from numbert.pretraining.corpus import hold_out, python_documents, read_documents, split_sentences
+from numbert.pretraining.evaluation import (
     TASKS,
     blanks,
     characters_per_token,
@@ -33,12 +38,10 @@ from numbert.tasks.evaluation import (
     hits,
     training_figures,
 )
-from numbert.tasks.families import FAMILIES, build_model, check_vocab_size, train_tokenizer
-from numbert.tasks.floors import floors
-from numbert.tasks.masking import UNITS
-from numbert.tasks.pretraining import PretrainingData
-from numbert.tasks.sentence_pairs import OBJECTIVES
-from numbert.text.corpus import hold_out, python_documents, read_documents, split_sentences
+from numbert.pretraining.families import FAMILIES, build_model, check_vocab_size, train_tokenizer
+from numbert.pretraining.masking import UNITS
+from numbert.pretraining.sentence_pairs import OBJECTIVES
+from numbert.training import command
 from numbert.training.checkpoint import compare, load_checkpoint, read_settings, read_state, save_checkpoint
 from numbert.training.loop import finishing_on_interrupt, train
 from numbert.training.optimizer import AdamW, global_norm, linear_schedule

@@ -60,10 +60,10 @@ from .models.roberta import (
 )
 from .module import Parameter
 from .recording import no_grad
-from .text.auto import AutoTokenizer
-from .text.byte_bpe import ByteLevelBPETokenizer
-from .text.sentence_piece import SentencePieceTokenizer
-from .text.wordpiece import WordPieceTokenizer
+from .tokenizers.auto import AutoTokenizer
+from .tokenizers.byte_bpe import ByteLevelBPETokenizer
+from .tokenizers.sentence_piece import SentencePieceTokenizer
+from .tokenizers.wordpiece import WordPieceTokenizer
 
 __version__ = "0.1.0"
 

@@ -23,9 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # as a script it has its own folder only
+for folder in (Path(__file__).parents[1], Path(__file__).parent / "helpers"):     # of a script only its own is there
+    sys.path.insert(0, str(folder))
 
-from test_torch_pickle import Calls, Name, Storage, describe, dumps, save_legacy, save_zip, tensor  # noqa: E402
+from torch_save import Calls, Name, Storage, describe, dumps, save_legacy, save_zip, tensor  # noqa: E402
 
 from numbert.hub import safetensors  # noqa: E402
 from numbert.hub.checkpoint import load_weights  # noqa: E402

@@ -1,6 +1,10 @@
 """The meaning of the ops, the optimiser and the model: the printed formulas as plain loops in float64.
 
 Nothing here is fast, and nothing here uses the package; what the package computes is held to this.
+
+Below a forward pass whose derivative is not obvious stands its backward pass, written as it is derived. `dy` is the
+derivative of the loss with respect to the output y; what it gives are those with respect to the inputs, in their order.
+[i = j] is 1 if i is j, and 0 otherwise.
 """
 import math
 
@@ -14,6 +18,17 @@ def softmax(scores):
         return [0.0] * len(scores)
     powers = [math.exp(s - largest) for s in scores]
     return [p / math.fsum(powers) for p in powers]
+
+
+def softmax_backward(dprobs, probs):
+    """dscores. p_j = e_j / S with e_j = exp(s_j) and S = Σ_k e_k, so by the quotient rule
+
+        ∂p_j/∂s_i = ([i = j] e_j S - e_j e_i) / S² = p_j ([i = j] - p_i),
+
+    and each score moves every probability: ds_i = Σ_j dp_j ∂p_j/∂s_i.
+    """
+    n = range(len(probs))
+    return [math.fsum(dprobs[j] * probs[j] * ((i == j) - probs[i]) for j in n) for i in n]
 
 
 def dot(x, y):
@@ -45,6 +60,16 @@ def gelu(x):
     return np.array([float(v) * 0.5 * math.erfc(-float(v) / math.sqrt(2)) for v in np.ravel(x)]).reshape(np.shape(x))
 
 
+def gelu_backward(dy, x):
+    """dx. By the product rule (x Φ)' = Φ + x Φ', and the slope of Φ is the normal density exp(-x²/2) / √2π."""
+    dx = np.zeros(np.shape(x))
+    for place in np.ndindex(dx.shape):
+        v = float(x[place])
+        cdf, pdf = 0.5 * math.erfc(-v / math.sqrt(2)), math.exp(-v * v / 2) / math.sqrt(2 * math.pi)
+        dx[place] = float(dy[place]) * (cdf + v * pdf)
+    return dx
+
+
 def gelu_tanh(x):
     return np.array([0.5 * v * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3)))
                      for v in map(float, np.ravel(x))]).reshape(np.shape(x))
@@ -60,6 +85,31 @@ def layer_norm(x, gain, bias, eps):
         for d, v in enumerate(row):
             y[n, d] = float(gain[d]) * (v - mean) / math.sqrt(variance + eps) + float(bias[d])
     return y
+
+
+def layer_norm_backward(dy, x, gain, eps):
+    """(dx, dgain, dbias). In one row y_j = gain_j x̂_j + bias_j, with x̂_j = r (x_j - mean), r = (variance + eps)^(-1/2).
+
+    What happens to x̂_j when x_i is moved, in three steps:
+
+        ∂mean/∂x_i     = 1/D
+        ∂variance/∂x_i = 2/D Σ_k (x_k - mean) ([i = k] - 1/D) = 2/D (x_i - mean), as Σ_k (x_k - mean) = 0
+        ∂r/∂x_i        = -½ (variance + eps)^(-3/2) ∂variance/∂x_i = -r³ (x_i - mean) / D = -r² x̂_i / D
+
+    and by the product rule ∂x̂_j/∂x_i = r ([i = j] - 1/D) + (x_j - mean) ∂r/∂x_i = r ([i = j] - 1/D - x̂_j x̂_i / D).
+    """
+    D = np.shape(x)[1]
+    dx, dgain, dbias = np.zeros(np.shape(x)), np.zeros(D), np.zeros(D)
+    for n, row in enumerate(x):
+        mean = math.fsum(map(float, row)) / D
+        r = (math.fsum((float(v) - mean)**2 for v in row) / D + eps)**-0.5
+        xhat = [r * (float(v) - mean) for v in row]
+        for j in range(D):
+            dbias[j] += dy[n, j]
+            dgain[j] += dy[n, j] * xhat[j]
+        for i in range(D):
+            dx[n, i] = math.fsum(dy[n, j] * gain[j] * r * ((i == j) - 1 / D - xhat[j] * xhat[i] / D) for j in range(D))
+    return dx, dgain, dbias
 
 
 def attention(query, key, value, lengths, heads, mask=None, asking=None, keep=None, rate=0.0):
@@ -88,6 +138,39 @@ def attention(query, key, value, lengths, heads, mask=None, asking=None, keep=No
     return out
 
 
+def attention_backward(dy, query, key, value, lengths, heads, mask=None, asking=None, keep=None, rate=0.0):
+    """(dquery, dkey, dvalue). For one token that asks and one head, from its output back to what it was made of:
+
+        out_d  = Σ_j kept_j v_jd             dkept_j = Σ_d dout_d v_jd           dv_jd = kept_j dout_d
+        kept_j = keep_j p_j / (1 - rate)     dp_j    = keep_j dkept_j / (1 - rate)
+        p      = softmax(s)                  ds      = softmax_backward(dp, p)
+        s_j    = Σ_d q_d k_jd / √K           dq_d    = Σ_j ds_j k_jd / √K        dk_jd = ds_j q_d / √K
+
+    A key and a value get such a term from every token that asks, and these add up.
+    """
+    asking = [range(n) for n in lengths] if asking is None else asking
+    width = key.shape[1] // heads
+    dquery, dkey, dvalue = np.zeros(query.shape), np.zeros(key.shape), np.zeros(value.shape)
+    row, start = 0, 0
+    for b, length in enumerate(lengths):
+        for i, q in enumerate(asking[b]):
+            for h in range(heads):
+                part = slice(h * width, (h + 1) * width)
+                dout = dy[row, part]
+                probs = softmax([dot(query[row, part], key[start + k, part]) / math.sqrt(width)
+                                 if mask is None or mask(q, k) else -math.inf for k in range(length)])
+                factor = [1.0 if keep is None else keep[b][h, i, k] / (1 - rate) for k in range(length)]
+                dprobs = [factor[k] * dot(dout, value[start + k, part]) for k in range(length)]
+                dscores = softmax_backward(dprobs, probs)
+                for k in range(length):
+                    dvalue[start + k, part] += factor[k] * probs[k] * dout
+                    dquery[row, part] += dscores[k] * key[start + k, part] / math.sqrt(width)
+                    dkey[start + k, part] += dscores[k] * query[row, part] / math.sqrt(width)
+            row += 1
+        start += length
+    return dquery, dkey, dvalue
+
+
 def cross_entropy(logits, labels, count=None, weights=None):
     """-Σ weights[label] ln softmax(logits)[label] / count over the rows whose label is not -100."""
     losses = []
@@ -98,6 +181,22 @@ def cross_entropy(logits, labels, count=None, weights=None):
             weight = 1.0 if weights is None else float(weights[label])
             losses.append(weight * (largest - row[label] + math.log(math.fsum(math.exp(v - largest) for v in row))))
     return math.fsum(losses) / max(1, len(losses) if count is None else count)
+
+
+def cross_entropy_backward(dy, logits, labels, weights=None):
+    """dlogits, for the loss divided by the number of labels. A row s with label l has, times its weight, the loss
+
+        -ln p_l = ln Σ_k exp(s_k) - s_l,
+
+    and ∂/∂s_i of this is exp(s_i) / Σ_k exp(s_k) - [i = l] = p_i - [i = l]: what was guessed less what is right.
+    """
+    dlogits, count = np.zeros(np.shape(logits)), sum(label != -100 for label in labels)
+    for n, label in enumerate(labels):
+        if label != -100:
+            weight = 1.0 if weights is None else float(weights[label])
+            for i, p in enumerate(softmax([float(v) for v in logits[n]])):
+                dlogits[n, i] = float(dy) * weight * (p - (i == label)) / count
+    return dlogits
 
 
 def mean_squared_error(x, labels, count=None):

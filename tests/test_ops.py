@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from numbert import ops
 from numbert.autograd import Tensor, gradients
-from numbert.gradcheck_cases import op_cases
+from numbert.gradcheck.cases import op_cases
 from numbert.module import Parameter
 from numbert.ops import IGNORE, Span
 from numbert.ops.activations import normal_cdf, normal_pdf

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from numbert import BertForPreTraining, Parameter, svg
+from numbert import BertForPreTraining, Parameter
+from numbert.lab import svg
 from numbert.machine import blocks
 from numbert.models import cost
 from numbert.training.optimizer import BLOCK, AdamW

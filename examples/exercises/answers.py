@@ -11,7 +11,7 @@ and the model reads
 
 Before you start: the card "Answers as two numbers, windows, and 512"; Devlin et al. 2019, sections 4.2 and 4.3.
 Time: 75 minutes, 15 of them for the first two functions.
-Solution: numbert/tasks/squad_windows.py, cut_windows and Passage.label; numbert/tasks/squad_answers.py, read_answers.
+Solution: numbert/tasks/squad/windows.py, cut_windows and Passage.label; numbert/tasks/squad/answers.py, read_answers.
 """
 
 

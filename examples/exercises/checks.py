@@ -1,7 +1,8 @@
 """What the exercises are checked by: the definition, in plain loops, beside what was written.
 
-Gradients are held to central differences of the definition (numbert/gradcheck.py says how exact these are), so that the
-check of a backward pass does not depend on the forward pass of whoever wrote it. Nothing here comes from the package.
+Gradients are held to central differences of the definition (numbert/gradcheck/differences.py says how exact these are).
+So the check of a backward pass does not depend on the forward pass of whoever wrote it. Nothing here comes from the
+package.
 """
 import math
 

@@ -9,7 +9,7 @@ comes from the generator `rng` and from nothing else, and `input_ids` is not cha
 
 Before you start: the card "Masking input"; Devlin et al. 2019, section 3.1 and appendix A.1; NumPy's Generator.
 Time: 45 minutes.
-Solution: numbert/tasks/masking.py, mask_tokens (which also hides whole words and runs of words).
+Solution: numbert/pretraining/masking.py, mask_tokens (which also hides whole words and runs of words).
 
 One instance. With the ids [PAD] 0, [CLS] 2, [SEP] 3, [MASK] 4 and ordinary ids from 5 on, let "my dog is hairy" be
 

@@ -8,7 +8,7 @@ written with ## before it, that the rest begins with; and so on. If at some poin
 
 Before you start: Wu et al. 2016, section 4.1; slices of a str. No card is needed: what a token is, is all it takes.
 Time: 20 minutes.
-Solution: numbert/text/wordpiece.py, WordPieceTokenizer.split_word.
+Solution: numbert/tokenizers/wordpiece.py, WordPieceTokenizer.split_word.
 """
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from numbert import BertConfig, BertForPreTraining
 from numbert.ops import IGNORE
-from numbert.tasks.pretraining import PretrainingData
+from numbert.pretraining.batches import PretrainingData
 from numbert.training.loop import train
 from numbert.training.parallel import Workers
 

@@ -24,9 +24,9 @@ from numbert import (
     WordPieceTokenizer,
     no_grad,
 )
-from numbert.tasks.pretraining import PretrainingData
-from numbert.text.toyworld import documents
-from numbert.text.wordpiece import SPECIAL_TOKENS
+from numbert.pretraining.batches import PretrainingData
+from numbert.tokenizers.wordpiece import SPECIAL_TOKENS
+from numbert.toyworld import documents
 from numbert.training.checkpoint import load_checkpoint, save_checkpoint
 from numbert.training.loop import NonFiniteError, train
 from numbert.training.optimizer import AdamW, linear_schedule

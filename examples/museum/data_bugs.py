@@ -1,6 +1,6 @@
 """Bugs in the data: what is asked of the model. The network cannot notice, and gradients are right."""
-from numbert.tasks import masking, sentence_pairs
-from numbert.tasks.pretraining import PretrainingData
+from numbert.pretraining import masking, sentence_pairs
+from numbert.pretraining.batches import PretrainingData
 
 from .exhibit import Bug, Edit
 

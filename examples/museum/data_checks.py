@@ -4,7 +4,7 @@ import math
 import numpy as np
 
 from numbert.ops import IGNORE
-from numbert.tasks.masking import mask_tokens
+from numbert.pretraining.masking import mask_tokens
 
 from .checks import CLS, MASK, PAD, SEP, WORDS, check, equal, holds, pairs
 

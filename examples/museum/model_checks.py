@@ -3,8 +3,9 @@ import math
 
 import numpy as np
 
-from numbert import BertModel, GPT2Config, GPT2LMHeadModel, RobertaConfig, RobertaModel, gradcheck, no_grad, ops
-from numbert.gradcheck_cases import op_cases, subjects
+from numbert import BertModel, GPT2Config, GPT2LMHeadModel, RobertaConfig, RobertaModel, no_grad, ops
+from numbert.gradcheck import differences as gradcheck
+from numbert.gradcheck.cases import op_cases, subjects
 from numbert.ops import IGNORE, Span
 from numbert.ops.attention import softmax
 

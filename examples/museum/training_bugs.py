@@ -1,5 +1,5 @@
 """Bugs in the training: every gradient is right, and what is done with it is not."""
-from numbert.tasks.pretraining import PretrainingData
+from numbert.pretraining.batches import PretrainingData
 from numbert.training import checkpoint, loop, parallel
 from numbert.training.optimizer import AdamW, adamw
 

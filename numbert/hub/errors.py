@@ -9,7 +9,7 @@ import mmap
 import os
 import re
 
-from .. import files
+from . import files
 
 MAX_JSON = 100_000_000  # bytes; the limit that safetensors sets for its header
 MAX_DIGITS = 100  # of one integer; real files hold int(1e30), and converting n digits takes n² steps

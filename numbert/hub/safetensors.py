@@ -16,8 +16,8 @@ import math
 
 import numpy as np
 
-from ..files import replacing
 from .errors import MAX_JSON, CheckpointError, map_file, parse_json, quoted
+from .files import replacing
 
 DTYPES = {"BOOL": "|b1", "U8": "|u1", "I8": "|i1", "I16": "<i2", "U16": "<u2", "F16": "<f2", "BF16": "<u2",
           "I32": "<i4", "U32": "<u4", "F32": "<f4", "F64": "<f8", "I64": "<i8", "U64": "<u8"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..hub.checkpoint import weights_file
 from ..hub.errors import CheckpointError, read_json
-from ..text.auto import AutoTokenizer
+from ..tokenizers.auto import AutoTokenizer
 from . import albert, bert, gpt2, heads, roberta
 from .config import BertConfig
 from .pretrained import PretrainedModel

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import files, ops
-from ..hub import safetensors
+from .. import ops
+from ..hub import files, safetensors
 from ..hub.checkpoint import load_weights
 from ..hub.errors import CheckpointError, read_json
 from ..module import Module, shapes_only

@@ -30,7 +30,8 @@ def encode(rows, tokenizer, max_length):
 def collate(tokenizer):
     """A function that makes a batch of such examples: what `tokenizer.pad` gives, and labels."""
     def batch_of(examples):
-        return tokenizer.pad([encoding for encoding, _ in examples]) | {"labels": np.array([y for _, y in examples])}
+        batch = tokenizer.pad([encoding for encoding, _ in examples], side="right")
+        return batch | {"labels": np.array([y for _, y in examples])}
     return batch_of
 
 
@@ -38,7 +39,7 @@ def predict(model, tokenizer, examples, workers, batch_size=64):
     """Logits (N, C) for `encode`d examples, in their order. Their labels are not looked at."""
     def logits(start):
         with no_grad():
-            batch = tokenizer.pad([x for x, _ in examples[start:start + batch_size]])
+            batch = tokenizer.pad([x for x, _ in examples[start:start + batch_size]], side="right")
             return model(**model.accepted(batch)).logits.data
     return np.concatenate(workers.map(logits, range(0, len(examples), batch_size)))
 
@@ -88,7 +89,7 @@ def classify(model, tokenizer, text, pair=None):
     config = model.config
     with no_grad():
         [(encoding, _)] = encode([(text, pair, None)], tokenizer, config.max_tokens)
-        logits = model(**model.accepted(tokenizer.pad([encoding]))).logits.data[0].astype(np.float64)
+        logits = model(**model.accepted(tokenizer.pad([encoding], side="right"))).logits.data[0].astype(np.float64)
     if config.problem_type == "regression" or config.num_labels == 1:
         return float(logits[0])
     if config.problem_type == "multi_label_classification":

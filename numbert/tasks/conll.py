@@ -6,7 +6,7 @@ tags in the same places and every other character as it was, so a prediction has
 import re
 from typing import NamedTuple
 
-from ..files import read_text, write_text
+from ..hub.files import read_text, write_text
 
 CONLLU_COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 

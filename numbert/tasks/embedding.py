@@ -24,7 +24,7 @@ def embed(model, tokenizer, texts, *, pooling="mean", batch_size=32, max_length=
     vectors = np.empty((len(texts), model.config.hidden_size), model.parameters()[0].dtype)
     for start in range(0, len(order), batch_size):
         chosen = order[start:start + batch_size]
-        batch = tokenizer.pad([encodings[i] for i in chosen])
+        batch = tokenizer.pad([encodings[i] for i in chosen], side="right")
         with no_grad():
             x = model(**model.accepted(batch)).last_hidden_state.data           # (B, T, D), 0 on padding
         vectors[chosen] = x[:, 0] if pooling == "cls" else x.sum(1) / batch["attention_mask"].sum(1, keepdims=True)

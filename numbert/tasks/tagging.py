@@ -20,15 +20,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import command
 from ..models.auto import AutoModelForTokenClassification, look
 from ..ops import IGNORE
 from ..recording import no_grad
+from ..training import command
+from ..training.experiment import FineTuning, Task, add_options, run
 from ..training.finetuning import Shuffled
+from ..training.kept import Kept, add_run_options, opened, recorded
 from ..training.seeds import table
 from . import conll, metrics
-from .experiment import FineTuning, Task, add_options, run
-from .kept import Kept, add_run_options, opened, recorded
 
 
 class Window(NamedTuple):
@@ -73,7 +73,7 @@ def _window(frame, ids, firsts, labels):
 def collate(tokenizer):
     """A function that makes a batch of Windows: what `tokenizer.pad` gives, and labels (B, T)."""
     def batch_of(windows):
-        batch = tokenizer.pad([window.ids for window in windows])
+        batch = tokenizer.pad([window.ids for window in windows], side="right")
         batch["labels"] = np.full(batch["input_ids"].shape, IGNORE)
         for row, window in zip(batch["labels"], windows, strict=True):
             row[window.firsts] = window.labels
@@ -87,8 +87,9 @@ def predict(model, tokenizer, windows, workers, batch_size=64):
 
     def tags(start):
         part = flat[start:start + batch_size]
+        batch = tokenizer.pad([window.ids for window in part], side="right")
         with no_grad():
-            best = model(**model.accepted(tokenizer.pad([window.ids for window in part]))).logits.data.argmax(-1)
+            best = model(**model.accepted(batch)).logits.data.argmax(-1)
         return [row[window.firsts].tolist() for row, window in zip(best, part, strict=True)]
 
     tagged = iter([row for rows in workers.map(tags, range(0, len(flat), batch_size)) for row in rows])

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import files
+from ..hub import files
 from ..models.bert import BertForPreTraining
 from ..models.config import BertConfig
-from ..text.auto import AutoTokenizer
-from ..text.wordpiece import WordPieceTokenizer
+from ..tokenizers.auto import AutoTokenizer
+from ..tokenizers.wordpiece import WordPieceTokenizer
 from . import __doc__ as description
 from .report import page, summary, table
 from .steps import trace

@@ -6,9 +6,9 @@ moment: a run that is killed finds either the old state or the new one, and neve
 """
 import json
 
-from ..files import json_text
 from ..hub import safetensors
 from ..hub.errors import CheckpointError, parse_json
+from ..hub.files import json_text
 
 
 def save_checkpoint(path, model, optimizer, step, settings, *, state=None, best=None):

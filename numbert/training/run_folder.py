@@ -6,7 +6,7 @@ import time
 import weakref
 from pathlib import Path
 
-from ..files import json_text, naming, read_text, replacing
+from ..hub.files import json_text, naming, read_text, replacing
 
 
 class RunFolder:

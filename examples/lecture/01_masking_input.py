@@ -1,0 +1,222 @@
+"""Masking input: which words are hidden, what becomes of them, and what a model learns from it.
+
+    python examples/lecture/01_masking_input.py               about two minutes: counts, then fifteen small models
+    python examples/lecture/01_masking_input.py --seeds 2     fewer models: how much is luck cannot be told so well
+    python examples/lecture/01_masking_input.py --steps 3000  models that have read more
+
+The lecture: BERT hides some words of a text, by [MASK] or by a word drawn at random, and guesses them. Devlin et al.
+2019 (appendix A.1) choose 15% of the words; 80% of these become [MASK], 10% a random word, 10% stay; appendix C.2 asks,
+as this script does, what other mixtures would have been worth.
+"""
+import math
+
+import numpy as np
+
+from numbert import BertForPreTraining
+from numbert.lab import laboratory, svg
+from numbert.lab.bodies import Recipe, tokenizer_of
+from numbert.lab.toy_tasks import draw, toy_task
+from numbert.ops import IGNORE
+from numbert.pretraining.baselines import unigram_floor
+from numbert.pretraining.batches import PretrainingData
+from numbert.pretraining.evaluation import evaluate
+from numbert.pretraining.masking import UNITS
+from numbert.toyworld import documents
+from numbert.training.seeds import Seeds, in_words, table
+
+MIXTURES = {"only [MASK]": (1.0, 0.0), "only random": (0.0, 1.0), "80/10/10": (0.8, 0.1)}
+FATES = ("[MASK]", "random", "itself")
+
+
+def main(argv=None):
+    parser = laboratory.arguments(
+        __doc__, name="masking_input",
+        quick={"steps": 4, "seeds": 1, "stories": 100, "held_out": 20, "examples": 16, "test": 16, "epochs": 1},
+        steps=600, width=64, max_length=32, pretraining_lr=3e-3, seeds=5, stories=2000, held_out=300, examples=60,
+        test=200, epochs=10, lr=7e-4)
+    laboratory.start(masking, parser, argv)
+
+
+def masking(options, workers):
+    results = laboratory.Results(options)
+    tokenizer = tokenizer_of("en")
+
+    # %% What is chosen
+    # Of n words exactly round(0.15 n), so no text goes without a blank. The choice is blind: a word is hidden as often
+    # as it is written, so many of the blanks are full stops and words such as "the", which teach little.
+    stories = documents(options.stories, np.random.default_rng(3))
+
+    def blanks(**settings):
+        return PretrainingData(stories, tokenizer, objective="mlm", max_length=options.max_length, **settings)
+
+    data = blanks()
+    batches = list(data.evaluation_batches())
+    found = counted(batches, data.ordinary, tokenizer.mask_token_id)
+    print(f"{len(stories)} stories in {found['texts']} pieces of up to {options.max_length} tokens, "
+          f"{found['words']} words (and full stops)")
+    print(f"chosen: {found['chosen']} words, {found['chosen'] / found['words']:.2%}; pieces with another number than "
+          f"round(0.15 n), at least 1: {found['off']}")
+    common = most_frequent(batches, data.ordinary, count=5)
+    print("of the blanks: " + ", ".join(f"{tokenizer.tokens[i]!r} {share:.1%} (of all words {whole:.1%})"
+                                        for i, share, whole in common))
+
+    # %% What becomes of it
+    # The fate of each chosen word is drawn on its own, so a count has a binomial distribution: with n draws of
+    # probability p the mean n p and the standard deviation sqrt(n p (1 - p)). One random word in V is, by chance, the
+    # word that stood there; nobody can tell it from one that stayed.
+    print(f"\n{'becomes':10}{'expected':>10}{'counted':>10}{'spread':>8}   off by, in spreads")
+    for fate, row in against_expected(found, V=int(data.ordinary.sum())).items():
+        print(f"{fate:10}{row['expected']:10.1f}{row['counted']:10}{row['spread']:8.1f}   {row['off']:+.2f}")
+        found[fate] = row
+    print("\nWhat is chosen together (`mask_unit`): how many neighbours in a row are hidden, on average")
+    runs = {unit: run_length(blanks(mask_unit=unit).evaluation_batches()) for unit in UNITS}
+    print("  " + ", ".join(f"{unit} {length:.2f}" for unit, length in runs.items())
+          + "   (a word of the toy world is one token)")
+    results.add(counts=found, common={tokenizer.tokens[i]: [share, whole] for i, share, whole in common}, runs=runs)
+
+    # %% Three ways to hide, and what is learnt
+    # Everything else is the same: text, steps, and which words are asked for. All models are then asked for the same
+    # words of the same held-out texts; the fate of a word tells which of the three situations a model was trained for.
+    recipe = Recipe(objective="mlm", steps=options.steps, width=options.width, max_length=options.max_length,
+                    lr=options.pretraining_lr)
+    held_out = documents(options.held_out, np.random.default_rng(4))
+
+    def held(**shares):
+        return list(PretrainingData(held_out, tokenizer, objective="mlm", max_length=options.max_length,
+                                    **shares).evaluation_batches())
+
+    mixed = held()
+    asked = {"80/10/10": mixed} | {f"of these {fate}": with_fate(mixed, fate, tokenizer.mask_token_id)
+                                   for fate in FATES} | {"only [MASK]": held(mask_share=1.0, random_share=0.0)}
+    counts = np.bincount(data.text.tokens, minlength=len(tokenizer))
+    floor = {name: unigram_floor(counts, np.concatenate([batch["labels"].reshape(-1) for batch in some]))
+             for name, some in asked.items()}
+    folders, losses = {}, {}
+    for name, (mask_share, random_share) in MIXTURES.items():
+        print(f"\n{name}")
+        folders[name] = laboratory.bodies(recipe.replace(mask_share=mask_share, random_share=random_share),
+                                          options.seeds, workers)
+        figures = [measured(folder, asked, workers) for folder in folders[name]]
+        losses[name] = {which: Seeds([{"nats": -one[which]["mlm"]} for one in figures], {"nats": -floor[which]})
+                        for which in asked}
+        results.add(**{f"held_out {name}": figures})
+    print("\nHeld-out loss in nats a word, mean ± standard deviation of the seeds; columns: the text it was asked on\n")
+    print(f"{'trained with':14}" + "".join(f"{which:>18}" for which in asked))
+    for name, row in losses.items():
+        print(f"{name:14}" + "".join(f"{mean_and_spread(one):>18}" for one in row.values()))
+    print(f"{'word counts':14}" + "".join(f"{nats:>18.3f}" for nats in floor.values()))
+    for which in ("80/10/10", "only [MASK]"):
+        for other in ("only [MASK]", "only random"):
+            print(f"On {which}, the loss after 80/10/10 is lower than after {other} by "
+                  + in_words(losses["80/10/10"][which], losses[other][which]) + ".")
+
+    # %% And afterwards?
+    # In a task no [MASK] is ever seen. If every hidden word was a [MASK], a model never had to say anything about the
+    # words that it sees. When all of it is trained further that may matter little; a body that stays frozen has nothing
+    # but what it learnt.
+    splits = draw("tag", (options.examples, max(1, options.test // 2), options.test))
+    downstream = {}
+    for how, frozen in (("fine-tuned", False), ("frozen body", True)):
+        settings = laboratory.settings(options, freeze_body=frozen)
+        task = toy_task("tag", splits, tokenizer, settings, workers)
+        rows = {name: laboratory.downstream(task, folders[name], settings, workers) for name in MIXTURES}
+        rows["from scratch"] = laboratory.downstream(task, folders["80/10/10"], settings, workers, from_scratch=True)
+        print(f"\nParts of speech, {options.examples} sentences to learn from, {how}, {options.seeds} seeds:\n")
+        print(table(rows))
+        for other in ("only [MASK]", "only random"):
+            print(f"80/10/10 against {other}: {in_words(rows['80/10/10'], rows[other])}.")
+        downstream[how] = rows
+    results.add(losses={name: {which: -one.mean() for which, one in row.items()} for name, row in losses.items()},
+                spread={name: {which: one.std() for which, one in row.items()} for name, row in losses.items()},
+                word_counts=floor, downstream=downstream)
+    results.draw("losses", [svg.chart(
+        "Held-out loss by what became of the word (1 [MASK], 2 a random word, 3 itself)", "fate", "nats",
+        {name: [(k, -row[f"of these {fate}"].mean()) for k, fate in enumerate(FATES, 1)]
+         for name, row in losses.items()}, {"word counts": floor["80/10/10"]})])
+
+    print(f"\nWhat was seen: the counts are {max(abs(found[fate]['off']) for fate in FATES):.1f} spreads or less from "
+          "80/10/10. The lowest loss, by what became of the word:")
+    for fate in FATES:
+        by_loss = sorted(MIXTURES, key=lambda name, fate=fate: -losses[name][f"of these {fate}"].mean())
+        first, second = (losses[name][f"of these {fate}"] for name in by_loss[:2])
+        print(f"  {fate:8} {-first.mean():.3f} after {by_loss[0]}; against {by_loss[1]} {in_words(first, second)}")
+    print(f"""The tasks are above: what {options.seeds} seeds cannot tell from luck is a tie.
+Look at: losses.svg, where the lines cross; the column "itself", whose answer stands in the text.
+Try next: --steps 3000 (do the differences stay?), --examples 10, and MIXTURES in this file: (0.0, 0.0) hides
+nothing, so that the answer always stands there.""")
+
+
+# %% What the steps above are made of
+
+
+def fates(batch, mask_id):
+    """{fate: (B, T) bool}: what became of the words that a batch asks for."""
+    asked = batch["labels"] != IGNORE
+    hidden, same = batch["input_ids"] == mask_id, batch["input_ids"] == batch["labels"]
+    return {"[MASK]": asked & hidden, "random": asked & ~hidden & ~same, "itself": asked & same}
+
+
+def counted(batches, ordinary, mask_id):
+    """How many pieces of text, words, chosen words and words of each fate; `off`: pieces with another number of chosen
+    words than max(1, round(0.15 n))."""
+    totals = dict.fromkeys(("texts", "words", "chosen", "off", *FATES), 0)
+    for batch in batches:
+        asked = batch["labels"] != IGNORE
+        words, chosen = (asked | ordinary[batch["input_ids"]]).sum(1), asked.sum(1)
+        totals["texts"] += len(words)
+        totals["words"] += int(words.sum())
+        totals["chosen"] += int(chosen.sum())
+        totals["off"] += int((chosen != np.maximum(1, np.rint(0.15 * words))).sum())
+        for fate, where in fates(batch, mask_id).items():
+            totals[fate] += int(where.sum())
+    return totals
+
+
+def against_expected(found, V):
+    """{fate: {expected, counted, spread, off}} with the binomial mean and standard deviation, V ordinary words."""
+    shares = {"[MASK]": 0.8, "random": 0.1 * (1 - 1 / V), "itself": 0.1 * (1 + 1 / V)}
+    rows = {}
+    for fate, p in shares.items():
+        expected, spread = found["chosen"] * p, math.sqrt(found["chosen"] * p * (1 - p))
+        rows[fate] = {"expected": expected, "counted": found[fate], "spread": spread,
+                      "off": (found[fate] - expected) / spread}
+    return rows
+
+
+def most_frequent(batches, ordinary, count):
+    """[(id, its share of the blanks, its share of all words), ...] of the most frequent words."""
+    blanks, words = np.zeros((2, len(ordinary)), np.int64)
+    for batch in batches:
+        asked = batch["labels"] != IGNORE
+        original = np.where(asked, batch["labels"], batch["input_ids"])
+        np.add.at(blanks, original[asked], 1)
+        np.add.at(words, original[ordinary[original]], 1)
+    blanks, shares = blanks / blanks.sum(), words / words.sum()
+    return [(int(i), float(blanks[i]), float(shares[i])) for i in np.argsort(-words)[:count]]
+
+
+def run_length(batches):
+    """The mean number of neighbours that are asked for in a row."""
+    chosen = [batch["labels"] != IGNORE for batch in batches]
+    starts = sum(int(one[:, 0].sum() + (one[:, 1:] & ~one[:, :-1]).sum()) for one in chosen)
+    return sum(int(one.sum()) for one in chosen) / starts
+
+
+def with_fate(batches, fate, mask_id):
+    """The same batches, asked only for the words of one fate."""
+    return [batch | {"labels": np.where(fates(batch, mask_id)[fate], batch["labels"], IGNORE)} for batch in batches]
+
+
+def measured(folder, asked, workers):
+    """{name: figures} of the model in a folder, on each list of batches."""
+    model = BertForPreTraining.from_pretrained(folder)
+    return {name: evaluate(model, batches, workers) for name, batches in asked.items()}
+
+
+def mean_and_spread(seeds):
+    """The loss that Seeds of negative losses stand for, as a text."""
+    return f"{-seeds.mean():.3f}" + (f" ± {seeds.std():.3f}" if len(seeds.figures) > 1 else "")
+
+
+if __name__ == "__main__":
+    main()

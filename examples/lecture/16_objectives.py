@@ -1,0 +1,142 @@
+"""Objectives side by side: BERT, RoBERTa, ALBERT and GPT, each pre-trained in its own way, and what each is good for.
+
+    python examples/lecture/16_objectives.py                       about a quarter of an hour, with progress
+    python examples/lecture/16_objectives.py --tasks classify tag  two of the four tasks: less than half of that
+    python examples/lecture/16_objectives.py --rows gpt bert,mlm   some of the rows
+
+All read the same toy stories with the same vocabulary (every word is a token), with as many layers of the same width
+and as many steps. Then each is fine-tuned on the toy world's four tasks, five times. So the rows differ in what was
+guessed, and in the network: ALBERT has one layer, used again and again, and GPT sees only what stands before a token.
+
+A loss in bits per character can be compared between vocabularies, but not between the two kinds: GPT's is the length of
+the text when it is compressed with the model; that of the others says how hard the hidden tokens are when the rest is
+known. Sources: Devlin et al. 2019, Liu et al. 2019 (RoBERTa), Lan et al. 2020 (ALBERT), Radford et al. 2019 (GPT-2).
+"""
+# %%
+import numpy as np
+
+from numbert.lab import laboratory, svg
+from numbert.lab.bodies import Recipe, learn, story_count, tokenizer_of
+from numbert.lab.toy_tasks import SOURCES, draw, toy_task
+from numbert.pretraining.batches import PretrainingData
+from numbert.pretraining.evaluation import characters_per_token, evaluate
+from numbert.pretraining.families import FAMILIES, build_model
+from numbert.toyworld import documents
+from numbert.training.experiment import run
+from numbert.training.seeds import in_words
+
+ROWS = ["bert,mlm", "bert,mlm+nsp", "bert,mlm+sop", "roberta,full-sentences", "albert,mlm+sop", "gpt,causal"]
+QUICK = {"rows": ["bert,mlm+sop", "gpt,causal"], "tasks": ["classify", "answer"], "steps": 6, "width": 32,
+         "batch_size": 4, "examples": 24, "test": 24, "epochs": 1, "seeds": 1}
+
+
+def arguments():
+    parser = laboratory.arguments(__doc__, name="objectives", quick=QUICK, steps=1500, width=128, layers=2,
+                                  batch_size=16, examples=500, test=500, epochs=6, lr=5e-4, seeds=5)
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="(default: all)", metavar="ROW")
+    parser.add_argument("--tasks", nargs="+", choices=list(SOURCES), default=list(SOURCES), help="(default: all four)")
+    return parser
+
+
+# %% One vocabulary for all
+# RoBERTa and GPT know no segments, and are given none: there only the [SEP] between them tells the two texts of a pair
+# apart. Fine-tuning takes the head of the family that it finds in the folder.
+
+
+# %% Pre-training: the same stories, the same number of steps
+
+
+def pretrained(row, options, workers, folder):
+    """The figures of a row's pre-training; the model goes into `folder`."""
+    family, objective = row.split(",")
+    tokenizer, recipe = tokenizer_of("en"), Recipe(steps=options.steps, batch_size=options.batch_size,
+                                                   layers=options.layers, width=options.width)
+    settings = {"objective": objective, "max_length": recipe.max_length, "batch_size": recipe.batch_size}
+    if FAMILIES[family].pair_label:
+        settings["pair_label"] = FAMILIES[family].pair_label
+    learning = settings if objective == "causal" else settings | {"mask_rate": recipe.mask_rate,
+                                                                  "mask_unit": FAMILIES[family].mask_unit}
+    told, held_out = (documents(count, np.random.default_rng(seed), "en")
+                      for count, seed in ((story_count(recipe), 3), (100, 4)))
+    data = PretrainingData(told, tokenizer, **learning)
+    held = list(PretrainingData(held_out, tokenizer, **settings).evaluation_batches())      # BERT's 15%, single tokens
+    model = build_model(family, tokenizer, layers=recipe.layers, width=recipe.width, max_positions=256,
+                        heads=recipe.width // 32, rng=np.random.default_rng(0))
+    speeds = []
+    for _ in learn(model, data, held, recipe, workers, points=1, each=lambda step: speeds.append(
+            step.tokens / step.seconds)):
+        pass
+    model.save_pretrained(folder)
+    figures = evaluate(model, held, workers, characters_per_token(held_out, tokenizer))
+    loss = figures.get("mlm", figures.get("lm"))
+    pairs = figures.get("nsp_accuracy", figures.get("sop_accuracy"))
+    return {"parameters": sum(p.data.size for p in model.parameters()), "tokens_per_second": float(np.median(speeds)),
+            "nats_per_token": loss, "bits_per_character": figures["bits_per_character"], "pairs_right": pairs}
+
+
+# %% Fine-tuning: each body with its own family's head
+
+
+def tuned(name, splits, folder, options, workers):
+    setup = laboratory.settings(options)
+    task = toy_task(name, splits, tokenizer_of("en"), setup, workers)
+    return run(task, folder, setup, workers, say=None).seeds
+
+
+def main(argv=None):
+    laboratory.start(experiment, arguments(), argv)
+
+
+def experiment(options, workers):
+    results = laboratory.Results(options)
+    sizes = options.examples, max(1, options.test // 2), options.test
+    splits = {name: draw(name, sizes) for name in options.tasks}
+    pretraining, downstream = {}, {row: {} for row in options.rows}
+    for row in options.rows:
+        print(f"\n{row}: {options.steps} steps", flush=True)
+        folder = results.folder / row.replace(",", "-")
+        pretraining[row] = pretrained(row, options, workers, folder)
+        for name in options.tasks:
+            downstream[row][name] = tuned(name, splits[name], folder, options, workers)
+            print(f"{row}, {name}: {spread(downstream[row][name])}", flush=True)
+        results.add(pretraining=pretraining, downstream=downstream)
+
+    # %% What came of it
+    print(f"\n{'':<24}parameters  tokens/s  nats/token  bits/character  pairs right")
+    for row, one in pretraining.items():
+        pairs = "" if one["pairs_right"] is None else f"{one['pairs_right']:.1%}"
+        print(f"{row:<24}{one['parameters']:>10,}{one['tokens_per_second']:>10,.0f}{one['nats_per_token']:>12.3f}"
+              f"{one['bits_per_character']:>16.3f}{pairs:>13}")
+    print("(bits per character: of the text for gpt; of hidden tokens, given all others, for the rest)")
+    print(f"\n{'':<24}" + "".join(f"{name:>18}" for name in options.tasks))
+    for row in options.rows:
+        print(f"{row:<24}" + "".join(f"{spread(downstream[row][name]):>18}" for name in options.tasks))
+    majority = []
+    for name in options.tasks:
+        seeds = downstream[options.rows[0]][name]
+        majority.append(f"{seeds.baseline[seeds.deciding]:.3f}")
+    print(f"{'majority':<24}" + "".join(f"{value:>18}" for value in majority))
+    print("(accuracy, of answers F1 in percent; one body, the spread is that of fine-tuning)\n")
+
+    first, *others = options.rows
+    verdicts = {f"{row}, {name}": in_words(downstream[row][name], downstream[first][name])
+                for name in options.tasks for row in others}
+    for row, said in verdicts.items():
+        print(f"{row} against {first}: {said}")
+    results.add(verdicts=verdicts)
+    results.draw("objectives", [svg.chart(
+        "Downstream, by row of the table", "row", "accuracy (answers: F1 / 100)",
+        {name: [(i, downstream[row][name].mean() / (100 if name == "answer" else 1))
+                for i, row in enumerate(options.rows)] for name in options.tasks})])
+    print("""
+Look at GPT, which is asked for every token, beside those who are asked for a quarter of them: who learns more from the
+same stories? Look at ALBERT's parameters beside its results, and at what the second task of a pair is worth, and where.
+Try next: --steps 5000 (does the order stay?), --layers 4 (ALBERT grows by nothing), --examples 100.""")
+
+
+def spread(seeds):
+    return f"{seeds.mean():.3f}" + (f" ± {seeds.std():.3f}" if len(seeds.figures) > 1 else "")
+
+
+if __name__ == "__main__":
+    main()

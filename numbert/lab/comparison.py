@@ -1,0 +1,86 @@
+"""Fine-tuning in two minutes, offline: a small BERT reads toy stories, then learns a task from few examples.
+
+What the examples share: their options; `body`, the pre-trained model to start from; and `compare`, which fine-tunes it
+beside the same model from scratch, with several seeds, and says whether the difference is more than luck.
+"""
+import argparse
+import statistics
+from pathlib import Path
+
+from ..hub import files
+from ..toyworld import LANGUAGES
+from ..training.command import add_quick
+from ..training.experiment import FineTuning, add_options, run
+from ..training.kept import Kept, opened
+from ..training.seeds import in_words, table
+from . import svg
+from .bodies import Recipe, made
+from .toy_tasks import draw
+
+QUICK = {"pretraining_steps": 20, "examples": 48, "test": 48, "epochs": 1, "seeds": 1}
+SETTINGS = {"epochs": 12, "lr": 7e-4, "batch_size": 16, "seeds": 5, "dropout": 0.0}
+
+
+def arguments(description, *, name, **defaults):
+    """A parser with the options of an example, for `laboratory.start`; `defaults` are those of
+    `experiment.add_options`."""
+    parser = argparse.ArgumentParser(prog=f"{name}.py", description=description,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--model", help="the run folder of a pre-trained model (default: pre-train one on toy stories, once for all "
+        "examples, in runs/toy-LANGUAGE)")
+    add("--pretraining-steps", type=int, default=3000, help="if there is none yet (default: %(default)s)")
+    add("--language", choices=LANGUAGES, default="en", help="the toy world tells the same in both (default: "
+        "%(default)s)")
+    add("--examples", type=int, default=500, help="labelled examples to learn from (default: %(default)s)")
+    add("--test", type=int, default=1000, help="labelled examples to report on; half as many choose the best epoch "
+        "(default: %(default)s)")
+    add("--out", default=f"runs/{name}", help="the folder for the best model and the curves (default: %(default)s)")
+    add_quick(parser, QUICK)
+    add_options(parser, **SETTINGS | defaults)
+    return parser
+
+
+def body(options, workers):
+    """The folder of a pre-trained model with its tokenizer: `options.model`, or one that is made if need be."""
+    return options.model or made(Recipe(language=options.language, steps=options.pretraining_steps), workers)
+
+
+def splits(name, options):
+    """Training, development and test examples of a task, as many as the options say."""
+    return draw(name, (options.examples, max(1, options.test // 2), options.test), options.language)
+
+
+def compare(task, folder, tokenizer, options, workers):
+    """Fine-tune `task` from the model in `folder` and from scratch; print what came of it and draw both curves.
+
+    Returns {"pre-trained": Runs, "from scratch": Runs}. In `options.out`: the best pre-trained model, curves.svg.
+    """
+    runs = {}
+    with opened(options.out, folder) as out:
+        for name, kept in (("pre-trained", Kept(out, tokenizer)), ("from scratch", None)):
+            print(f"\n{name}, {options.seeds} seeds")
+            runs[name] = run(task, folder, FineTuning.of(options), workers, from_scratch=name == "from scratch",
+                             kept=kept)
+        tell(task, runs, options)
+    return runs
+
+
+def tell(task, runs, options):
+    """Say what came of both, and draw their curves."""
+    seeds = {name: one.seeds for name, one in runs.items()}
+    print(f"\nOn {options.test} test examples, after learning from {options.examples}:\n\n{table(seeds)}\n")
+    print(f"Pre-training is worth {in_words(*seeds.values())}.")
+    figure = seeds["pre-trained"].deciding
+    curves = {name: mean_curve(one.records, figure) for name, one in runs.items()}
+    chart = svg.chart(f"{figure} on the development examples, mean of the seeds", "epoch", figure, curves,
+                      {"majority": task.baseline[figure]})
+    files.write_text(Path(options.out) / "curves.svg", svg.page([chart]))
+    print(f"In {options.out}: the best model and its tokenizer, metrics.jsonl, curves.svg (open it in a browser).")
+
+
+def mean_curve(records, figure):
+    """[(epoch, mean over the seeds), ...]; a run that stopped early counts for the epochs that it has."""
+    epochs = sorted({record["epoch"] for record in records})
+    return [(epoch, statistics.fmean(record[figure] for record in records if record["epoch"] == epoch))
+            for epoch in epochs]

@@ -1,0 +1,162 @@
+"""The batches of pre-training: text -> examples -> batches with blanks, fresh in every epoch, the same for one seed.
+
+Google writes a data set with ten fixed maskings to disk.  Here each epoch draws new pairs and each batch new blanks
+(as RoBERTa does, Liu et al. 2019, section 4.1), and nothing is stored: a batch is a pure function of the seed, the
+epoch and its number in the epoch.  So training that stops can go on exactly where it was, and all it must remember is
+the number of the step.
+"""
+import itertools
+
+import numpy as np
+
+from .corpus import split_sentences
+from .masking import IGNORED, check_masking, continues_table, mask_tokens, ordinary_table
+from .sentence_pairs import OBJECTIVES, PAIRS, RUNNING, TokenizedText, draw_examples
+
+
+class PretrainingData:
+    """Batches for one way of pre-training.
+
+    documents    lists of paragraphs (`numbert.text.corpus`); paragraphs are cut into sentences here
+    tokenizer    encodes sentences and knows its special tokens; [CLS] and [SEP] are its own, as <s> and </s>
+    objective    "mlm"             [CLS] A [SEP]             some tokens are hidden and must be guessed
+                 "mlm+nsp"         [CLS] A [SEP] B [SEP]     and B continues A (0) or comes from another document (1)
+                 "mlm+sop"         [CLS] A [SEP] B [SEP]     and A and B are neighbours in order (0) or swapped (1)
+                 "full-sentences"  [CLS] A A A [SEP]         as "mlm", A filled up with sentences to the full length,
+                                                             with one more [SEP] where a document ends
+                 "causal"          A A A                     the next token must be guessed; documents are separated by
+                                                             the end-of-text token (</s>, or else [SEP])
+    max_length   T of the longest example, special tokens included
+    mask_rate, mask_unit, mask_share, random_share      what is hidden, and how: see `mask_tokens`
+    pair_label   the name that the model has for the labels of pairs; ALBERT's is "sentence_order_label"
+
+    A batch is a dict of int64 arrays: input_ids, token_type_ids, attention_mask and labels (B, T), labels -100 where
+    nothing is to be guessed, T the longest example of the batch; and next_sentence_label (B,) where there are pairs.
+    With "causal" there are no token_type_ids, and the labels are the input_ids themselves (GPT2LMHeadModel shifts
+    them), but -100 for the first token of a row, which no other one is asked for.
+
+    Every epoch has `batches_per_epoch` full batches. A pass over the text gives a few examples more or fewer each time
+    it is drawn: those over the last full batch are dropped, and where some are missing a few are used twice (with
+    other blanks), so that the number of a step tells its epoch. Which examples are dropped changes from epoch to epoch.
+
+    Raises TypeError if a document is a string; ValueError for settings that do not fit, for "mlm+nsp" with fewer than
+    two documents, and for a text that makes no example, or (when it is to be trained on) less than one batch of them.
+    """
+
+    def __init__(self, documents, tokenizer, *, objective="mlm+nsp", max_length=128, batch_size=32, mask_rate=0.15,
+                 mask_unit="token", mask_share=0.8, random_share=0.1, seed=0, pair_label="next_sentence_label"):
+        if objective not in OBJECTIVES:
+            raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
+        if max_length < 5:
+            raise ValueError(f"max_length must be at least 5 (three special tokens, A and B), got {max_length}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if seed < 0:
+            raise ValueError(f"seed must not be negative, got {seed}")
+        self.objective, self.max_length, self.batch_size, self.seed = objective, max_length, batch_size, seed
+        self.pair_label = pair_label
+        self.ordinary = ordinary_table(tokenizer)
+        if objective == "causal":
+            self.pad_id = separator = end_of_text_id(tokenizer)
+        else:
+            self.pad_id, self.cls_id = tokenizer.pad_token_id, tokenizer.cls_token_id
+            self.sep_id = tokenizer.sep_token_id
+            separator = self.sep_id if objective in RUNNING else None
+            self.masking = dict(ordinary=self.ordinary, mask_id=tokenizer.mask_token_id, unit=mask_unit,
+                                continues=None if mask_unit == "token" else continues_table(tokenizer),
+                                rate=mask_rate, mask_share=mask_share, random_share=random_share)
+            check_masking(**self.masking)
+
+        self.text = TokenizedText(_encoded(documents, tokenizer), separator)
+        count = len(self.text.documents) - 1
+        if objective == "mlm+nsp" and count < 2:
+            raise ValueError(f"mlm+nsp takes random segments from another document: at least 2 are needed, got {count}")
+        self.examples_per_pass = len(self._draw(self._rng(0)))
+        if not self.examples_per_pass:
+            raise ValueError(f"{count} documents with {len(self.text.tokens)} tokens make no example of {objective}"
+                             + (": each needs two sentences of one document" if objective in PAIRS else ""))
+
+    @property
+    def batches_per_epoch(self):
+        """The number of batches of an epoch, the same in every epoch."""
+        if self.examples_per_pass < self.batch_size:
+            raise ValueError(f"the text makes {self.examples_per_pass} examples of up to {self.max_length} tokens, "
+                             f"fewer than one batch of {self.batch_size}")
+        return self.examples_per_pass // self.batch_size
+
+    def batches(self, start_step=0):
+        """The batches of all epochs, endlessly, from step `start_step` on (steps count from 0)."""
+        first, batch = divmod(start_step, self.batches_per_epoch)
+        yield from self.epoch(first, batch)
+        for number in itertools.count(first + 1):
+            yield from self.epoch(number)
+
+    def epoch(self, number, first_batch=0):
+        """The batches of epoch `number` (0, 1, ...), shuffled; the same whenever they are asked for."""
+        rng = self._rng(number)
+        examples = self._draw(rng)
+        used = np.resize(rng.permutation(len(examples)), (self.batches_per_epoch, self.batch_size))
+        for batch in range(first_batch, self.batches_per_epoch):
+            yield self._batch(examples[used[batch]], self._rng(number, batch))
+
+    def evaluation_batches(self):
+        """One pass over held-out documents: the same examples and blanks every time, in the order of the text, the
+        last batch as short as it comes."""
+        examples = self._draw(self._rng(0))
+        for batch, start in enumerate(range(0, len(examples), self.batch_size)):
+            yield self._batch(examples[start:start + self.batch_size], self._rng(0, batch))
+
+    def _rng(self, epoch, batch=None):
+        """The generator of an epoch's examples, or of a batch's blanks.
+
+        The last number keeps the two apart: NumPy takes the seeds [s, e] and [s, e, 0] for the same.
+        """
+        return np.random.default_rng([self.seed, epoch, 0 if batch is None else 1 + batch])
+
+    def _draw(self, rng):
+        return draw_examples(self.text, rng, objective=self.objective, max_length=self.max_length)
+
+    def _batch(self, examples, rng):
+        """The dict of arrays for rows of the table of examples."""
+        rows = [self._row(*places) for places in examples[:, :4]]
+        T = max(map(len, rows))
+        attention_mask = (np.arange(T) < [[len(row)] for row in rows]).astype(np.int64)          # (B, T)
+        input_ids = np.full(attention_mask.shape, self.pad_id, np.int64)
+        input_ids[attention_mask > 0] = np.concatenate(rows)
+        if self.objective == "causal":
+            labels = np.where(attention_mask > 0, input_ids, IGNORED)
+            labels[:, 0] = IGNORED
+            return dict(input_ids=input_ids, attention_mask=attention_mask, labels=labels)
+        masked, labels = mask_tokens(input_ids, rng, **self.masking)
+        batch = dict(input_ids=masked, token_type_ids=np.zeros_like(input_ids), attention_mask=attention_mask,
+                     labels=labels)
+        if self.objective in PAIRS:
+            b_start = examples[:, 1] - examples[:, 0] + 2              # behind the first [SEP]
+            batch["token_type_ids"] = attention_mask * (np.arange(T) >= b_start[:, None])
+            batch[self.pair_label] = examples[:, 4].copy()
+        return batch
+
+    def _row(self, a, a_stop, b, b_stop):
+        """The ids of one example, from places in the text."""
+        A, B = self.text.tokens[a:a_stop], self.text.tokens[b:b_stop]
+        if self.objective == "causal":
+            return A
+        sep = [self.sep_id]
+        return np.concatenate([[self.cls_id], A, sep, B, sep] if self.objective in PAIRS else [[self.cls_id], A, sep])
+
+
+def end_of_text_id(tokenizer):
+    """The id that ends a document: eos, or sep of a tokenizer that knows of no eos, as WordPiece."""
+    return tokenizer.eos_token_id if hasattr(tokenizer, "eos_token_id") else tokenizer.sep_token_id
+
+
+def _encoded(documents, tokenizer):
+    """Each document as a list of sentences, each a list of ids.
+
+    They are encoded with a space before them, as between them in the text: byte-level BPE makes it a part of the word.
+    """
+    for document in documents:
+        if isinstance(document, str):
+            raise TypeError(f"each document must be a list of paragraphs, got a string: {document[:40]!r}")
+        sentences = [" " + sentence for paragraph in document for sentence in split_sentences(paragraph)]
+        yield tokenizer.encode_batch(sentences, add_special_tokens=False) if sentences else []

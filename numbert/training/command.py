@@ -1,0 +1,139 @@
+"""What all commands share: --quick, settings that cannot be, and how a command ends.
+
+    def main(argv=None):
+        command.start(experiment, parser, argv)             # calls experiment(options, workers)
+"""
+import contextlib
+import math
+import os
+import signal
+import sys
+import threading
+
+from .parallel import Workers
+
+
+def add_quick(parser, values):
+    """Add --quick, which sets each option in `values` that is not given on the command line. For `parse`."""
+    parser.add_argument("--quick", action="store_true", help="see everything work once, in seconds: " + ", ".join(
+        f"{_option(name)} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in values.items()))
+    parser.set_defaults(quick_values=values)
+
+
+def parse(parser, argv=None, check=None):
+    """The options, with those of --quick where none was given. Ends the program, in one line, for a number that cannot
+    be: check(dict of options) raises ValueError (default: `check_numbers`)."""
+    options = parser.parse_args(argv)
+    if getattr(options, "quick", False):
+        parser.set_defaults(**options.quick_values)
+        options = parser.parse_args(argv)
+    vars(options).pop("quick_values", None)
+    with one_line(parser):
+        (check or check_numbers)(vars(options))
+    return options
+
+
+def check_numbers(settings):
+    """Raises ValueError for a number that no command can use: a whole one below 1 (a seed below 0), any other that is
+    not above 0 (a dropout or threshold below 0), infinity, NaN."""
+    for name, value in settings.items():
+        for number in value if isinstance(value, list) else [value]:
+            from_0 = name in ("seed", "dropout", "threshold")
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                continue
+            fault = (f"at least {0 if from_0 else 1}" if (type(number) is int or from_0) and not number >= (not from_0)
+                     else "above 0" if not (number > 0 or from_0) else
+                     "below 1" if name == "dropout" and number >= 1 else
+                     "a finite number" if not math.isfinite(number) else None)
+            if fault:
+                raise ValueError(f"{_option(name)} must be {fault}, got {number}")
+
+
+def start(experiment, parser, argv=None):
+    """Call experiment(options, workers). What a user may do wrong, and Ctrl-C, ends the program in one line."""
+    options = parse(parser, argv)
+    with one_line(parser), Workers(options.workers) as workers:
+        experiment(options, workers)
+
+
+@contextlib.contextmanager
+def one_line(parser):
+    """A block that ends the program in one line, with the name of the command, for a user's mistake and for Ctrl-C.
+
+    To be asked to end (SIGTERM), and a closed terminal, are as Ctrl-C. Nothing is lost because nobody can read what is
+    printed: see `Output`.
+    """
+    name = parser.prog.removeprefix("python -m numbert.").removeprefix("tasks.")
+    with _ending_as_by_ctrl_c(), _patient_output():
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            sys.exit(f"{name}: {error}")
+        except KeyboardInterrupt as interrupt:
+            sys.exit(f"{name}: interrupted" + (f"; {interrupt}" if str(interrupt) else ""))
+
+
+class Output:
+    """A text stream that goes on when nobody reads any more (`| head`), the terminal is closed, or its disk is full:
+    what cannot be written is dropped, since the work is worth more than what is said of it. A character that the
+    encoding lacks becomes a question mark."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            stream.reconfigure(errors="replace", line_buffering=True)
+
+    def write(self, text):
+        with contextlib.suppress(OSError):
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self):
+        with contextlib.suppress(OSError):
+            self.stream.flush()
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def close_if_broken(self):
+        """Nothing may be left in the stream that Python would fail to write at its end."""
+        try:
+            self.stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError, ValueError, AttributeError), open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), self.stream.fileno())
+
+
+@contextlib.contextmanager
+def _patient_output():
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(Output, before)
+    try:
+        yield
+    finally:
+        for output in (sys.stdout, sys.stderr):
+            if isinstance(output, Output):
+                output.close_if_broken()
+        sys.stdout, sys.stderr = before
+
+
+@contextlib.contextmanager
+def _ending_as_by_ctrl_c():
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")):
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _option(name):
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,173 @@
+"""What a command that fine-tunes keeps in its run folder while it goes on, and how it goes on from there.
+
+    with opened(options.out, options.model, options.resume, default="runs/tagging") as folder:
+        kept = Kept(folder, tokenizer, settings, options.resume)
+        runs = experiment.run(task, options.model, settings, workers, kept=kept)
+        ...                                             # whatever else there is to say and to write
+        kept.finish()
+"""
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from .checkpoint import load_best, load_checkpoint, read_state, save_checkpoint
+from .finetuning import Result, describe
+from .run_folder import RunFolder
+
+
+def add_run_options(parser, out):
+    """Add the options of a command that fine-tunes: those of `add_options`, where it starts and what it leaves. out:
+    the default folder, in words; None if there is none."""
+    add = parser.add_argument
+    add("--from-scratch", action="store_true", help="take only sizes and tokenizer from --model, not its weights")
+    add("--keep-head", action="store_true", help="go on with the head that --model has for this same task (default: a "
+        "new one is drawn)")
+    add("--out", metavar="FOLDER", required=out is None, help="the run folder: the best model so far, metrics.jsonl"
+        + (f" (default: {out}, or with a number behind it, if that holds a run already)" if out else ""))
+    add("--resume", action="store_true", help="go on with the run in --out after the last epoch that it finished, with "
+        "the same options")
+
+
+@contextlib.contextmanager
+def opened(out, model, resume=False, *, default=None):
+    """The RunFolder for a fine-tuning of the model in the folder `model`. out: its path; None: the default, or with a
+    number behind it. Raises ValueError if it is not for such a run: nothing is changed in it then."""
+    path = Path(out or _numbered(default, resume))
+    if path.exists() and Path(model).exists() and path.samefile(model):
+        raise ValueError(f"--out and --model are the same folder, {path}: the model would be overwritten")
+    with RunFolder(path) as folder:
+        stopped = folder.checkpoint.exists()
+        if resume and not stopped:
+            raise ValueError(f"{path} holds no run that was stopped: there is nothing to resume")
+        if stopped and not resume:
+            raise ValueError(f"{path} holds a run that was stopped: --resume goes on with it, another --out starts a "
+                             "new one")
+        ours = (records := folder.records()) and all("epoch" in record for record in records)
+        if not stopped and (path / "config.json").exists() and not ours:
+            raise ValueError(f"{path} holds a model that no fine-tuning left there, and it would be overwritten: take "
+                             "another --out")
+        try:
+            yield folder
+        except KeyboardInterrupt as interrupt:
+            if not interrupt.args and folder.checkpoint.exists():
+                interrupt.args = (f"{path} keeps what was done; the same command with --resume goes on",)
+            raise
+
+
+def _numbered(path, resume):
+    """path, path-2, path-3, ...: the first that is free; to resume, the last that is not."""
+    names = (path if number == 1 else f"{path}-{number}" for number in itertools.count(1))
+    taken = list(itertools.takewhile(lambda name: Path(name).exists() and any(Path(name).iterdir()), names))
+    return (taken or [path])[-1] if resume else path if not taken else f"{path}-{len(taken) + 1}"
+
+
+def recorded(options, settings, *data):
+    """What a resumed run must not change: settings (a FineTuning), the other options but for paths, and the data."""
+    paths = ("model", "out", "resume", "train", "dev", "test", "data", "files")
+    said = {name: value for name, value in vars(options).items() if name not in paths}
+    return said | dataclasses.asdict(settings) | {"data": fingerprint(*data)}
+
+
+class Kept:
+    """What a fine-tuning leaves in its folder while it goes on: after each epoch the best model so far, if that is
+    new, then the state to go on from, and last of all the line in metrics.jsonl.
+
+    folder: a RunFolder that is open.  settings: whatever decides the result, as JSON values, and must be the same when
+    it is resumed; None: nothing to resume from is kept.
+    """
+
+    def __init__(self, folder, tokenizer, settings=None, resume=False):
+        self.folder, self.tokenizer, self.settings, self.resume = folder, tokenizer, settings, resume
+        self.saved = None                               # in words, the model that is in the folder
+
+    def begin(self, start, seeds):
+        """The state to go on from, {} without one. start: seed -> model."""
+        if self.settings is None:
+            return {}
+        first = start(seeds[0])
+        self.settings = self.settings | {"seeds": list(seeds), "start": fingerprint(
+            first.config.to_dict(), *(parameter.data for parameter in first.parameters()))}
+        if not self.resume:
+            return {}
+        state = _with_nan(read_state(self.folder.checkpoint))
+        if not state.keys() >= {"seed", "figures", "records", "best", "top", "saved"}:
+            raise ValueError(f"{self.folder.checkpoint} is not from a fine-tuning")
+        self.saved = state["saved"]
+        return state
+
+    def before(self, course, seed, state):
+        """Before the first epoch of a seed: put its course back to where the state was saved, if that was in it. A new
+        run saves its state for the first time, so that what cannot be written fails now."""
+        if not state and self.settings is not None and not self.folder.checkpoint.exists():
+            self._checkpoint(course, seed, {}, [], None)
+            needed, free = 2 * self.folder.checkpoint.stat().st_size, shutil.disk_usage(self.folder.path).free
+            if free < needed:
+                self.finish()
+                raise OSError(f"{self.folder.path}: {needed:,} bytes will be needed, {free:,} are free")
+        if state.get("seed") != seed:
+            return
+        load_checkpoint(self.folder.checkpoint, course.model, course.optimizer, self.settings)
+        course.history += [{name: value for name, value in record.items() if name != "seed"}
+                           for record in state["records"] if record["seed"] == seed]
+        if state["best"]:
+            figures, epoch = state["best"]
+            course.best = Result(figures, epoch, course.history)
+            course.weights = load_best(self.folder.checkpoint, course.model, course.optimizer)
+            if course.weights is None:                  # the last epoch was the best
+                course.weights = [parameter.data.copy() for parameter in course.optimizer.parameters]
+        if self.saved:
+            self.folder.rewrite(state["records"])
+
+    def epoch(self, task, course, seed, figures, records, top):
+        """After an epoch. figures: of the seeds that are done, by seed.  records: of all epochs.  top: the best figures
+        of all."""
+        begins = self.saved is None
+        if course.best_is_new() and course.best.figures is top:
+            if begins:                                  # now what an earlier run left here is replaced
+                self.tokenizer.save_pretrained(self.folder.path)
+            course.model.save_pretrained(self.folder.path)
+            if task.save_beside:
+                task.save_beside(self.folder.path)
+            self.saved = f"the model of epoch {len(course.history)}, seed {seed} ({describe(top)})"
+        if self.settings is not None:
+            self._checkpoint(course, seed, figures, records, top)
+        if begins:
+            self.folder.rewrite([])
+        self.folder.log(records[-1])
+
+    def _checkpoint(self, course, seed, figures, records, top):
+        state = {"seed": seed, "figures": {str(done): those for done, those in figures.items()}, "records": records,
+                 "best": course.best and [course.best.figures, course.best.epoch], "top": top, "saved": self.saved}
+        save_checkpoint(self.folder.checkpoint, course.model, course.optimizer, len(course.history), self.settings,
+                        state=state, best=None if course.best_is_new() else course.weights)
+
+    def finish(self):
+        """The run is over, with all that it had to write: there is nothing to go on from any more."""
+        self.folder.checkpoint.unlink(missing_ok=True)
+
+    def in_words(self):
+        """What is left of a run that was stopped."""
+        return (f"{self.folder.path} keeps " + (self.saved or "no model yet: no epoch was finished")
+                + ("" if self.settings is None else "; the same command with --resume goes on"))
+
+
+def fingerprint(*values):
+    """A short text that differs where `values` do, things with a repr and arrays: to know the same data again."""
+    digest = hashlib.sha256()
+    for value in values:
+        digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode("utf-8", "replace"))
+    return digest.hexdigest()[:16]
+
+
+def _with_nan(value):
+    """JSON has null for NaN: figures that were none become NaN again."""
+    if isinstance(value, dict):
+        return {name: math.nan if one is None and name not in ("best", "top", "saved") else _with_nan(one)
+                for name, one in value.items()}
+    return [_with_nan(one) for one in value] if isinstance(value, list) else value

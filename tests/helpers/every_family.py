@@ -1,0 +1,21 @@
+"""A small folder of each family, as pre-training leaves it, and texts for it: for tests that walk all four."""
+import numpy as np
+
+from numbert.pretraining.families import FAMILIES, build_model, train_tokenizer
+
+TEXTS = ["the old cat saw a dog in the garden", "where is the dog now ? it is in the kitchen .",
+         "good films are long , bad films are longer", "anna went to the kitchen and bob to the garden ."] * 3
+LONGEST = 24                                            # tokens that each of the models takes
+
+
+def write(folder, family, **more):
+    """(model, tokenizer), both saved in `folder`."""
+    tokenizer = train_tokenizer(family, TEXTS, {"roberta": 300, "gpt": 300}.get(family, 60))
+    model = build_model(family, tokenizer, layers=2, width=16, heads=2, max_positions=LONGEST,
+                        rng=np.random.default_rng(0), **more)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return model, tokenizer
+
+
+__all__ = ["FAMILIES", "LONGEST", "TEXTS", "write"]

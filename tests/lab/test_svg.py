@@ -1,0 +1,200 @@
+import math
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numbert.lab.svg import HEIGHT, WIDTH, attention_map, chart, heat_map, log_ticks, page, ticks
+
+SVG = "{http://www.w3.org/2000/svg}"
+NUMBERS = st.floats(-1e9, 1e9)
+
+
+def parsed(*charts):
+    """(texts, paths) of a page, which must be well-formed XML, with finite numbers in its paths."""
+    root = ET.fromstring(page(charts))
+    paths = [path.get("d") for path in root.iter(f"{SVG}path")]
+    assert not any(word in path for path in paths for word in ("nan", "inf"))
+    return [text.text for text in root.iter(f"{SVG}text")], paths
+
+
+def curve(paths):
+    """The points of the one polyline with several points, or of a single-point path."""
+    return [[tuple(map(float, p.split())) for p in path[1:].split("L")] for path in paths
+            if re.fullmatch(r"M-?[\d.]+ -?[\d.]+(L-?[\d.]+ -?[\d.]+)*", path)]
+
+
+def test_a_line_goes_where_its_numbers_say():
+    texts, paths = parsed(chart("Loss", "step", "nats", {"training": [(0, 10), (50, 20), (100, 0)]}))
+    assert {"Loss", "step", "nats", "training"} <= set(texts)
+    (x0, y0), (x1, y1), (x2, y2) = curve(paths)[0]
+    assert 0 <= x0 < x1 < x2 <= WIDTH and x1 - x0 == pytest.approx(x2 - x1, abs=0.2)
+    assert 0 <= y1 < y0 < y2 <= HEIGHT and y2 - y1 == pytest.approx(2 * (y0 - y1), abs=0.3)      # SVG's y goes down
+
+
+def test_tick_labels_stand_at_their_values():
+    root = ET.fromstring(page([chart("t", "x", "y", {"a": [(0, 0), (100, 1)]})]))
+    along = {text.text: float(text.get("x")) for text in root.iter(f"{SVG}text")
+             if text.get("y") == str(HEIGHT + 16)}
+    assert {"0", "20", "100"} <= along.keys()
+    (x0, _), (x1, _) = curve([p.get("d") for p in root.iter(f"{SVG}path")])[0]
+    assert along["0"] == pytest.approx(x0, abs=0.1) and along["100"] == pytest.approx(x1, abs=0.1)
+    assert along["20"] == pytest.approx(x0 + (x1 - x0) / 5, abs=0.2)
+
+
+def test_few_points_are_shown():
+    root = ET.fromstring(page([chart("t", "x", "y", {"one": [(3, 7)], "two": [(0, 0), (6, 14)],
+                                                     "many": [(k, k) for k in range(40)]})]))
+    dots = [(float(dot.get("cx")), float(dot.get("cy")), dot.get("fill")) for dot in root.iter(f"{SVG}circle")]
+    (x, y, colour), (x0, y0, other), (x1, y1, _) = dots
+    assert colour != other and 2 * x == pytest.approx(x0 + x1, abs=0.2) and 2 * y == pytest.approx(y0 + y1, abs=0.2)
+
+
+def test_levels_are_dashed_lines_in_the_range_of_the_chart():
+    texts, paths = parsed(chart("t", "x", "y", {"a": [(0, 0), (1, 1)]}, {"floor": 5.0}))
+    assert "floor 5.00" in texts
+    level = [path for path in paths if re.fullmatch(rf"M0 [\d.]+H{WIDTH}", path)]
+    assert any(0 <= float(path[3:-len(f'H{WIDTH}')]) < HEIGHT / 2 for path in level)
+    assert 'stroke-dasharray="6 4"' in page([chart("t", "x", "y", {}, {"floor": 5.0})])
+
+
+def test_what_is_not_finite_is_left_out():
+    nan, inf = math.nan, math.inf
+    texts, paths = parsed(chart("t", "x", "y", {"a": [(0, 1), (1, nan), (2, inf), (nan, 3), (4, 2)], "b": [(1, nan)]},
+                                {"floor": nan, "ceiling": inf, "level": 1.0}))
+    assert len(curve(paths)[0]) == 2
+    assert "a" in texts and "b" not in texts and "level 1.00" in texts
+    assert not any(text.startswith(("floor", "ceiling")) for text in texts)
+
+
+def test_names_are_escaped():
+    texts, _ = parsed(chart("a < b & c", "<x>", '"y"', {"</svg>": [(0, 0)]}, {"&amp;": 1.0}))
+    assert {"a < b & c", "<x>", '"y"', "</svg>", "&amp; 1.00"} <= set(texts)
+
+
+@pytest.mark.parametrize("charts", [[], [chart("t", "x", "y", {})], [chart("t", "x", "y", {"a": []})],
+                                    [chart("t", "x", "y", {"a": [(3, 7)]})],
+                                    [chart("t", "x", "y", {"a": [(0, 1e30), (1, 1e30)]})],
+                                    [chart("t", "x", "y", {f"line {i}": [(0, i)] for i in range(9)})]])
+def test_charts_with_little_in_them(charts):
+    parsed(*charts)
+
+
+def test_several_charts_stand_one_below_the_other():
+    root = ET.fromstring(page([chart(str(i), "x", "y", {"a": [(0, i), (1, 2)]}) for i in range(3)]))
+    tops = [int(re.search(r",(\d+)\)", group.get("transform"))[1]) for group in root.iter(f"{SVG}g")]
+    assert len(tops) == 3 and all(b - a > HEIGHT for a, b in zip(tops, tops[1:], strict=False))
+    assert tops[-1] + HEIGHT < int(root.get("height"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(NUMBERS, st.floats(1e-6, 1e9), st.integers(3, 12))
+def test_ticks_are_round_numbers_within_the_range(low, width, about):
+    high = low + max(width, 1e-6 * abs(low))
+    found = ticks(low, high, about)
+    slack = 1e-6 * (high - low)
+    assert 1 <= len(found) <= about + 1
+    assert all(low - slack <= tick <= high + slack for tick in found)
+    steps = {round(b - a, 12) for a, b in zip(found, found[1:], strict=False)}
+    for step in steps:
+        digits = f"{step:.4e}"
+        assert digits.startswith(("1.0000", "2.0000", "5.0000"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(st.text("abc<&", min_size=1), st.lists(st.tuples(NUMBERS, NUMBERS), max_size=5), max_size=8),
+       st.dictionaries(st.text("de\"'"), NUMBERS, max_size=3))
+def test_any_numbers_make_a_picture(lines, levels):
+    _, paths = parsed(chart("t", "x", "y", lines, levels))
+    for points in curve(paths):
+        assert all(-0.1 <= x <= WIDTH + 0.1 and -0.1 <= y <= HEIGHT + 0.1 for x, y in points)
+
+
+def test_on_logarithmic_axes_powers_are_straight():
+    lines = {"square": [(x, 5 * x**2) for x in (1, 10, 100)], "line": [(x, x) for x in (1, 10, 100)]}
+    _, paths = parsed(chart("t", "x", "y", lines, log="xy"))
+    slopes = []
+    for (x0, y0), (x1, y1), (x2, y2) in curve(paths)[:2]:
+        assert x1 - x0 == pytest.approx(x2 - x1, abs=0.2) and y1 - y0 == pytest.approx(y2 - y1, abs=0.2)
+        slopes.append((y2 - y0) / (x2 - x0))
+    assert slopes[0] == pytest.approx(2 * slopes[1], rel=0.01)
+    _, paths = parsed(chart("t", "x", "y", {"a": [(1, 1), (2, 10), (3, 100)]}, log="y"))
+    (x0, y0), (x1, y1), (x2, y2) = curve(paths)[0]
+    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.2) and y1 - y0 == pytest.approx(y2 - y1, abs=0.2)
+
+
+def test_logarithmic_axes_leave_out_what_has_no_logarithm():
+    texts, paths = parsed(chart("t", "x", "y", {"a": [(0, 1), (1, 0), (2, -1), (3, 5), (4, 6)], "b": [(-1, 3)]},
+                                {"zero": 0.0, "one": 1.0}, log="xy"))
+    assert len(curve(paths)[0]) == 2 and "b" not in texts and "one 1.00" in texts and "zero 0.00" not in texts
+    texts, paths = parsed(chart("t", "x", "y", {"a": [(0, 1), (1, 0), (2, 3)]}, log="y"))
+    assert len(curve(paths)[0]) == 2                    # 0 may stand on the other axis
+
+
+def test_logarithmic_ticks_stand_at_their_values():
+    root = ET.fromstring(page([chart("t", "x", "y", {"a": [(1, 0), (1000, 1)]}, log="x")]))
+    along = {text.text: float(text.get("x")) for text in root.iter(f"{SVG}text")
+             if text.get("y") == str(HEIGHT + 16)}
+    (x0, _), (x1, _) = curve([p.get("d") for p in root.iter(f"{SVG}path")])[0]
+    for label, place in (("1", x0), ("10", x0 + (x1 - x0) / 3), ("1000", x1)):
+        assert along[label] == pytest.approx(place, abs=0.2)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(-12, 12), st.floats(0.05, 24))
+def test_logarithmic_ticks_are_round_numbers_within_the_range(low, width):
+    found = log_ticks(low, low + width)
+    assert 1 <= len(found) <= 19 and found == sorted(found)
+    assert all(low - 1e-6 <= math.log10(tick) <= low + width + 1e-6 for tick in found)
+    if width >= 0.5:
+        assert all(f"{tick:.6e}"[0] in "125" and f"{tick:.6e}"[1:8] == ".000000" for tick in found)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(st.text("abc", min_size=1), st.lists(st.tuples(NUMBERS, NUMBERS), max_size=5), max_size=3),
+       st.sampled_from(["x", "y", "xy"]))
+def test_any_numbers_make_a_logarithmic_picture(lines, log):
+    _, paths = parsed(chart("t", "x", "y", lines, log=log))
+    for points in curve(paths):
+        assert all(-0.1 <= x <= WIDTH + 0.1 and -0.1 <= y <= HEIGHT + 0.1 for x, y in points)
+
+
+# ---- attention -------------------------------------------------------------------------------------------------------
+
+def test_attention_map():
+    rows, columns = ["it", "<b>"], ["the", "cat", "&"]
+    text = attention_map("head 3", rows, columns, [[0.1, 0.8, 0.1], [0.0, 0.4, 0.6]], most=2)
+    root = ET.fromstring(text)
+    texts = [one.text for one in root.iter(f"{SVG}text")]
+    assert texts == ["head 3, black: 80%", "the", "cat", "&", "it", "<b>"]
+    assert [one.text for one in root.iter(f"{SVG}title")] == ["it looks at cat 80%, the 10%",
+                                                             "<b> looks at & 60%, cat 40%"]
+    lines = [group for group in root.iter(f"{SVG}g") if group.find(f"{SVG}title") is not None]
+    cells = [[(int(cell.get("x")), float(cell.get("fill-opacity"))) for cell in line.iter(f"{SVG}rect")
+              if cell.get("fill-opacity")] for line in lines]
+    assert cells == [[(0, 0.12), (12, 1.0), (24, 0.12)], [(12, 0.5), (24, 0.75)]]
+    assert [line.get("transform") for line in lines] == ["translate(0,0)", "translate(0,12)"]
+
+
+@pytest.mark.parametrize("shares", [[], [[0.0, 0.0]], [[1.0, 0.0]]])
+def test_attention_maps_with_little_in_them(shares):
+    ET.fromstring(attention_map("t", ["a"][:len(shares)], ["b", "c"], shares))
+
+
+def test_an_attention_map_holds_all_its_cells():
+    size = 30
+    root = ET.fromstring(attention_map("t", ["row"] * size, ["column"] * size, [[1 / size] * size] * size))
+    group = next(g for g in root.iter(f"{SVG}g") if g.get("font-size"))
+    left, top = map(int, re.fullmatch(r"translate\((\d+),(\d+)\)", group.get("transform")).groups())
+    assert left + 12 * size <= int(root.get("width")) and top + 12 * size <= int(root.get("height"))
+    assert sum(bool(cell.get("fill-opacity")) for cell in root.iter(f"{SVG}rect")) == size * size
+
+
+def test_wide_labels_have_room():
+    def left(label):
+        page = heat_map("t", [label], [[1.0]])
+        return int(re.search(r'<rect x="(\d+)" y="40"', page)[1])
+
+    assert left("苹果") - left("a") == 24 - 7

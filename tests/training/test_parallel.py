@@ -1,0 +1,365 @@
+import os
+import signal
+import threading
+import tracemalloc
+import weakref
+
+import numpy as np
+import pytest
+import tiny_bert
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from words import WordTokenizer
+
+import numbert as nb
+from numbert.models.pretrained import PretrainedModel
+from numbert.pretraining.batches import PretrainingData
+from numbert.training import parallel
+from numbert.training.parallel import Workers, cores, cut, loss_and_gradients, parts_of
+
+LENGTHS = (9, 12, 5, 7, 3, 10)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return nb.BertForPreTraining(tiny_bert.config(), rng=np.random.default_rng(0), dtype=np.float64)
+
+
+def whole(model, batch):
+    """Loss and gradients of the batch in one piece, without anything from `parallel`."""
+    output = model(**batch)
+    return float(output.loss), nb.gradients(output.loss, model.parameters())
+
+
+def no_dropout(part):
+    return None
+
+
+def assert_close(found, expected):
+    scale = max(abs(g).max() for g in expected)
+    for f, e in zip(found, expected, strict=True):
+        np.testing.assert_allclose(f, e, rtol=1e-12, atol=1e-12 * scale)
+
+
+def test_the_batch_of_these_tests_has_unequal_parts():
+    """Otherwise a part that divides by its own number of labels would pass."""
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+    masked = (batch["labels"] != -100).sum(1)
+    assert len(set(masked)) >= 3 and masked[-1] == 0
+
+
+@pytest.mark.parametrize("part_tokens", [1, 15, 4096])
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_any_cut_and_any_workers_give_the_whole_batch(model, n, part_tokens, monkeypatch):
+    monkeypatch.setattr(parallel, "PART_TOKENS", part_tokens)
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+    loss, gradients = whole(model, batch)
+    with Workers(n) as workers:
+        parts = parts_of(batch, workers)
+        sums, found = loss_and_gradients(model, batch, no_dropout, workers)
+    assert [number for number, _ in parts] == list(range(len(parts)))
+    assert len(parts) == (6 if part_tokens == 1 else min(n * -(-46 // (n * part_tokens)), 6))
+    if len(parts) == 6:
+        assert any((part["labels"] == -100).all() for _, part in parts)
+    assert sums["loss"] == pytest.approx(loss, rel=1e-12)
+    assert sums["mlm"] + sums["nsp"] == pytest.approx(loss, rel=1e-12)
+    assert_close(found, gradients)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(2, 12), min_size=1, max_size=7), st.integers(1, 4), st.integers(1, 40), st.integers(0, 99))
+def test_whatever_the_lengths(lengths, n, part_tokens, seed):
+    model = nb.BertForPreTraining(tiny_bert.config(num_hidden_layers=1), rng=np.random.default_rng(0), dtype=np.float64)
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(seed), lengths, share=0.2)
+    loss, gradients = whole(model, batch)
+    with pytest.MonkeyPatch.context() as patch, Workers(n) as workers:
+        patch.setattr(parallel, "PART_TOKENS", part_tokens)
+        sums, found = loss_and_gradients(model, batch, no_dropout, workers)
+    assert sums["loss"] == pytest.approx(loss, rel=1e-12)
+    assert_close(found, gradients)
+
+
+def test_a_batch_without_any_label_of_one_kind(model):
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+    batch["labels"][:] = -100
+    with Workers(2) as workers:
+        sums, found = loss_and_gradients(model, batch, no_dropout, workers)
+    assert sums["mlm"] == 0 and sums["nsp"] > 0
+    assert_close(found, whole(model, batch)[1])
+
+
+# Every class, every kind of label, any cut
+
+
+FAMILIES = {
+    "Bert": nb.BertConfig, "Roberta": nb.RobertaConfig, "Albert": nb.AlbertConfig, "GPT2": nb.GPT2Config}
+SIZES = {"vocab_size": tiny_bert.WORDS, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+         "intermediate_size": 10, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+         "initializer_range": 0.3, "max_position_embeddings": tiny_bert.PLACES + 2}
+GPT2_SIZES = {"vocab_size": tiny_bert.WORDS, "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": tiny_bert.PLACES,
+              "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "initializer_range": 0.3}
+
+
+def some(rng, labels, share=0.6):
+    """Labels with holes; the first sequences, which may be a part of their own, have none."""
+    holes = rng.random(labels.shape) > share
+    holes[:2] = True
+    return np.where(holes, -100, labels)
+
+
+def kinds_of_labels(name, rng, batch):
+    """{what is particular: (changes of the configuration, labels by name)} for a class of model."""
+    (B, T), real, head = batch["input_ids"].shape, batch["attention_mask"] == 1, name.partition("For")[2] or name
+    words, lengths = np.where(real, rng.integers(1, tiny_bert.WORDS, (B, T)), -100), batch["attention_mask"].sum(1)
+    place = rng.integers(0, lengths)
+    match head:
+        case "PreTraining":
+            pair, order = ("sentence_order_label" if name == "AlbertForPreTraining" else "next_sentence_label",
+                           rng.integers(0, 2, B))
+            return {"both": ({}, {"labels": some(rng, words), pair: some(rng, order)}),
+                    "words only": ({}, {"labels": some(rng, words)}), "pairs only": ({}, {pair: order}),
+                    "untied": ({"tie_word_embeddings": False}, {"labels": some(rng, words), pair: order}),
+                    "no word at all": ({}, {"labels": np.full((B, T), -100), pair: order})}
+        case "MaskedLM":
+            return {"all": ({}, {"labels": words}), "holes": ({}, {"labels": some(rng, words)}),
+                    "none": ({}, {"labels": np.full((B, T), -100)})}
+        case "GPT2LMHeadModel":
+            ids = np.where(real, batch["input_ids"], -100)
+            return {"the text itself": ({}, {"labels": ids}), "holes": ({}, {"labels": some(rng, words)}),
+                    "first tokens only": ({}, {"labels": np.where(np.arange(T) == 0, ids, -100)})}
+        case "NextSentencePrediction":
+            return {f"{label} {what}": ({}, {label: one}) for label in ("labels", "next_sentence_label")
+                    for what, one in (("all", rng.integers(0, 2, B)), ("holes", some(rng, rng.integers(0, 2, B))))}
+        case "SequenceClassification":
+            classes, numbers = rng.integers(0, 3, B), rng.standard_normal(B)
+            return {"classes": ({"num_labels": 3}, {"labels": classes}),
+                    "holes": ({"num_labels": 3}, {"labels": some(rng, classes)}),
+                    "regression": ({"num_labels": 1}, {"labels": numbers}),
+                    "regression of whole numbers": ({"num_labels": 1}, {"labels": np.where(classes, classes, -100)}),
+                    "regression of three": ({"num_labels": 3, "problem_type": "regression"},
+                                            {"labels": rng.standard_normal((B, 3))}),
+                    "several": ({"num_labels": 3}, {"labels": rng.random((B, 3))}),
+                    "several, whole": ({"num_labels": 3, "problem_type": "multi_label_classification"},
+                                       {"labels": rng.integers(0, 2, (B, 3))}),
+                    "weights": ({"num_labels": 3}, {"labels": some(rng, classes)}, np.array([0.5, 0.0, 3.0]))}
+        case "TokenClassification":
+            tags = np.where(real, rng.integers(0, 3, (B, T)), -100)
+            return {"all": ({"num_labels": 3}, {"labels": tags}),
+                    "holes": ({"num_labels": 3}, {"labels": some(rng, tags)}),
+                    "weights": ({"num_labels": 3}, {"labels": some(rng, tags)}, np.array([0.5, 0.0, 3.0]))}
+        case "QuestionAnswering":
+            return {"both": ({}, {"start_positions": place, "end_positions": place}),
+                    "holes": ({}, {"start_positions": some(rng, place), "end_positions": place}),
+                    "start only": ({}, {"start_positions": some(rng, place)})}
+        case "MultipleChoice":
+            return {"all": ({}, {"labels": rng.integers(0, 2, B // 2)}),
+                    "holes": ({}, {"labels": np.array([-100, 1, 0])})}
+    raise AssertionError(f"{name}: which labels does it take?")
+
+
+CASES = [(name, what) for name in sorted(vars(nb)) if hasattr(getattr(nb, name), "label_counts")
+         for what in kinds_of_labels(name, np.random.default_rng(0), tiny_bert.text(np.random.default_rng(0), LENGTHS))]
+
+
+def case(name, what, text):
+    family = next(family for family in FAMILIES if name.startswith(family))
+    rng, batch = np.random.default_rng(2), dict(text)
+    changes, labels, *weights = kinds_of_labels(name, rng, batch)[what]
+    options = {"class_weights": weights[0]} if weights else {}
+    if family in ("GPT2", "Roberta"):
+        del batch["token_type_ids"]
+    if name.endswith("MultipleChoice"):
+        batch = {name: x.reshape(-1, 2, x.shape[-1]) for name, x in batch.items()}
+    config = FAMILIES[family](**(GPT2_SIZES if family == "GPT2" else SIZES) | changes)
+    return getattr(nb, name)(config, rng=rng, dtype=np.float64, **options), batch | labels
+
+
+def test_every_class_with_a_loss_is_walked():
+    bodies = {f"{family}Model" for family in FAMILIES}
+    models = {name for name, x in vars(nb).items() if isinstance(x, type) and issubclass(x, PretrainedModel)}
+    assert {name for name, _ in CASES} == models - bodies
+
+
+@pytest.mark.parametrize("name, what", CASES)
+def test_any_cut_gives_the_whole(name, what, monkeypatch):
+    """Losses and gradients, for every class and kind of label; also where a part has no label of some kind."""
+    model, batch = case(name, what, tiny_bert.text(np.random.default_rng(1), LENGTHS))
+    out = model(**batch)
+    loss, losses = float(out.loss), {name: float(x) for name, x in out.losses.items()}
+    expected, empty = nb.gradients(out.loss, model.parameters()), False
+    for n, part_tokens in ((1, 4096), (1, 1), (2, 12), (3, 4096), (7, 1)):
+        monkeypatch.setattr(parallel, "PART_TOKENS", part_tokens)
+        with Workers(n) as workers:
+            parts = [model.label_counts(**part) for _, part in parts_of(batch, workers)]
+            sums, found = loss_and_gradients(model, batch, no_dropout, workers)
+        assert {name: sum(part[name] for part in parts) for name in parts[0]} == model.label_counts(**batch)
+        empty |= any(0 in part.values() for part in parts)
+        assert sums == {name: pytest.approx(x, rel=1e-12, abs=1e-14) for name, x in ({"loss": loss} | losses).items()}
+        assert_close(found, expected)
+    assert empty or "holes" not in what
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(CASES), st.lists(st.integers(2, 12), min_size=6, max_size=6), st.integers(1, 4),
+       st.integers(1, 40))
+def test_any_cut_of_any_lengths_gives_the_whole(which, lengths, n, part_tokens):
+    model, batch = case(*which, tiny_bert.text(np.random.default_rng(3), lengths))
+    loss, gradients = whole(model, batch)
+    with pytest.MonkeyPatch.context() as patch, Workers(n) as workers:
+        patch.setattr(parallel, "PART_TOKENS", part_tokens)
+        sums, found = loss_and_gradients(model, batch, no_dropout, workers)
+    assert sums["loss"] == pytest.approx(loss, rel=1e-12, abs=1e-14)
+    assert_close(found, gradients)
+
+
+def test_a_batch_without_labels_is_refused(model):
+    batch = tiny_bert.text(np.random.default_rng(1), LENGTHS)
+    with Workers(2) as workers, pytest.raises(ValueError, match="no labels.*holds input_ids, token_type_ids, attent"):
+        loss_and_gradients(model, batch, no_dropout, workers)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_next_words_add_up_too(n, monkeypatch):
+    """The model never looks at the label of a row's first token: a batch must not have one that would be counted."""
+    monkeypatch.setattr(parallel, "PART_TOKENS", 20)
+    texts = [f"a{i} b c{i % 3} d. " * (1 + i % 4) for i in range(9)]
+    tokenizer = WordTokenizer(texts)
+    batches = list(PretrainingData([[text] for text in texts], tokenizer, objective="causal", max_length=12,
+                                   batch_size=5).evaluation_batches())
+    model = nb.GPT2LMHeadModel(nb.GPT2Config(vocab_size=len(tokenizer.vocab), n_positions=12, n_embd=16, n_layer=2,
+                                             n_head=2), rng=np.random.default_rng(0), dtype=np.float64)
+    assert len({len(batch["labels"]) for batch in batches}) == 2
+    for batch in batches:
+        loss, gradients = whole(model, batch)
+        with Workers(n) as workers:
+            sums, found = loss_and_gradients(model, batch, no_dropout, workers)
+        assert sums["loss"] == sums["lm"] == pytest.approx(loss, rel=1e-12)
+        assert_close(found, gradients)
+        assert model.label_counts(**batch) == {"lm": batch["attention_mask"].sum() - len(batch["labels"])}
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_the_same_cut_gives_the_same_bits_with_dropout_on(n, monkeypatch):
+    monkeypatch.setattr(parallel, "PART_TOKENS", 8)
+    model = nb.BertForPreTraining(tiny_bert.config(hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.2),
+                                  rng=np.random.default_rng(0))
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+    asked = []
+
+    def rngs(part, seed=3):
+        asked.append(part)
+        return np.random.default_rng([seed, part])
+
+    def bits(rngs):
+        with Workers(n) as workers:
+            sums, found = loss_and_gradients(model, batch, rngs, workers)
+        return sums, [g.tobytes() for g in found]
+    first = bits(rngs)
+    assert len(asked) == len(set(asked)) == 6                   # a generator for each part, and none for two
+    assert all(bits(rngs) == first for _ in range(5))
+    assert bits(lambda part: rngs(part, seed=4)) != first
+
+
+def test_measures_add_up(model, monkeypatch):
+    monkeypatch.setattr(parallel, "PART_TOKENS", 10)
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+    with Workers(2) as workers:
+        sums, _ = loss_and_gradients(model, batch, no_dropout, workers, lambda part, output: {
+            "rows": len(output.prediction_logits), "parts": 1, "scores": (output.prediction_logits.data**2).sum()})
+    scores = model(**batch).prediction_logits.data
+    assert sums["scores"] == pytest.approx((scores**2).sum(), rel=1e-12)
+    assert sums["rows"] == (batch["labels"] != -100).sum() and sums["parts"] == 6
+
+
+def test_logits_are_not_kept_during_the_backward_pass(model, monkeypatch):
+    """They are the largest array of all; the graph lets them go on its way, if nobody else holds them."""
+    outputs, alive, batch = [], [], tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+
+    def gradients(loss, parameters):
+        alive.append(outputs[-1]() is not None)
+        return nb.gradients(loss, parameters)
+
+    monkeypatch.setattr(parallel, "gradients", gradients)
+    with Workers(1) as workers:
+        loss_and_gradients(model, batch, no_dropout, workers, lambda part, out: outputs.append(weakref.ref(out)) or {})
+    assert alive == [False]
+
+
+def test_the_scores_of_all_words_are_never_held_at_once():
+    model = nb.BertForPreTraining(tiny_bert.config(vocab_size=20000), rng=np.random.default_rng(0))
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), 100 * LENGTHS)
+    scores = (batch["labels"] != -100).sum() * 20000 * 4
+    with Workers(1) as workers:
+        tracemalloc.start()
+        loss_and_gradients(model, batch, no_dropout, workers)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 0.5 * scores
+def test_a_mistake_in_a_part_reaches_the_caller(model):
+    batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
+    batch["input_ids"][3, 0] = 99
+    with Workers(2) as workers, pytest.raises(ValueError, match="99 is outside 0..39"):
+        loss_and_gradients(model, batch, no_dropout, workers)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=20), st.integers(1, 8))
+def test_a_cut_keeps_every_sequence_once_and_balances_tokens(lengths, parts):
+    mask = np.arange(30) < np.array(lengths)[:, None]
+    batch = {"input_ids": np.arange(mask.size).reshape(mask.shape), "attention_mask": mask.astype(int),
+             "label": np.arange(len(lengths))}
+    pieces = list(cut(batch, parts))
+    assert len(pieces) <= parts
+    chosen = np.concatenate([piece["label"] for piece in pieces])
+    assert sorted(chosen) == list(range(len(lengths)))
+    for piece in pieces:
+        np.testing.assert_array_equal(piece["input_ids"], batch["input_ids"][piece["label"]])
+    loads = [piece["attention_mask"].sum() for piece in pieces] + [0] * (parts - len(pieces))
+    assert max(loads) - min(loads) <= max(lengths)
+
+
+def test_choices_are_cut_between_questions():
+    mask = np.ones((3, 2, 5), int)
+    assert [piece["attention_mask"].shape for piece in cut({"attention_mask": mask}, 2)] == [(2, 2, 5), (1, 2, 5)]
+
+
+# Threads
+
+
+def test_workers_keep_the_order_and_work_in_threads_of_their_own():
+    with Workers(3) as workers:
+        names = workers.map(lambda i: (i, threading.current_thread() is threading.main_thread()), range(20))
+    assert names == [(i, False) for i in range(20)]
+    with Workers(1) as workers:
+        assert workers.map(lambda a, b: a + b, [1, 2], [3, 4]) == [4, 6]
+    assert Workers().n == cores() >= 1
+    for n in (0, -1):
+        with pytest.raises(ValueError, match=f"at least 1 worker, got {n}"):
+            Workers(n)
+
+
+def test_workers_need_their_block():
+    workers = Workers(2)
+    with pytest.raises(ValueError, match="with Workers"):
+        workers.map(abs, [1])
+    with workers:
+        with pytest.raises(ValueError, match="at work already"), workers:
+            pass
+        assert workers.map(abs, [-1, 2]) == [1, 2]
+    with pytest.raises(ValueError, match="with Workers"):
+        workers.map(abs, [1])
+    with workers:                                       # and may work again
+        assert workers.map(abs, [-3]) == [3]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_has_workers_of_its_own():
+    with Workers(2) as workers:
+        assert workers.map(abs, [-1, 2]) == [1, 2]
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)                            # a child that waits for its parent's threads is ended
+            os._exit(0 if workers.map(abs, [-1, 2, -3]) == [1, 2, 3] else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert workers.map(abs, [-5]) == [5]
