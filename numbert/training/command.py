@@ -11,6 +11,7 @@ import sys
 import threading
 
 from .parallel import Workers
+from .ranks import together
 
 
 def add_quick(parser, values):
@@ -50,11 +51,18 @@ def check_numbers(settings):
                 raise ValueError(f"{_option(name)} must be {fault}, got {number}")
 
 
-def start(experiment, parser, argv=None):
-    """Call experiment(options, workers). What a user may do wrong, and Ctrl-C, ends the program in one line."""
-    options = parse(parser, argv)
-    with one_line(parser), Workers(options.workers) as workers:
-        experiment(options, workers)
+def start(experiment, parser, argv=None, *, shared=False):
+    """Call experiment(options, workers). What a user may do wrong, and Ctrl-C, ends the program in one line. shared:
+    whether it can be started on several ranks by mpiexec, which then share its work."""
+    with together(name_of(parser), shared) as ranks:
+        options = parse(parser, argv)
+        with one_line(parser), Workers(options.workers, ranks) as workers:
+            experiment(options, workers)
+
+
+def name_of(parser):
+    """The command's name, as it stands before what is said of its end."""
+    return parser.prog.removeprefix("python -m numbert.").removeprefix("tasks.")
 
 
 @contextlib.contextmanager
@@ -64,7 +72,7 @@ def one_line(parser):
     To be asked to end (SIGTERM), and a closed terminal, are as Ctrl-C. Nothing is lost because nobody can read what is
     printed: see `Output`.
     """
-    name = parser.prog.removeprefix("python -m numbert.").removeprefix("tasks.")
+    name = name_of(parser)
     with _ending_as_by_ctrl_c(), _patient_output():
         try:
             yield
@@ -125,7 +133,7 @@ def _ending_as_by_ctrl_c():
 
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")):
+        for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP", "SIGUSR1")):
             if number is not None and signal.getsignal(number) == signal.SIG_DFL:
                 before[number] = signal.signal(number, interrupt)
     try:

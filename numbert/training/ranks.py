@@ -17,7 +17,7 @@ import traceback
 
 import numpy as np
 
-from ..files import writing_nothing
+from ..hub.files import writing_nothing
 
 LAUNCHED = (("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "PMI_RANK"))     # Open MPI; MPICH and others
 PATIENCE = 2.0                      # seconds in which the other ranks may meet the same error
@@ -39,7 +39,7 @@ class Alone:
         return [value]
 
     def first(self, function):
-        """What function() gives on rank 0, which alone calls it, on every rank."""
+        """What function() gives on rank 0, which alone calls it, on every rank; or its error, everywhere."""
         return function()
 
 
@@ -76,7 +76,16 @@ class Ranks(Alone):
         return self.communicator.allgather(value)
 
     def first(self, function):
-        return self.communicator.bcast(function() if self.rank == 0 else None)
+        value = error = None
+        if self.rank == 0:
+            try:
+                value = function()
+            except (ValueError, OSError) as found:
+                error = found
+        value, said = self.communicator.bcast((value, error and str(error)))
+        if said is not None:
+            raise error or ValueError(said)
+        return value
 
 
 def _dtypes(arrays):
@@ -128,14 +137,19 @@ def together(command, shared=True):
             print(where + said, file=sys.stderr, end="", flush=True)
         if not met:
             MPI.COMM_WORLD.Abort(1)
-        raise SystemExit(int(ranks.rank == 0)) from None
+        raise SystemExit(0 if ranks.rank else error.code if _is_number(error) else 1) from None
 
 
 def _said(error):
     """What Python prints of an exception that ends a program."""
     if isinstance(error, SystemExit):
-        return "" if isinstance(error.code, int) else f"{error.code}\n"
+        return "" if _is_number(error) else f"{error.code}\n"
     return "".join(traceback.format_exception(error))
+
+
+def _is_number(error):
+    """Whether it is the end of a program that has said already what there is to say, as argparse."""
+    return isinstance(error, SystemExit) and isinstance(error.code, int)
 
 
 @contextlib.contextmanager
