@@ -34,6 +34,7 @@ from numbert.hub import files
 from numbert.lab.peak import description, sgemm_peak
 from numbert.machine import cores
 from numbert.pretraining.corpus import python_documents, read_documents
+from numbert.training import command
 
 QUICK = ("pretrain-tiny-30522-padded", "finetune-mini-padded", "encode-tiny-padded", "tokenise-ids-warm")
 ABLATION = ("pretrain-tiny-30522-padded", "pretrain-mini-30522-padded", "pretrain-mini-8000-*")
@@ -71,7 +72,7 @@ def main(argv=None):
     patterns = options.cases or (QUICK if options.quick else ABLATION if options.ablation else ("*",))
     chosen = [case for name, case in cases.items() if any(fnmatch(name, pattern) for pattern in patterns)
               and (case.kind == "pretrain" or not options.ablation)]
-    try:
+    with command.one_line("benchmark.py", (ValueError, OSError, RuntimeError)):
         if options.list:
             print("\n".join(cases))
             return
@@ -89,8 +90,6 @@ def main(argv=None):
                 draw(options, Path(folder), max(peaks.values()))
             else:
                 table(options, chosen, Path(folder), max(peaks.values()))
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"benchmark.py: {error}")
 
 
 def say(text):
@@ -101,7 +100,8 @@ def tell(options, text):
     """Print, and with --out append to the file."""
     print(text, flush=True)
     if options.out:
-        with open(Path(options.out) / "benchmark.md", "a", encoding="utf-8") as file:
+        path = Path(options.out) / "benchmark.md"
+        with files.naming(path), open(path, "a", encoding="utf-8") as file:
             file.write(text + "\n")
 
 

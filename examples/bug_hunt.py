@@ -28,6 +28,7 @@ from museum.course import STEPS, run
 import numbert
 from numbert.hub import files
 from numbert.lab import svg
+from numbert.training import command
 
 QUICK = 24                                          # steps
 RIGHT_SEEDS, SEEDS = 8, 3
@@ -250,9 +251,5 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    try:
+    with command.one_line("bug_hunt.py"):
         sys.exit(main())
-    except (ValueError, OSError) as error:
-        sys.exit(f"bug_hunt.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("bug_hunt.py: interrupted")

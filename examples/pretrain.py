@@ -3,6 +3,7 @@
     python examples/pretrain.py                          about five minutes, on the English that Python itself carries
     python examples/pretrain.py --text wiki.txt          your own text: UTF-8, a blank line between documents
     python examples/pretrain.py --resume --out RUN       go on where a run stopped
+    mpiexec -n 4 python examples/pretrain.py ...         the same on 4 processes, --workers threads each (numbert[mpi])
     python examples/pretrain.py --model gpt --out RUN    or roberta, or albert: the same layers, taught in another way
 
 Sources: Devlin et al. 2019, section 3.1 and appendix A; for the others, see the first lines of numbert/models/.
@@ -96,7 +97,7 @@ def main(argv=None):
     parser = arguments()
     with together(command.name_of(parser)) as ranks:
         options, given = vars(command.parse(parser, argv, check_limits)), only_given(arguments(), argv)
-        with command.one_line(parser), RunFolder(options["out"], ranks) as folder:
+        with command.one_line(command.name_of(parser)), RunFolder(options["out"], ranks) as folder:
             options |= ranks.first(lambda: chosen(folder, options, given))
             with Workers(options["workers"], ranks) as workers:
                 pretrain(folder, options, workers)

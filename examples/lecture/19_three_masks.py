@@ -12,14 +12,14 @@ where it is 0, the one does not see the other, however often the layers pass on 
                     model that reads a question and writes an answer (Raffel et al. 2020, section 3.2.1)
 """
 import argparse
-import sys
-from pathlib import Path
 
 import numpy as np
 
 from numbert import BertConfig, BertModel, gradients, ops
 from numbert.hub import files
 from numbert.lab import svg
+from numbert.training import command
+from numbert.training.run_folder import RunFolder
 
 
 def arguments():
@@ -29,7 +29,7 @@ def arguments():
     parser.add_argument("--layers", type=int, default=2, help="(default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="changes nothing here: it takes a second anyway")
     parser.add_argument("--out", default="runs/three_masks", help="where the pictures go (default: %(default)s)")
-    return parser.parse_args()
+    return parser
 
 
 # %% Who sees whom
@@ -53,8 +53,14 @@ def influence(model, ids):
 # %% The same weights under three masks
 
 
-def main():
-    options = arguments()
+def main(argv=None):
+    parser = arguments()
+    options = command.parse(parser, argv)
+    with command.one_line(command.name_of(parser)):
+        show(options)
+
+
+def show(options):
     words = options.text.split()
     if len(words) < 2:
         raise ValueError(f"--text must have two words or more, got {options.text!r}")
@@ -64,8 +70,8 @@ def main():
                         num_attention_heads=4, intermediate_size=128, max_position_embeddings=len(words),
                         initializer_range=0.3)
     model = BertModel(config, rng=np.random.default_rng(0), dtype=np.float64, add_pooling_layer=False)
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
+    run_folder = RunFolder(options.out).hold()          # ours as long as we are there
+    out = run_folder.path
     for name, mask in (("bidirectional", None), ("causal", ops.causal), ("prefix", ops.prefix(options.prefix))):
         model.mask = mask                                   # this line is all that differs
         seen = influence(model, ids)
@@ -81,7 +87,4 @@ Try next: --layers 8 (does more depth bring anything from the future?), --prefix
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"three_masks.py: {error}")
+    main()

@@ -14,13 +14,13 @@ Source: Schwaller et al. 2021, Extraction of organic chemistry grammar from unsu
 import argparse
 import importlib.util
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 
-from numbert import AlbertForMaskedLM, CheckpointError, no_grad
+from numbert import AlbertForMaskedLM, no_grad
 from numbert.hub import files
+from numbert.training import command
 
 REACTIONS = {
     "esterification": "CCO.CC(=O)O>>CCOC(C)=O",
@@ -41,7 +41,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="a folder with config.json, weights and vocab.txt (default: the package above)")
     parser.add_argument("--quick", action="store_true", help="only the first three reactions")
-    return parser.parse_args()
+    return parser
 
 
 def packaged():
@@ -80,8 +80,14 @@ def guesses(model, tokenizer, smiles):
     return ids, probs / probs.sum(-1, keepdims=True)
 
 
-def main():
-    options = arguments()
+def main(argv=None):
+    parser = arguments()
+    options = command.parse(parser, argv)
+    with command.one_line(command.name_of(parser)):
+        show(options)
+
+
+def show(options):
     folder = options.model or packaged()
     model, tokenizer = AlbertForMaskedLM.from_pretrained(folder), SmilesTokenizer(folder)
     size, c = sum(p.data.size for p in model.parameters()), model.config
@@ -110,7 +116,4 @@ Try next: reactions of your own in REACTIONS; one with an atom too many in the p
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError, CheckpointError) as error:
-        sys.exit(f"chemistry.py: {error}")
+    main()

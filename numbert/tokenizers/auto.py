@@ -1,7 +1,7 @@
 """Which tokenizer a folder holds: its files say, and `AutoTokenizer` looks."""
 from pathlib import Path
 
-from ..hub.errors import CheckpointError
+from ..hub.errors import CheckpointError, exists
 from .byte_bpe import ByteLevelBPETokenizer
 from .byte_bpe_files import DEFAULTS
 from .files import Settings
@@ -39,9 +39,9 @@ def tokenizer_class(folder):
             return cls
     if not kind:
         for cls, (_, file, _) in READERS.items():
-            if (folder / file).exists():
+            if exists(folder / file):
                 return cls
-    if (folder / "tokenizer.json").exists():            # what a class of another name does is said there in full
+    if exists(folder / "tokenizer.json"):               # what a class of another name does is said there in full
         model = Settings.read(folder / "tokenizer.json").inner("model")
         for cls, (_, _, written) in READERS.items():
             if model.values.get("type") == written:

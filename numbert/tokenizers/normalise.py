@@ -35,6 +35,7 @@ class Normaliser(dict):
         self.strip_accents = self.lowercase if strip_accents is None else bool(strip_accents)
         self.tokenize_chinese_chars = bool(tokenize_chinese_chars)
         self.clean_text = bool(clean_text)
+        self.letters = Letters(self.lowercase, self.strip_accents, self.tokenize_chinese_chars, self.clean_text)
 
     def words(self, text):
         """The words of `text`, a list of str."""
@@ -50,15 +51,29 @@ class Normaliser(dict):
         return words, [index for index, char in enumerate(text) for part in self[ord(char)] if part != " "]
 
     def clean(self, text):
-        """`text` before punctuation is set apart, and for each of its characters the (start, end) of the one that it
-        came from."""
-        parts = [self._cleaned(char) for char in text]
-        return "".join(parts), [(place, place + 1) for place, part in enumerate(parts) for _ in part]
+        """`text` before punctuation is set apart."""
+        return text.translate(self.letters)
+
+    def align_clean(self, text):
+        """For each character of `clean(text)` the (start, end) of the one that it came from in `text`."""
+        return [(place, place + 1) for place, char in enumerate(text) for _ in self.letters[ord(char)]]
 
     def __missing__(self, code_point):
-        text = self._cleaned(chr(code_point))
         self[code_point] = text = "".join(" " if is_white_space(part) else f" {part} " if is_punctuation(part) else part
-                                          for part in text)
+                                          for part in self.letters[code_point])
+        return text
+
+
+class Letters(dict):
+    """The table of `Normaliser.clean`."""
+
+    def __init__(self, lowercase, strip_accents, tokenize_chinese_chars, clean_text):
+        super().__init__()
+        self.lowercase, self.strip_accents = lowercase, strip_accents
+        self.tokenize_chinese_chars, self.clean_text = tokenize_chinese_chars, clean_text
+
+    def __missing__(self, code_point):
+        self[code_point] = text = self._cleaned(chr(code_point))
         return text
 
     def _cleaned(self, char):

@@ -128,8 +128,10 @@ class SentencePieceTokenizer(Tokenizer):
         return spans
 
     def normalise(self, text):
-        """`clean` and `align`."""
-        return self.clean(text), self.align(text)
+        return self.clean(text)
+
+    def align_normalised(self, text):
+        return self.align(text)
 
     def _letters(self, text):
         if self.lowercase:

@@ -72,7 +72,7 @@ class Tokenizer:
         looks like: its token}. Where two tokens come to look alike, it is the one of the lower id."""
         found = sorted({*self._special, *self._always_found}, key=self.vocab.get, reverse=True)
         return (_finder({token: token for token in found if token not in self.normalized}),
-                _finder({self.normalise(token)[0]: token for token in found if token in self.normalized}))
+                _finder({self.normalise(token): token for token in found if token in self.normalized}))
 
     # Texts to ids
 
@@ -127,9 +127,12 @@ class Tokenizer:
         return pad(examples, self.id_of_role(named[0] if named else "pad"), max_length, side, self.has_segments)
 
     def normalise(self, text):
-        """(the text in which tokens of `normalized` are looked for, for each of its characters the (start, end) of what
-        it came from in `text`)."""
-        return text, [(place, place + 1) for place in range(len(text))]
+        """The text in which tokens of `normalized` are looked for."""
+        return text
+
+    def align_normalised(self, text):
+        """For each character of `normalise(text)` the (start, end) of what it came from in `text`."""
+        return [(place, place + 1) for place in range(len(text))]
 
     def cut(self, text):
         """The words of plain text, each a list of its pieces (id, start, end), which stand for text[start:end]."""
@@ -181,11 +184,11 @@ class Tokenizer:
         """Cut `text` where a token stands in it literally: (start, end, that token or None for the text between)."""
         literal, normalised = self._finders
         for start, end, token in self._found(check_text(text), literal, special_tokens_in_text):
-            if token is not None or not normalised:
+            clean = self.normalise(text[start:end]) if token is None and normalised else ""
+            if not clean or not normalised[0].search(clean):
                 yield start, end, token
                 continue
-            clean, spans = self.normalise(text[start:end])
-            place = start
+            spans, place = self.align_normalised(text[start:end]), start
             for first, last, token in self._found(clean, normalised, special_tokens_in_text):
                 if token is not None:           # a character that became several is not cut: no part of it is the token
                     left = start + spans[first][first > 0 and spans[first - 1] == spans[first]]

@@ -103,8 +103,10 @@ class WordPieceTokenizer(Tokenizer):
     # Texts to ids
 
     def normalise(self, text):
-        """What `Normaliser.clean` makes of a text."""
         return self.normaliser.clean(text)
+
+    def align_normalised(self, text):
+        return self.normaliser.align_clean(text)
 
     def split_word(self, word):
         """Greedy longest-match-first: the pieces of a normalised word, each (id, start, end) for word[start:end].

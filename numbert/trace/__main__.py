@@ -1,6 +1,5 @@
 """The command: `python -m numbert.trace --help`."""
 import argparse
-import sys
 import warnings
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from ..models.bert import BertForPreTraining
 from ..models.config import BertConfig
 from ..tokenizers.auto import AutoTokenizer
 from ..tokenizers.wordpiece import WordPieceTokenizer
+from ..training.command import name_of, one_line
 from . import __doc__ as description
 from .report import page, summary, table
 from .steps import trace
@@ -85,12 +85,10 @@ def show(options):
 
 
 def main(argv=None):
-    sys.stdout.reconfigure(errors="replace")            # a terminal that cannot show a letter of an equation
-    options = arguments().parse_args(argv)
-    try:
+    parser = arguments()
+    options = parser.parse_args(argv)
+    with one_line(name_of(parser)):
         show(options)
-    except (ValueError, OSError) as error:
-        sys.exit(f"trace: {error}")
 
 
 if __name__ == "__main__":

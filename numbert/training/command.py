@@ -30,7 +30,7 @@ def parse(parser, argv=None, check=None):
         parser.set_defaults(**options.quick_values)
         options = parser.parse_args(argv)
     vars(options).pop("quick_values", None)
-    with one_line(parser):
+    with one_line(name_of(parser)):
         (check or check_numbers)(vars(options))
     return options
 
@@ -56,30 +56,29 @@ def start(experiment, parser, argv=None, *, shared=False):
     whether it can be started on several ranks by mpiexec, which then share its work."""
     with together(name_of(parser), shared) as ranks:
         options = parse(parser, argv)
-        with one_line(parser), Workers(options.workers, ranks) as workers:
+        with one_line(name_of(parser)), Workers(options.workers, ranks) as workers:
             experiment(options, workers)
 
 
-def name_of(parser):
-    """The command's name, as it stands before what is said of its end."""
-    return parser.prog.removeprefix("python -m numbert.").removeprefix("tasks.")
-
-
 @contextlib.contextmanager
-def one_line(parser):
+def one_line(name, mistakes=(ValueError, OSError)):
     """A block that ends the program in one line, with the name of the command, for a user's mistake and for Ctrl-C.
 
     To be asked to end (SIGTERM), and a closed terminal, are as Ctrl-C. Nothing is lost because nobody can read what is
     printed: see `Output`.
     """
-    name = name_of(parser)
     with _ending_as_by_ctrl_c(), _patient_output():
         try:
             yield
-        except (ValueError, OSError) as error:
+        except mistakes as error:
             sys.exit(f"{name}: {error}")
         except KeyboardInterrupt as interrupt:
             sys.exit(f"{name}: interrupted" + (f"; {interrupt}" if str(interrupt) else ""))
+
+
+def name_of(parser):
+    """glue, of a parser for `python -m numbert.tasks.glue`; pretrain.py."""
+    return parser.prog.removeprefix("python -m numbert.").removeprefix("tasks.")
 
 
 class Output:

@@ -6,6 +6,10 @@ All ranks run the same program on the same data, and a batch is a function of th
 same decisions, and all that has to be sent are gradients, losses and parameters. Rank 0 speaks and writes for all. What
 they cannot know alike is agreed upon: what stands in a folder, what time it is, whether Ctrl-C was pressed.
 
+The text and the run folder must be where all ranks find them. Ctrl-C reaches the ranks through mpiexec, and Open MPI's
+lets them live for another quarter of a second, too short for a long step: `kill -USR1` with the number of mpiexec's
+process lets the step end, saves, and ends all; clusters send the same signal before time is over.
+
 The engine is MPI itself, through mpi4py, an optional extra: this file is the only one that knows of it.
 """
 import contextlib

@@ -73,7 +73,7 @@ class RunFolder:
         for number, line in enumerate(read_text(self.metrics).split("\n")[:-1], 1):
             try:
                 records.append(json.loads(line))
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"{self.metrics}: line {number} is not JSON: {error}") from None
             if not isinstance(records[-1], dict) or not isinstance(records[-1].get("step"), int):
                 raise ValueError(f"{self.metrics}: line {number} is no record of a run: it has no step")

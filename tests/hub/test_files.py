@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert.hub.files import read_text, replacing, write_text
+from numbert.hub.files import json_text, read_text, replacing, write_text
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,3 +101,80 @@ def test_bytes_that_are_not_utf8_are_named_with_their_place(data, place, tmp_pat
     (tmp_path / "file").write_bytes(data)
     with pytest.raises(ValueError, match=f"file: not UTF-8: .*{place}"):
         read_text(tmp_path / "file")
+
+
+# ---- what is not a regular file ----
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(Path("disk") / "real")
+    (tmp_path / "further").symlink_to("link")
+    (tmp_path / "dangling").symlink_to(tmp_path / "disk" / "new")
+    for name, place in (("link", "real"), ("further", "real"), ("dangling", "new")):
+        write_text(tmp_path / name, name)
+        assert (tmp_path / name).is_symlink() and (tmp_path / "disk" / place).read_text() == name
+    assert sorted(os.listdir(tmp_path / "disk")) == ["new", "real"]
+    with pytest.raises(ValueError), replacing(tmp_path / "link") as file:
+        file.write(b"half")
+        raise ValueError
+    assert (tmp_path / "disk" / "real").read_text() == "further"
+
+
+def test_a_link_that_leads_nowhere_is_named_as_the_user_named_it(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "no" / "where")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for name in ("link", "circle"):
+        with pytest.raises(OSError) as error:
+            write_text(tmp_path / name, "text")
+        assert error.value.filename == str(tmp_path / name)
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE)
+        write_text(tmp_path / name, "through the pipe")
+        assert reader.communicate()[0] == b"through the pipe"
+    assert (tmp_path / "pipe").is_fifo() and sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+
+
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_the_output_is_written_to_whatever_it_is(path, tmp_path):
+    """Also if it is a file, to which others write before and after."""
+    script = f"import sys; from numbert.files import write_text\n" \
+             f"print('before', flush=True); write_text({path!r}, 'between\\n'); print('after', flush=True)"
+    command = [sys.executable, "-c", script]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout == b"before\nbetween\nafter\n"
+    with open(tmp_path / "out", "ab") as out:
+        subprocess.run(command, cwd=ROOT, stdout=out, check=True)
+    assert (tmp_path / "out").read_text() == "before\nbetween\nafter\n" and os.listdir(tmp_path) == ["out"]
+
+
+def test_a_full_disk_and_a_device_are_named(tmp_path, monkeypatch):
+    with pytest.raises(OSError) as error:
+        write_text("/dev/full", "text")
+    assert (error.value.errno, error.value.filename) == (28, "/dev/full")
+
+    def full(handle):
+        raise OSError(28, "No space left on device")                        # as the system says it: without a name
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError) as error:
+        write_text(tmp_path / "file", "text")
+    assert error.value.filename == str(tmp_path / "file") and os.listdir(tmp_path) == []
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as error, replacing(tmp_path / "file"):
+        open(tmp_path / "source")
+    assert error.value.filename == str(tmp_path / "source")
+    with pytest.raises(OSError, match="^only words$"), replacing(tmp_path / "file"):
+        raise OSError("only words")
+
+
+def test_json_has_null_for_what_is_no_number():
+    value = {"a": [float("nan"), 1.5, (float("inf"),)], "b": {"c": -float("inf")}, "d": None, "e": "NaN", "f": 3}
+    assert json.loads(json_text(value), parse_constant=pytest.fail) == {
+        "a": [None, 1.5, [None]], "b": {"c": None}, "d": None, "e": "NaN", "f": 3}

@@ -72,6 +72,13 @@ IMPOSSIBLE = [
     ("tie_word_embeddings", 1, "tie_word_embeddings must be true or false, got 1"),
     ("id2label", ["a", "b"], r"id2label must map numbers to names, got \['a', 'b'\]"),
     ("id2label", {"first": "a"}, "id2label must map numbers to names, got {'first': 'a'}"),
+    ("id2label", {"0": "a", "00": "b"}, "id2label must map numbers to names, got {'0': 'a', '00': 'b'}"),
+    ("id2label", {"0": "a", " 1": "b"}, "id2label must map numbers to names"),
+    ("id2label", {"0": "a", "1_0": "b"}, "id2label must map numbers to names"),
+    ("pruned_heads", {"0": [1]}, "pruned_heads = {'0': .1.} is not implemented, only {}"),
+    ("quantization_config", {"bits": 4}, "quantization_config = {'bits': 4} is not implemented, only None"),
+    ("auto_map", {"AutoModel": "x.Y"}, "auto_map = .* is not implemented, only {}"),
+    ("pad_token_id", "0", "pad_token_id must be a whole number, got '0'"),
     ("id2label", {"0": ["a"], "1": "b"}, r"id2label must map numbers to names, got {0: \['a'\], 1: 'b'}"),
     ("position_embedding_type", "relative_key", "position_embedding_type = 'relative_key' is not implemented, only "
                                                 "'absolute'"),
@@ -99,7 +106,25 @@ def test_every_activation_is_accepted():
         assert BertConfig(hidden_act=name).hidden_act == name
 
 
+def test_activations_that_are_other_names_of_a_formula():
+    """hidden_act of transformers: gelu_python is the formula of gelu, gelu_fast and gelu_accurate that of gelu_new."""
+    for name, same in (("gelu_python", "gelu"), ("gelu_fast", "gelu_new"), ("gelu_accurate", "gelu_new"),
+                       ("gelu_python_tanh", "gelu_new"), ("gelu_pytorch_tanh", "gelu_new")):
+        assert ACTIVATIONS[name] is ACTIVATIONS[same]
+    assert ACTIVATIONS["gelu"] is not ACTIVATIONS["gelu_new"]
+
+
 # Labels
+
+
+def test_names_that_contradict_their_ids():
+    settings = {"id2label": {"0": "no", "1": "yes"}, "label2id": {"no": 1, "yes": 0}}
+    with pytest.raises(ValueError, match="label2id has 'no' for 1, which id2label calls 'yes'; delete the wrong one"):
+        BertConfig.from_dict(settings)
+    for fine in ({"no": 0, "yes": 1}, {"LABEL_0": 0, "LABEL_1": 1}, {}, None, {"no": 0}):
+        assert BertConfig.from_dict(settings | {"label2id": fine}).id2label == {0: "no", 1: "yes"}
+    same = {"id2label": {"0": "x", "1": "x"}, "label2id": {"x": 1}}
+    assert BertConfig.from_dict(same).num_labels == 2
 
 
 def test_names_of_labels_give_their_number():

@@ -400,3 +400,24 @@ def test_a_folder_is_refused_before_any_data_is_read(made, tmp_path, change, mes
             main([*arguments, "--model", folder, "--out", out, *OPTIONS])
         said.append(str(error.value))
     assert all(message in text and text.strip().count("\n") == 0 for text in said)
+
+
+# ---- a tokenizer that pads on the left -------------------------------------------------------------------------------
+
+
+def test_heads_read_texts_from_the_left_whatever_the_folder_says(made, workers):
+    """Padding on the left is for texts that are written on; whoever looks for columns pads on the right."""
+    right, left = (type(made.tokenizer).from_pretrained(made.folder) for _ in range(2))
+    left.padding_side = "left"
+    assert left.pad([[1, 2], [1]])["attention_mask"].tolist() == [[1, 1], [0, 1]]
+    sentences = [["the", "dog"], ["a", "cat", "saw", "the", "garden"]]
+    tagger = made.head("ForTokenClassification")
+    assert tagging.tag(tagger, left, sentences, workers) == tagging.tag(tagger, right, sentences, workers)
+    examples = [Example(str(i), "where ?", text, (Answer("dog", text.index("dog")),), False)
+                for i, text in enumerate(("the dog", "a cat saw the dog in the garden"))]
+    pairs = windows_of(make_passages(examples, right, max_length=20))
+    rows = encode([("the dog", None, 0), ("a cat saw the dog", None, 1)], right, max_length=20)
+    for ours, theirs in ((batch_of(pairs, left, labels=True), batch_of(pairs, right, labels=True)),
+                         (collate(left)(rows), collate(right)(rows))):
+        assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+    assert np.array_equal(*(embed(made.head(""), tokenizer, ["a", "the old dog"]) for tokenizer in (left, right)))

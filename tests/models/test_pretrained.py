@@ -360,3 +360,22 @@ def test_only_two_dtypes(kind, dtype, tmp_path):
 
 def test_a_model_can_be_copied():
     assert same_bits(copy.deepcopy(build()), build())
+
+
+@pytest.mark.parametrize("value, said", [
+    (np.nan, "1 of 6 values are not finite"), (np.inf, "1 of 6 values are not finite"),
+    (1e300, "1 of 6 values are not finite, of which 1 are too large for float32")])
+def test_values_that_are_not_finite_are_reported(value, said, tmp_path, caplog):
+    """And loaded: nobody can say better what they should be."""
+    model = nb.BertForSequenceClassification(tiny_bert.config(num_labels=3, hidden_size=2, num_attention_heads=1),
+                                             rng=np.random.default_rng(0))
+    arrays = {name: array.astype(np.float64) for name, array in model.state_dict().items()}
+    arrays["classifier.weight"][1, 1] = value
+    model.save_pretrained(tmp_path)
+    safetensors.write(tmp_path / "model.safetensors", arrays)
+    caplog.clear()
+    with np.errstate(all="raise"):
+        loaded = nb.BertForSequenceClassification.from_pretrained(tmp_path)
+    assert loaded.load_report.damaged == {"classifier.weight": said}
+    assert f"DAMAGED   classifier.weight: {said}" in caplog.text
+    assert not np.isfinite(loaded.classifier.weight.data[1, 1])

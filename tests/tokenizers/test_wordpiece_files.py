@@ -263,3 +263,136 @@ def test_whatever_a_setting_is_it_loads_or_is_refused_as_a_bad_file(tmp_path, na
             assert all(0 <= index < len(tokenizer) for index in ids)
 
     check()
+
+
+# ---- added tokens, sides, and files that contradict each other ----
+
+
+def with_added(folder, **flags):
+    """A tokenizer whose file lists "Covid-19" as token 12, with flags."""
+    entry = {"id": 12, "content": "Covid-19", "special": False, "single_word": False, "lstrip": False, "rstrip": False,
+             "normalized": False} | flags
+    parts = tokenizer_json()
+    parts["added_tokens"].append(entry)
+    return WordPieceTokenizer.from_pretrained(folder_with(folder, tokenizer=parts))
+
+
+@pytest.mark.parametrize("flags, found", [
+    ({"normalized": True}, {"Covid-19", "covid-19", "a COVID-19", "aCovid-19b", "Cóvid-19", "Co\u0301vid-19"}),
+    ({}, {"Covid-19", "aCovid-19b"}),
+    ({"normalized": True, "single_word": True}, {"Covid-19", "covid-19", "a COVID-19", "Cóvid-19", "Co\u0301vid-19"}),
+    ({"single_word": True}, {"Covid-19"})])
+def test_where_an_added_token_is_found(tmp_path, flags, found):
+    texts = ["Covid-19", "covid-19", "a COVID-19", "aCovid-19b", "Cóvid-19", "Co\u0301vid-19", "Covid - 19", "Covid"]
+    tokenizer = with_added(tmp_path, **flags)
+    assert {text for text in texts if 12 in tokenizer(text).input_ids} == found
+    tokenizer.save_pretrained(tmp_path / "again")
+    again = WordPieceTokenizer.from_pretrained(tmp_path / "again")
+    for text in texts:
+        assert again(text) == tokenizer(text) and again.encode_batch([text]) == tokenizer.encode_batch([text])
+
+
+def test_the_offsets_of_a_token_in_a_normalised_text(tmp_path):
+    encoding = with_added(tmp_path, normalized=True)("東a\x00Co\u0301VID-19\x00b", add_special_tokens=False)
+    assert encoding.tokens == ["東", "a", "Covid-19", "[UNK]"]
+    assert encoding.offsets == [(0, 1), (1, 2), (3, 12), (13, 14)]
+    assert encoding.word_ids == [0, 1, 2, 3]
+
+
+def test_a_special_match_hides_what_begins_inside_it(tmp_path):
+    tokenizer = WordPieceTokenizer(TOKENS, added_tokens={"<a>": True, "a>": False})
+    assert tokenizer.tokenize("a>") == ["a>"] and "a>" not in tokenizer.tokenize("<a>")
+    assert tokenizer.tokenize("<a>", special_tokens_in_text=True) == ["<a>"]
+
+
+def test_a_word_is_not_cut_into_added_tokens(tmp_path):
+    """They are no part of the vocabulary that words are cut into, in memory and in the files."""
+    tokenizer = WordPieceTokenizer(TOKENS, added_tokens={"##c": False, "abc": False}, single_word=["abc"])
+    assert tokenizer.tokenize("ac abcd abc") == ["[UNK]", "[UNK]", "abc"]
+    tokenizer.save_pretrained(tmp_path)
+    assert (tmp_path / "vocab.txt").read_text("utf-8").split("\n")[:-1] == TOKENS
+    assert WordPieceTokenizer.from_pretrained(tmp_path).tokenize("ac abcd abc") == ["[UNK]", "[UNK]", "abc"]
+
+
+def test_an_added_token_that_ends_in_a_space_comes_back(tmp_path):
+    tokenizer = WordPieceTokenizer(TOKENS, added_tokens={"x ": False, "\n": False})
+    tokenizer.save_pretrained(tmp_path)
+    assert WordPieceTokenizer.from_pretrained(tmp_path)("ax \na") == tokenizer("ax \na")
+
+
+def test_sides(tmp_path):
+    folder_with(tmp_path, vocab="\n".join(TOKENS), tokenizer_config={"padding_side": "left", "truncation_side": "left"})
+    tokenizer = WordPieceTokenizer.from_pretrained(tmp_path)
+    assert tokenizer("a ab é", "e 東", max_length=6).tokens == ["[CLS]", "##b", "e", "[SEP]", "東", "[SEP]"]
+    assert tokenizer("a ab é", max_length=4).offsets == [(0, 0), (3, 4), (5, 6), (0, 0)]
+    assert tokenizer.encode_batch(["a ab é", ""], max_length=4) == [[2, 6, 8, 3], [2, 3]]
+    batch = tokenizer.pad([tokenizer("a"), tokenizer("a", "e")], max_length=6)
+    assert batch["input_ids"].tolist() == [[0, 0, 0, 2, 5, 3], [0, 2, 5, 3, 8, 3]]
+    assert batch["attention_mask"].tolist() == [[0, 0, 0, 1, 1, 1], [0, 1, 1, 1, 1, 1]]
+    assert batch["token_type_ids"].tolist() == [[0] * 6, [0, 0, 0, 0, 1, 1]]
+    assert tokenizer.pad([[2, 3], [2]], side="right")["input_ids"].tolist() == [[2, 3], [2, 0]]
+    tokenizer.save_pretrained(tmp_path / "again")
+    again = WordPieceTokenizer.from_pretrained(tmp_path / "again")
+    assert (again.padding_side, again.truncation_side) == ("left", "left")
+    for name in ("padding_side", "truncation_side"):
+        with pytest.raises(ValueError, match=f"{name} must be \"left\" or \"right\", got 'middle'"):
+            WordPieceTokenizer(TOKENS, **{name: "middle"})
+        folder_with(tmp_path, tokenizer_config={name: "middle"})
+        with pytest.raises(CheckpointError, match=f"tokenizer_config.json: {name} must be 'right', got 'middle'"):
+            WordPieceTokenizer.from_pretrained(tmp_path)
+
+
+OTHER_ORDER = ["a", *TOKENS[1:5], "[PAD]", *TOKENS[6:]]
+
+
+@pytest.mark.parametrize("contents, message", [
+    ({"vocab": "\n".join(TOKENS[:-1] + ["x"])}, r"vocab.txt: vocabulary\[11\] is 'x' here, but 'A' in tokenizer.json"),
+    ({"vocab": "\n".join(TOKENS[:-1])}, r"vocabulary\[11\] is None here, but 'A' in tokenizer.json"),
+    ({"vocab": "\n".join(OTHER_ORDER)}, r"vocabulary\[0\] is 'a' here, but '\[PAD\]' in tokenizer.json"),
+    ({"tokenizer_config": {"do_lower_case": False}}, "lowercase is False here, but True in tokenizer.json"),
+    ({"tokenizer_config": {"strip_accents": False}}, "strip_accents is False here, but True in tokenizer.json"),
+    ({"tokenizer_config": {"tokenize_chinese_chars": False}}, "tokenize_chinese_chars is False here"),
+    ({"special_tokens_map": {"cls_token": "a"}}, r"special_tokens\[0\] is 'cls a' here, but 'cls \[CLS\]' in tok"),
+    ({"added_tokens": {"new": 12}}, r"added_tokens\[0\] is 'new' here, but None in tokenizer.json: delete the file"),
+])
+def test_two_descriptions_that_disagree(tmp_path, contents, message):
+    folder_with(tmp_path, vocab="\n".join(TOKENS), tokenizer=tokenizer_json())
+    assert WordPieceTokenizer.from_pretrained(tmp_path).tokens == TOKENS
+    with pytest.raises(CheckpointError, match=message):
+        WordPieceTokenizer.from_pretrained(folder_with(tmp_path, **contents))
+
+
+TEMPLATE = tokenizer_json()["post_processor"]
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 2]}},
+     r"post_processor.sep must agree with the vocabulary, in which id 2 is '\[CLS\]' and not '\[SEP\]'"),
+    ({"post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 99]}}, "id 99 is nothing"),
+    ({"post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", True]}}, "id True is nothing"),
+    ({"post_processor": TEMPLATE | {"special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [3], "tokens": ["[CLS]"]}}}},
+     r"post_processor.special_tokens.\[CLS\] must agree with the vocabulary"),
+    ({"post_processor": TEMPLATE | {"special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [2, 3], "tokens": ["[CLS]"]}}}},
+     "must be one token and its id"),
+    ({"padding": {"pad_token": "[PAD]", "pad_id": 1}}, "padding.pad_id must agree with the vocabulary"),
+    ({"added_tokens": [{"id": 12, "content": "", "special": False}]}, r"added_tokens\[0\].content must have at least"),
+    ({"added_tokens": [{"id": 12, "content": "a", "special": False}]}, "added token 'a' has two ids"),
+    ({"model": tokenizer_json()["model"] | {"max_input_chars_per_word": -1}}, "_chars_per_word must be at least 0"),
+])
+def test_one_file_that_contradicts_itself(tmp_path, changes, message):
+    with pytest.raises(CheckpointError, match=message):
+        WordPieceTokenizer.from_pretrained(folder_with(tmp_path, tokenizer=tokenizer_json(**changes)))
+
+
+@pytest.mark.parametrize("contents, message", [
+    ({"tokenizer_config": {"max_input_chars_per_word": -1}}, "max_input_chars_per_word must be at least 0, got -1"),
+    ({"added_tokens": {"": 12}}, "must have at least one character"),
+    ({"tokenizer_config": {"added_tokens_decoder": {"12": {"content": ""}}}}, "12.content must have at least one char"),
+    ({"tokenizer_config": {"added_tokens_decoder": {"00": {"content": "[PAD]"}}}}, "must have ids for names, got '00'"),
+    ({"tokenizer_config": {"additional_special_tokens": ["<new>"]}}, "special token '<new>' has no id in the voc"),
+    ({"tokenizer_config": {"extra_special_tokens": [3]}}, "extra_special_tokens must be a list of tokens, got .3"),
+    ({"tokenizer_config": {"never_split": ["a"]}}, "never_split must not be set, got"),
+])
+def test_more_that_is_refused_beside_a_vocabulary(tmp_path, contents, message):
+    with pytest.raises(CheckpointError, match=message):
+        WordPieceTokenizer.from_pretrained(folder_with(tmp_path, vocab="\n".join(TOKENS), **contents))

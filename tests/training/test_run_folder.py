@@ -84,3 +84,37 @@ def test_progress_says_now_and_then_how_far_it_is(monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "step 103/200  mlm 1  lr 1.5e-04  500 tokens/s  3:14 left"
     assert len(lines) == 34 and lines[-1] == "step 200/200  mlm 1  lr 1.5e-04  500 tokens/s  0:00 left"
+
+
+def test_nan_is_null(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.log({"step": 1, "pearson": float("nan")})
+    assert folder.metrics.read_text() == '{"step": 1, "pearson": null}\n'
+    folder.rewind(1)
+    assert folder.records() == [{"step": 1, "pearson": None}]
+
+
+@pytest.mark.parametrize("line", ['{"loss": 1}', '[1]', '3', '{"step": "one"}', 'null'])
+def test_somebody_elses_metrics(line, tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(line + "\n")
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(ValueError, match="metrics.jsonl: line 1 is no record of a run"), RunFolder(tmp_path):
+        pass
+    assert sorted(os.listdir(tmp_path)) == before and (tmp_path / "metrics.jsonl").read_text() == line + "\n"
+
+
+def test_metrics_that_lead_to_another_disk(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.jsonl").symlink_to(tmp_path / "elsewhere")
+    with RunFolder(tmp_path / "run") as folder:
+        folder.rewrite([{"step": 1}])
+        folder.log({"step": 2})
+    assert (tmp_path / "run" / "metrics.jsonl").is_symlink()
+    assert (tmp_path / "elsewhere").read_text() == '{"step": 1}\n{"step": 2}\n'
+
+
+def test_a_full_disk_is_named_by_the_path_that_the_user_gave(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        folder.metrics.symlink_to("/dev/full")
+        with pytest.raises(OSError, match=f"No space left on device: '{folder.metrics}'"):
+            folder.log({"step": 1})

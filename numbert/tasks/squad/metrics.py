@@ -14,7 +14,7 @@ from collections import Counter
 
 from ...hub.errors import read_json
 from ...hub.files import write_text
-from ...training.command import one_line
+from ...training.command import name_of, one_line
 from .data import read
 
 # ---- SQuAD: words ----
@@ -201,7 +201,7 @@ def main(argv):
                         help='answer "" where the probability is above this (default: 1)')
     parser.add_argument("--cmrc", action="store_true", help="CMRC 2018's character-level measures")
     options = parser.parse_args(argv)
-    with one_line(parser):
+    with one_line(name_of(parser)):
         examples = read(options.data_file).examples
         predictions = read_json(options.pred_file, limit=None)
         na_probs = read_json(options.na_prob_file, limit=None) if options.na_prob_file else None

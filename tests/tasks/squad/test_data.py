@@ -126,3 +126,70 @@ def test_real_files():
     cmrc = read(REAL / "zh" / "cmrc2018-trial.json")
     assert (len(cmrc.examples), len(cmrc.moved), len(cmrc.lost)) == (1002, 5, 0)
     assert all(e.context.startswith(a.text, a.start) for e in cmrc.examples for a in e.answers)
+
+
+# ---- other layouts ----
+
+ROW = {"id": "q", "title": "t", "context": CONTEXT, "question": "Who?",
+       "answers": {"text": ["cat", "mat"], "answer_start": [4, 19]}}
+
+
+@pytest.mark.parametrize("layout", ["list", "data", "lines"])
+def test_rows_as_datasets_has_them(file, layout):
+    rows = [ROW, ROW | {"id": "none", "answers": {"text": [], "answer_start": []}},
+            {name: ROW[name] for name in ("context", "question")} | {"id": "test"}]
+    document = {"list": rows, "data": {"version": "1", "data": rows},
+                "lines": "\n".join(json.dumps(row) for row in rows) + "\n\n"}[layout]
+    found = read(file(document))
+    assert [(e.id, e.question, e.context, e.answers) for e in found.examples] == [
+        ("q", "Who?", CONTEXT, (Answer("cat", 4), Answer("mat", 19))), ("none", "Who?", CONTEXT, ()),
+        ("test", "Who?", CONTEXT, None)]
+    assert found.moved == found.lost == []
+
+
+def test_the_layout_of_the_course(file):
+    answer = {"answer_text": "cat", "answer_start": 4, "answer_end": 6}
+    entry = {"id": 0, "paragraph_id": 1, "question_text": "Who?"} | answer
+    unknown = {"id": 1, "paragraph_id": 0, "question_text": "?"} | dict.fromkeys(answer)
+    found = read(file({"questions": [entry, unknown], "paragraphs": ["x", CONTEXT]}))
+    assert found.examples == [Example("0", "Who?", CONTEXT, (Answer("cat", 4),), False),
+                              Example("1", "?", "x", None, False)]
+    found = read(file({"questions": [entry | {"answer_start": 5, "answer_end": 7}], "paragraphs": ["x", CONTEXT]}))
+    assert found.examples[0].answers == (Answer("cat", 4),) and len(found.moved) == 1
+
+
+def test_an_answer_may_be_a_number(file):
+    """The development set of CMRC 2018 has such; its own script compares their digits."""
+    entry = {"query_id": "a", "query_text": "？", "answers": [4.9, 3]}
+    document = [{"context_text": "涨了4.9，共3元。", "qas": [entry]}]
+    assert read(file(document)).examples[0].answers == (Answer("4.9", 2), Answer("3", 7))
+    assert read(file(squad(question(answers=[(4.9, 8)]), context="it rose 4.9"))).examples[0].answers == (
+        Answer("4.9", 8),)
+
+
+COURSE = {"id": 0, "paragraph_id": 0, "question_text": "?", "answer_text": "x", "answer_start": 0, "answer_end": 0}
+
+
+@pytest.mark.parametrize("document, message", [
+    ([ROW | {"answers": {"text": ["cat"], "answer_start": []}}], r"\[0\].answers: 1 texts, 0 starts"),
+    ([ROW | {"answers": {"text": ["cat"], "answer_start": ["4"]}}], r"answers.answer_start\[0\]: expected a whole num"),
+    ([ROW | {"answers": {"text": ["cat"]}}], r"\[0\].answers: no 'answer_start'; it has text"),
+    ([ROW | {"answers": "cat"}], r"\[0\].answers: expected a list, got a string"),
+    ([ROW, {"id": "x"}], r"\[1\]: no 'context_text'; it has id"),
+    (json.dumps(ROW) + "\n" + json.dumps(ROW)[:-2] + "}", "row 2, one on each line: not JSON: line 1"),
+    (json.dumps(ROW) + "\n[]", "row 2, one on each line: the JSON text must be of type dict, got list"),
+    ({"questions": [COURSE | {"paragraph_id": 1}], "paragraphs": ["x"]}, r"\[0\].paragraph_id: 1 is none of 0..0"),
+    ({"questions": [COURSE | {"paragraph_id": -1}], "paragraphs": ["x"]}, "-1 is none of 0..0, the paragraphs"),
+    ({"questions": [COURSE | {"answer_end": 3}], "paragraphs": ["xyza"]}, "0 and answer_end 3 are 4 characters, the "),
+    ({"questions": [COURSE | {"answer_end": None}], "paragraphs": ["x"]}, "answer_end: expected a whole number, got "),
+    ({"questions": [COURSE], "paragraphs": [None]}, r"paragraphs\[0\]: expected a string, got null"),
+    ('{"data": [], "data": []}', "not JSON: key 'data' comes twice"),
+    ('{"data": ' + "[" * 100_000 + "]" * 100_000 + "}", "JSON nested too deeply"),
+    ('{"data": ' + "9" * 5000 + "}", "an integer of 5000 digits"),
+    (r'[{"context_text": "\ud800", "qas": []}]', r"half of a surrogate pair, '\\ud800', is no text"),
+    ("", "f.json: the file is empty"),
+])
+def test_errors_of_the_other_layouts(file, document, message):
+    with pytest.raises(ValueError, match=message) as error:
+        read(file(document))
+    assert "\n" not in str(error.value)
