@@ -165,8 +165,8 @@ def fate(backward, measured):
 def check_mutants(op, rng):
     """[(description, fate)] of each mutant of the backward pass of `op`."""
     measured = [measure(case, rng) for case in op_cases() if case.op is op]
-    return [(what, fate(backward, [m.of(forward) for m in measured]))
-            for what, forward, backward in mutants(op, [m.case.inputs for m in measured])]
+    return [(one.what, fate(one.backward, [m.of(one.forward) for m in measured]))
+            for one in mutants(op, [m.case.inputs for m in measured])]
 
 
 def names():
@@ -199,7 +199,7 @@ def _check_op(op, cases, rng):
     if op.backward is None:
         raise NotImplementedError("its backward pass is not written yet")
     if not mine:
-        raise NotImplementedError("it has no case in gradcheck_cases.py, so nothing was checked")
+        raise NotImplementedError("it has no case in gradcheck/cases.py, so nothing was checked")
     return all([_print(judge(measure(case, rng), op.backward)) for case in mine])
 
 

@@ -9,6 +9,7 @@ import inspect
 import itertools
 import textwrap
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,32 +24,47 @@ EQUIVALENT = {
 }
 
 
+class Mutant(NamedTuple):
+    """`what` the mistake is; `forward` and `backward`, one of which is wrong; the `line` of its file, and the statement
+    `before` and `after`, in their first lines. None for a mistake in what it returns."""
+    what: str
+    forward: object
+    backward: object
+    line: int | None = None
+    before: str | None = None
+    after: str | None = None
+
+
 def mutants(op, inputs):
-    """(description, forward, backward) for every mistake in the backward pass of `op`; `inputs` are those of all its
-    cases."""
+    """A Mutant for every mistake in the backward pass of `op`; `inputs` are those of all its cases."""
     yield from _in_the_source(op)
     for what, backward in _in_what_it_returns(op.backward, inputs):
-        yield what, op.forward, backward
+        yield Mutant(what, op.forward, backward)
 
 
 def _in_the_source(op):
     """Also in functions that the forward pass calls to compute a gradient; their names end with _backward."""
-    for what, backward in _changed(op.backward, lambda function: True):
-        yield what, op.forward, backward
-    for what, forward in _changed(op.forward, lambda function: function.__name__.endswith("_backward")):
-        yield what, forward, op.backward
+    for what, backward, *where in _changed(op.backward, lambda function: True):
+        yield Mutant(what, op.forward, backward, *where)
+    for what, forward, *where in _changed(op.forward, lambda function: function.__name__.endswith("_backward")):
+        yield Mutant(what, forward, op.backward, *where)
 
 
 def _changed(function, wanted):
-    """(description, function) for every mistake in it and in those that it calls, as far as they are `wanted`."""
+    """(description, function, line, before, after) for every mistake in it and in those that it calls, as far as they
+    are `wanted`."""
     called = {node.id for node in ast.walk(_parse(function)) if isinstance(node, ast.Name)}
     helpers = [f for f in map(function.__globals__.get, sorted(called))
                if inspect.isfunction(f) and f.__module__ == function.__module__]
     trees = {f: _parse(f) for f in (function, *helpers)}
-    for node, put in [place for f, tree in trees.items() if wanted(f) for place in _places(tree)]:
+    statement = {id(node): one for tree in trees.values() for one in ast.walk(tree) if isinstance(one, ast.stmt)
+                 for node in ast.walk(one)}         # the innermost: it comes last
+    for f, (node, put) in [(f, place) for f, tree in trees.items() if wanted(f) for place in _places(tree)]:
         for new in _mistakes(node):
+            around, before = statement[id(node)], _first_line(statement[id(node)])
             put(new)
-            yield f"{_first_line(node)} -> {_first_line(new)}", _build(trees.values(), function)
+            yield (f"{_first_line(node)} -> {_first_line(new)}", _build(trees.values(), function),
+                   f.__code__.co_firstlineno - 1 + node.lineno, before, _first_line(new if around is node else around))
             put(node)
 
 
@@ -58,7 +74,7 @@ def _parse(function):
     for node, put in list(_places(tree)):
         match node:
             case ast.UnaryOp(ast.USub(), ast.Constant(value)):
-                put(ast.Constant(-value))           # -1 is one number, not a sign and a number
+                put(ast.copy_location(ast.Constant(-value), node))    # -1 is one number, not a sign and a number
             case ast.Attribute(_, "empty_like"):
                 node.attr = "zeros_like"            # what is forgotten must not hold the right answer by chance
     return tree

@@ -307,11 +307,11 @@ def test_the_mutants_of_the_package_are_found(monkeypatch):
     found = list(mutants(ops.layer_norm, inputs))
     assert len(found) > 20
     wrong_numbers = 0
-    for what, forward, backward in found:
-        monkeypatch.setattr(ops.layer_norm, "forward", forward)
-        monkeypatch.setattr(ops.layer_norm, "backward", backward)
+    for mutant in found:
+        monkeypatch.setattr(ops.layer_norm, "forward", mutant.forward)
+        monkeypatch.setattr(ops.layer_norm, "backward", mutant.backward)
         said = verdict("layer_norm_backward", layer_norm_backward)
-        assert said, what
+        assert said, mutant.what
         wrong_numbers += "]: expected " in said
     assert wrong_numbers > 2 * len(found) / 3           # the others cannot be computed
 

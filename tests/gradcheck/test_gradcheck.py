@@ -1,5 +1,8 @@
 """Backward passes agree with central differences, and the check that says so finds every mistake made on purpose."""
 import ast
+import inspect
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,13 +72,23 @@ def test_a_mutant_without_a_mistake_passes(name, rng, monkeypatch):
     op, mistakes = REGISTRY[name], mutants._mistakes
     monkeypatch.setattr(mutants, "_mistakes", lambda node: [node] * len(list(mistakes(node))))
     measured = [gradcheck.measure(case, rng) for case in CASES if case.op is op]
-    copies = list(mutants._in_the_source(op))
-    assert all(gradcheck.fate(backward, [m.of(forward) for m in measured]) is None for _, forward, backward in copies)
+    copies = list(mutants._in_the_source(REGISTRY[name]))
+    assert all(gradcheck.fate(one.backward, [m.of(one.forward) for m in measured]) is None for one in copies)
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_a_mutant_knows_its_line(name):
+    """What was replaced stands in that line, and the statement around it says what changed."""
+    lines = Path(inspect.getsourcefile(REGISTRY[name].forward)).read_text(encoding="utf-8").splitlines()
+    for one in mutants._in_the_source(REGISTRY[name]):
+        word = re.search(r"\w+", one.what.split(" -> ")[0])
+        assert word is None or word[0] in lines[one.line - 1] or word[0] == "zeros_like", (one.what, one.line)
+        assert one.before != one.after
 
 
 def test_a_gradient_that_the_forward_pass_computes_has_mutants_too():
-    found = [what for what, forward, _ in mutants._in_the_source(ops.linear_cross_entropy)
-             if forward is not ops.linear_cross_entropy.forward]
+    found = [one.what for one in mutants._in_the_source(ops.linear_cross_entropy)
+             if one.forward is not ops.linear_cross_entropy.forward]
     assert "dweight[v] += dscores[:, v].T @ x -> pass" in found and len(found) > 15
 
 

@@ -20,7 +20,7 @@ from numbert.tasks.squad import data as squad_data
 from numbert.tasks.squad import metrics as squad_metrics
 from numbert.tasks.squad import reader as squad_reader
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 READERS = {
     "text": files.read_text, "json": errors.read_json, "map": errors.map_file, "safetensors": safetensors.read,
     "torch": torch_pickle.read, "weights": load_weights, "glue": lambda path: glue_data.read("RTE", path),
@@ -162,6 +162,7 @@ def test_json_is_read_in_one_place():
 
 
 def test_other_peoples_files_are_opened_in_one_place():
-    found = [path for room in ("hub", "text", "models", "tasks") for path in (ROOT / "numbert" / room).rglob("*.py")
+    found = [path for room in ("hub", "tokenizers", "models", "pretraining", "tasks")
+             for path in (ROOT / "numbert" / room).rglob("*.py")
              if re.search(r"(?<![\w.])open\(|read_bytes\(|(?<!files)\.read_text\(", path.read_text("utf-8"))]
-    assert found == []
+    assert found == [ROOT / "numbert/hub/files.py"]

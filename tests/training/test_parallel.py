@@ -1,8 +1,15 @@
+import contextlib
+import gc
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 import tracemalloc
 import weakref
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +19,7 @@ from hypothesis import strategies as st
 from words import WordTokenizer
 
 import numbert as nb
+from numbert.machine import blas_controls
 from numbert.models.pretrained import PretrainedModel
 from numbert.pretraining.batches import PretrainingData
 from numbert.training import parallel
@@ -360,6 +368,128 @@ def test_a_fork_has_workers_of_its_own():
         child = os.fork()
         if child == 0:
             signal.alarm(20)                            # a child that waits for its parent's threads is ended
-            os._exit(0 if workers.map(abs, [-1, 2, -3]) == [1, 2, 3] else 1)
+            os._exit(0 if workers.map(abs, [-1, 2, -3]) == [1, 2, 3]
+                     and {get() for get, _ in blas_controls()} <= {1} else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert workers.map(abs, [-5]) == [5]
+
+
+class Odd(Exception):
+    """Of more than one argument, as some libraries have them."""
+    def __init__(self, a, b):
+        super().__init__(a, b)
+
+
+@pytest.mark.parametrize("error", [Odd(1, 2), StopIteration(3), KeyboardInterrupt(), SystemExit(4), MemoryError()])
+@pytest.mark.parametrize("n", [1, 2])
+def test_what_a_job_raises_is_raised_as_it_is(n, error):
+    def job(i):
+        if i == 2:
+            raise error
+        return i
+
+    with Workers(n) as workers:
+        with pytest.raises(type(error)) as caught:
+            workers.map(job, range(5))
+        assert caught.value is error
+        assert workers.map(abs, [-1]) == [1]            # and they work on
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_lists_of_different_lengths_are_refused(n):
+    with Workers(n) as workers, pytest.raises(ValueError, match="argument 2 is shorter"):
+        workers.map(max, [1, 2], [3])
+
+
+def test_an_error_does_not_hold_itself():
+    """It would keep the arrays of its job until Python looks for cycles."""
+    class Array:
+        pass
+
+    def job(i):
+        if i == 1:
+            array = Array()
+            alive.append(weakref.ref(array))
+            raise KeyError
+    alive = []
+    gc.disable()
+    try:
+        with Workers(2) as workers, contextlib.suppress(KeyError):
+            workers.map(job, range(4))
+        assert alive[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_after_a_mistake_nobody_begins_another_part(model, monkeypatch):
+    monkeypatch.setattr(parallel, "PART_TOKENS", 1)
+    batch, begun = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS), []
+
+    def rngs(part):
+        begun.append(part)
+        if part == 0:
+            raise KeyError
+        time.sleep(0.3)                                 # until the mistake has reached the main thread
+
+    with Workers(2) as workers:
+        assert len(parts_of(batch, workers)) == 6
+        with pytest.raises(KeyError):
+            loss_and_gradients(model, batch, rngs, workers)
+    assert len(begun) <= 3
+
+
+INTERRUPTED = """
+import sys, time
+from numbert.training.parallel import Workers
+done = []
+def job(i):
+    if i < 2:
+        print("at work", flush=True)
+    time.sleep(0.1)
+    done.append(i)
+try:
+    with Workers({n}) as workers:
+        workers.map(job, range(600))
+except KeyboardInterrupt:
+    print(len(done))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("n", [1, 2])
+def test_ctrl_c_ends_the_jobs_that_have_not_begun(n):
+    with subprocess.Popen([sys.executable, "-c", INTERRUPTED.format(n=n)], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "at work\n"
+        child.send_signal(signal.SIGINT)
+        rest, _ = child.communicate(timeout=30)
+    assert child.returncode == 0 and int(rest.split()[-1]) < 100
+
+
+def test_workers_in_two_threads_at_once():
+    """Each has its own list of jobs, and BLAS has its threads back when both have ended, in whichever order."""
+    before, meet, found = [get() for get, _ in blas_controls()], threading.Barrier(2, timeout=20), {}
+
+    def user(name, linger):
+        with Workers(2) as workers:
+            meet.wait()
+            found[name] = workers.map(lambda i: name * i, range(5))
+            meet.wait()
+            time.sleep(linger)
+    users = [threading.Thread(target=user, args=x) for x in (("a", 0), ("b", 0.2))]
+    for one in users:
+        one.start()
+    for one in users:
+        one.join(20)
+    assert found == {name: [name * i for i in range(5)] for name in "ab"}
+    assert [get() for get, _ in blas_controls()] == before
+
+
+def own_workers(numbers):
+    with Workers(2) as workers:
+        return workers.map(abs, numbers), [get() for get, _ in blas_controls()]
+
+
+def test_workers_in_a_spawned_process():
+    with Workers(2), ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
+        absolute, threads = processes.submit(own_workers, [-1, 2]).result(timeout=60)
+    assert absolute == [1, 2] and set(threads) <= {1}
