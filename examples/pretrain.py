@@ -3,6 +3,7 @@
     python examples/pretrain.py                          about five minutes, on the English that Python itself carries
     python examples/pretrain.py --text wiki.txt          your own text: UTF-8, a blank line between documents
     python examples/pretrain.py --resume --out RUN       go on where a run stopped
+    mpiexec -n 4 python examples/pretrain.py ...         the same on 4 processes, --workers threads each (numbert[mpi])
     python examples/pretrain.py --model gpt --out RUN    or roberta, or albert: the same layers, taught in another way
 
 Sources: Devlin et al. 2019, section 3.1 and appendix A; for the others, see the first lines of numbert/models/.
@@ -47,6 +48,7 @@ from numbert.training.loop import finishing_on_interrupt, train
 from numbert.training.optimizer import AdamW, global_norm, linear_schedule
 from numbert.training.parallel import Workers, loss_and_gradients
 from numbert.training.plan import Budget, Plan
+from numbert.training.ranks import together
 from numbert.training.run_folder import Progress, RunFolder
 
 RECORDED = ("text", "model", "size", "vocab_size", "objective", "max_length", "batch_size", "lr", "mask_rate",
@@ -93,18 +95,23 @@ def arguments():
 
 def main(argv=None):
     parser = arguments()
-    options, given = vars(command.parse(parser, argv, check_limits)), only_given(arguments(), argv)
-    with command.one_line(command.name_of(parser)), RunFolder(options["out"]) as folder:
-        if options["resume"]:
-            options |= recorded_options(folder, given)
-        elif folder.checkpoint.exists():
-            raise ValueError(f"{folder.path} holds a run: --resume goes on with it, another --out starts a new one")
-        elif (folder.path / "config.json").exists():
-            raise ValueError(f"{folder.path} holds a model, which would be overwritten: take another --out")
-        else:
-            options |= by_family(options, given)
-        with Workers(options["workers"]) as workers:
-            pretrain(folder, options, workers)
+    with together(command.name_of(parser)) as ranks:
+        options, given = vars(command.parse(parser, argv, check_limits)), only_given(arguments(), argv)
+        with command.one_line(command.name_of(parser)), RunFolder(options["out"], ranks) as folder:
+            options |= ranks.first(lambda: chosen(folder, options, given))
+            with Workers(options["workers"], ranks) as workers:
+                pretrain(folder, options, workers)
+
+
+def chosen(folder, options, given):
+    """The options that the folder or the model decides. A folder that is not for such a run is refused."""
+    if options["resume"]:
+        return recorded_options(folder, given)
+    if folder.checkpoint.exists():
+        raise ValueError(f"{folder.path} holds a run: --resume goes on with it, another --out starts a new one")
+    if (folder.path / "config.json").exists():
+        raise ValueError(f"{folder.path} holds a model, which would be overwritten: take another --out")
+    return by_family(options, given)
 
 
 def check_limits(options):
@@ -154,7 +161,7 @@ def recorded_options(folder, given):
 
 
 def pretrain(folder, options, workers):
-    say, pair_label = Stopwatch(), FAMILIES[options["model"]].pair_label
+    say, pair_label, ranks = Stopwatch(), FAMILIES[options["model"]].pair_label, workers.ranks
     tokenizer = AutoTokenizer.from_pretrained(folder.path) if options["resume"] else None
     documents = read_documents(options["text"]) if options["text"] else python_documents()
     training, held_out = hold_out(documents, 0.05, np.random.default_rng(options["seed"]))
@@ -171,18 +178,22 @@ def pretrain(folder, options, workers):
     say(f"{len(tokenizer)} entries in the vocabulary, {len(data.text.tokens):,} tokens, "
         f"{data.batches_per_epoch} batches an epoch")
 
-    levels = baselines(data, held)
+    levels = ranks.first(lambda: baselines(data, held))
     say("held-out loss to be read against: " + ", ".join(f"{name} {nats:.3f}" for name, nats in levels.items())
         + f" nats a {'token' if options['objective'] == 'causal' else 'masked token'}")
 
     layers, width = SIZES[options["size"]]
     model = build_model(options["model"], tokenizer, layers=layers, width=width, max_positions=512,
                         dropout=options["dropout"], rng=np.random.default_rng([options["seed"], 1]))
-    optimizer = AdamW(model.parameters())
-    say(f"{sum(p.data.size for p in model.parameters()):,} parameters, {options['workers']} workers")
+    optimizer = AdamW(model.parameters(), ranks=ranks)
+    say(f"{sum(p.data.size for p in model.parameters()):,} parameters, {options['workers']} workers"
+        + (f" on each of {ranks.size} ranks" if ranks.size > 1 else ""))
     state = options.get("state", {})
+    if (before := state.get("ranks", 1)) != ranks.size and options["resume"]:
+        say(f"the run had {before} ranks so far, now {ranks.size}: sums will be rounded differently")
+    state["ranks"] = ranks.size
     if options["steps"] is None:
-        state = {"minutes": options["minutes"], "seconds": 0.0, "changes": []}
+        state |= {"minutes": options["minutes"], "seconds": 0.0, "changes": []}
         options["steps"] = steps_within(options["minutes"], model, data, workers)
         say(f"{options['steps']} steps fit into {options['minutes']:g} minutes")
     settings = {name: options[name] for name in RECORDED} | {
@@ -194,25 +205,28 @@ def pretrain(folder, options, workers):
         say(f"goes on after step {start}")
     else:                                   # only now: a folder is left as it was by what is refused or interrupted
         tokenizer.save_pretrained(folder.path)
-        save_checkpoint(folder.checkpoint, model, optimizer, 0, settings, state=state or None)
+        save_checkpoint(folder.checkpoint, model, optimizer, 0, settings, state=state)
     folder.rewind(start)
 
-    measure = functools.partial(evaluate, model, held, workers, characters_per_token(held_out, tokenizer))
+    characters = ranks.first(lambda: characters_per_token(held_out, tokenizer))
+    measure = functools.partial(evaluate, model, held, workers, characters)
     if not learn(folder, options, settings, state, workers, model, optimizer, data, measure, start):
         print(f"stopped; python examples/pretrain.py --resume --out {folder.path}  goes on")
         return
-    model.save_pretrained(folder.path)
-    draw(folder, levels)
-    report(folder, model, tokenizer, levels, held_out, options)
+    if ranks.rank == 0:
+        model.save_pretrained(folder.path)
+        draw(folder, levels)
+        report(folder, model, tokenizer, levels, held_out, options)
 
 
 def learn(folder, options, settings, state, workers, model, optimizer, data, measure, start):
     """Train from step `start` to the end, or to Ctrl-C (then False); measure on held-out text ten times on the way.
 
-    state: {"minutes", "seconds" used, "changes" of the plan} if it was minutes that were promised; else {}.
+    state: {"ranks"} and, if it was minutes that were promised, {"minutes", "seconds" used, "changes" of the plan}.
     """
+    clock = functools.partial(workers.ranks.first, time.monotonic)      # one for all ranks: they must plan alike
     plan = Plan(options["steps"], state.get("changes", ()))
-    budget = Budget(plan, 60 * state["minutes"], start, state["seconds"]) if state else None
+    budget = Budget(plan, 60 * state["minutes"], start, state["seconds"], clock) if "minutes" in state else None
     rate, every = linear_schedule(plan.first, options["lr"]), max(1, plan.first // 10)
     window = collections.deque(maxlen=max(1, plan.first // 100))    # the steps of which progress shows the mean
     progress = Progress(plan.steps, start)
@@ -220,7 +234,7 @@ def learn(folder, options, settings, state, workers, model, optimizer, data, mea
         return True
     training = train(model, data.batches(start), optimizer=optimizer, lr=lambda step: rate(plan.position(step)),
                      steps=sys.maxsize, seed=options["seed"], workers=workers, start=start, measure=hits)
-    with finishing_on_interrupt() as interrupted:
+    with finishing_on_interrupt(workers.ranks) as interrupted:
         for step in training:
             window.append(step)
             last = step.number == plan.steps
@@ -228,19 +242,19 @@ def learn(folder, options, settings, state, workers, model, optimizer, data, mea
             folder.log({"step": step.number, "split": "training", "lr": step.lr, "norm": step.gradient_norm}
                        | training_figures([step]))
             if last or (plan.passes(step.number, every) and (not budget or budget.may_pause())):
-                began, figures = time.monotonic(), measure()
+                began, figures = clock(), measure()
                 folder.log({"step": step.number, "split": "held-out"} | figures)
                 print(f"step {step.number}/{plan.steps}  held out: {describe(figures)}", flush=True)
                 if budget:
-                    budget.paused_for(time.monotonic() - began)
+                    budget.paused_for(clock() - began)
             stop = interrupted()                            # asked once: what stops must have been saved
             due = budget and not last and budget.due(step.number)
             if last or stop or due or step.number % options["save_every"] == 0:
                 if due:
                     budget.plan_again(step.number, pauses=math.ceil(10 * (1 - plan.position(step.number) / plan.first)))
                     progress.steps = plan.steps
-                now = {"minutes": state["minutes"], "seconds": budget.used, "changes": plan.changes} if budget else None
-                save_checkpoint(folder.checkpoint, model, optimizer, step.number, settings, state=now)
+                state |= {"seconds": budget.used, "changes": plan.changes} if budget else {}
+                save_checkpoint(folder.checkpoint, model, optimizer, step.number, settings, state=state)
             if last:
                 return True
             if stop:
@@ -249,14 +263,14 @@ def learn(folder, options, settings, state, workers, model, optimizer, data, mea
 
 def steps_within(minutes, model, data, workers):
     """How many steps take that long on this machine now: the first batches are done twice, at first without effect."""
-    optimizer, seconds = AdamW(model.parameters()), []
+    optimizer, seconds = AdamW(model.parameters(), ranks=workers.ranks), []
     for batch in itertools.islice(data.batches(), 12):
         began = time.perf_counter()
         _, gradients = loss_and_gradients(model, batch, lambda part: np.random.default_rng(part), workers, hits)
         global_norm(gradients, workers)
         optimizer.step(gradients, 0.0, workers)             # with a learning rate of 0 the parameters stay as they are
         seconds.append(time.perf_counter() - began)
-    return max(1, round(60 * minutes / np.median(seconds)))
+    return workers.ranks.first(lambda: max(1, round(60 * minutes / np.median(seconds))))
 
 
 # %% What came of it

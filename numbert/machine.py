@@ -41,9 +41,12 @@ def keep_memory():
 
 def cores():
     """How many cores this process may use: those it is bound to, or fewer where its control group (a container) has a
-    quota of processor time."""
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.ceil(min(bound, _quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))))
+    quota of processor time, or where mpiexec has started others on this machine."""
+    all_cores = os.cpu_count() or 1
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else all_cores
+    ranks = int(os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") or os.environ.get("MPI_LOCALNRANKS") or 1)
+    quota = _quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+    return max(1, min(math.ceil(min(bound, quota)), math.ceil(min(all_cores, quota)) // ranks))
 
 
 def _quota(root, groups):

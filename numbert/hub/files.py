@@ -20,6 +20,10 @@ def replacing(path):
     A link stays a link, and the file that it leads to is replaced. What is no regular file (/dev/stdout, a pipe) is
     written to. An OSError names `path`.
     """
+    if not writes():
+        with open(os.devnull, "wb") as nowhere:
+            yield nowhere
+        return
     target = _to_replace(path)
     if target is None:
         with naming(path), open(path, "ab") as file:
@@ -38,6 +42,24 @@ def replacing(path):
             os.unlink(temporary)
         raise
     _flush_folder(target.parent)
+
+
+_writes = [True]
+
+
+def writes():
+    """Whether this process writes files; it does not in a block of `writing_nothing`."""
+    return _writes[-1]
+
+
+@contextlib.contextmanager
+def writing_nothing():
+    """A block in which `replacing` changes no file: another process does the same work, and writes for both."""
+    _writes.append(False)
+    try:
+        yield
+    finally:
+        _writes.pop()
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ def evaluate(model, batches, workers, characters=None):
             sums["characters"] = float(characters[batch["labels"][batch["labels"] != IGNORE]].sum())
         return sums
 
-    results = workers.map(one, batches)
+    results = workers.share(one, batches)
     if not results:
         raise ValueError("no batches to measure")
     total = {name: sum(result[name] for result in results) for name in results[0]}

@@ -41,7 +41,7 @@ def predict(model, tokenizer, examples, workers, batch_size=64):
         with no_grad():
             batch = tokenizer.pad([x for x, _ in examples[start:start + batch_size]], side="right")
             return model(**model.accepted(batch)).logits.data
-    return np.concatenate(workers.map(logits, range(0, len(examples), batch_size)))
+    return np.concatenate(workers.share(logits, range(0, len(examples), batch_size)))
 
 
 def decide(config, logits):

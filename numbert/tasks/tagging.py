@@ -92,7 +92,7 @@ def predict(model, tokenizer, windows, workers, batch_size=64):
             best = model(**model.accepted(batch)).logits.data.argmax(-1)
         return [row[window.firsts].tolist() for row, window in zip(best, part, strict=True)]
 
-    tagged = iter([row for rows in workers.map(tags, range(0, len(flat), batch_size)) for row in rows])
+    tagged = iter([row for rows in workers.share(tags, range(0, len(flat), batch_size)) for row in rows])
     return [[tag for _ in sentence for tag in next(tagged)] for sentence in windows]
 
 
@@ -285,11 +285,12 @@ def arguments():
 
 
 def main(argv=None):
-    command.start(tag_files, arguments(), argv)
+    command.start(tag_files, arguments(), argv, shared=True)
 
 
 def tag_files(options, workers):
-    with opened(options.out, options.model, options.resume, default="runs/tagging") as folder:
+    with opened(options.out, options.model, options.resume, default="runs/tagging",
+                ranks=workers.ranks) as folder:
         tokenizer, positions = look(options.model, AutoModelForTokenClassification, from_scratch=options.from_scratch)
         settings = FineTuning.of(options, positions=positions)
         files = {name: read(path, options.column) for name, path in

@@ -14,11 +14,12 @@ from ..hub.files import json_text
 def save_checkpoint(path, model, optimizer, step, settings, *, state=None, best=None):
     """Write `path`. `settings` is a flat dict of JSON values, to be compared on the way back.
 
+    Under MPI all ranks must call it together, and rank 0 writes what one process would have written.
     state: a dict of JSON values that the run goes on from besides. best: arrays in the order of optimizer.parameters,
     such as the weights of the best epoch so far.
     """
     arrays = {}
-    for name, parameter, m, v in zip(_names(model), optimizer.parameters, optimizer.m, optimizer.v, strict=True):
+    for name, parameter, m, v in zip(_names(model), optimizer.parameters, *optimizer.moments(), strict=True):
         arrays |= {f"weight.{name}": parameter.data, f"m.{name}": m, f"v.{name}": v}
     if best is not None:
         arrays |= {f"best.{name}": array for name, array in zip(_names(model), best, strict=True)}

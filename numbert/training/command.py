@@ -11,6 +11,7 @@ import sys
 import threading
 
 from .parallel import Workers
+from .ranks import together
 
 
 def add_quick(parser, values):
@@ -50,11 +51,13 @@ def check_numbers(settings):
                 raise ValueError(f"{_option(name)} must be {fault}, got {number}")
 
 
-def start(experiment, parser, argv=None):
-    """Call experiment(options, workers). What a user may do wrong, and Ctrl-C, ends the program in one line."""
-    options = parse(parser, argv)
-    with one_line(name_of(parser)), Workers(options.workers) as workers:
-        experiment(options, workers)
+def start(experiment, parser, argv=None, *, shared=False):
+    """Call experiment(options, workers). What a user may do wrong, and Ctrl-C, ends the program in one line. shared:
+    whether it can be started on several ranks by mpiexec, which then share its work."""
+    with together(name_of(parser), shared) as ranks:
+        options = parse(parser, argv)
+        with one_line(name_of(parser)), Workers(options.workers, ranks) as workers:
+            experiment(options, workers)
 
 
 @contextlib.contextmanager
@@ -129,7 +132,7 @@ def _ending_as_by_ctrl_c():
 
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")):
+        for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP", "SIGUSR1")):
             if number is not None and signal.getsignal(number) == signal.SIG_DFL:
                 before[number] = signal.signal(number, interrupt)
     try:

@@ -80,7 +80,7 @@ def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, wa
     if freeze_body:
         freeze(model)
     course = Course(model, AdamW(model.trainable_parameters(), weight_decay=weight_decay,
-                                 lr_factors=layer_lr_factors(model, layer_decay)))
+                                 lr_factors=layer_lr_factors(model, layer_decay), ranks=workers.ranks))
     if restore:
         restore(course)
 
@@ -89,7 +89,7 @@ def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, wa
             patience is not None and course.best and len(course.history) - course.best.epoch >= patience)
 
     schedule = None
-    with finishing_on_interrupt() as interrupted:
+    with finishing_on_interrupt(workers.ranks) as interrupted:
         while not over():
             epoch = len(course.history)
             batches = batches_of_epoch(np.random.default_rng([seed, 1 + epoch]))

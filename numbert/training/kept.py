@@ -18,6 +18,7 @@ import numpy as np
 
 from .checkpoint import load_best, load_checkpoint, read_state, save_checkpoint
 from .finetuning import BestEpoch, describe
+from .ranks import Alone
 from .run_folder import RunFolder
 
 
@@ -35,29 +36,34 @@ def add_run_options(parser, out):
 
 
 @contextlib.contextmanager
-def opened(out, model, resume=False, *, default=None):
+def opened(out, model, resume=False, *, default=None, ranks=None):
     """The RunFolder for a fine-tuning of the model in the folder `model`. out: its path; None: the default, or with a
     number behind it. Raises ValueError if it is not for such a run: nothing is changed in it then."""
-    path = Path(out or _numbered(default, resume))
+    ranks = ranks or Alone()
+    path = ranks.first(lambda: Path(out or _numbered(default, resume)))
     if path.exists() and Path(model).exists() and path.samefile(model):
         raise ValueError(f"--out and --model are the same folder, {path}: the model would be overwritten")
-    with RunFolder(path) as folder:
-        stopped = folder.checkpoint.exists()
-        if resume and not stopped:
-            raise ValueError(f"{path} holds no run that was stopped: there is nothing to resume")
-        if stopped and not resume:
-            raise ValueError(f"{path} holds a run that was stopped: --resume goes on with it, another --out starts a "
-                             "new one")
-        ours = (records := folder.records()) and all("epoch" in record for record in records)
-        if not stopped and (path / "config.json").exists() and not ours:
-            raise ValueError(f"{path} holds a model that no fine-tuning left there, and it would be overwritten: take "
-                             "another --out")
+    with RunFolder(path, ranks) as folder:
+        ranks.first(lambda: _refuse_others(folder, resume))
         try:
             yield folder
         except KeyboardInterrupt as interrupt:
             if not interrupt.args and folder.checkpoint.exists():
                 interrupt.args = (f"{path} keeps what was done; the same command with --resume goes on",)
             raise
+
+
+def _refuse_others(folder, resume):
+    path, stopped = folder.path, folder.checkpoint.exists()
+    if resume and not stopped:
+        raise ValueError(f"{path} holds no run that was stopped: there is nothing to resume")
+    if stopped and not resume:
+        raise ValueError(f"{path} holds a run that was stopped: --resume goes on with it, another --out starts a new "
+                         "one")
+    ours = (records := folder.records()) and all("epoch" in record for record in records)
+    if not stopped and (path / "config.json").exists() and not ours:
+        raise ValueError(f"{path} holds a model that no fine-tuning left there, and it would be overwritten: take "
+                         "another --out")
 
 
 def _numbered(path, resume):
@@ -104,12 +110,10 @@ class Kept:
     def before(self, course, seed, state):
         """Before the first epoch of a seed: put its course back to where the state was saved, if that was in it. A new
         run saves its state for the first time, so that what cannot be written fails now."""
-        if not state and self.settings is not None and not self.folder.checkpoint.exists():
+        ranks = self.folder.ranks
+        if not state and self.settings is not None and ranks.first(lambda: not self.folder.checkpoint.exists()):
             self._checkpoint(course, seed, {}, [], None)
-            needed, free = 2 * self.folder.checkpoint.stat().st_size, shutil.disk_usage(self.folder.path).free
-            if free < needed:
-                self.finish()
-                raise OSError(f"{self.folder.path}: {needed:,} bytes will be needed, {free:,} are free")
+            ranks.first(self._check_space)
         if state.get("seed") != seed:
             return
         load_checkpoint(self.folder.checkpoint, course.model, course.optimizer, self.settings)
@@ -123,6 +127,12 @@ class Kept:
                 course.weights = [parameter.data.copy() for parameter in course.optimizer.parameters]
         if self.saved:
             self.folder.rewrite(state["records"])
+
+    def _check_space(self):
+        needed, free = 2 * self.folder.checkpoint.stat().st_size, shutil.disk_usage(self.folder.path).free
+        if free < needed:
+            self.finish()
+            raise OSError(f"{self.folder.path}: {needed:,} bytes will be needed, {free:,} are free")
 
     def epoch(self, task, course, seed, figures, records, top):
         """After an epoch. figures: of the seeds that are done, by seed.  records: of all epochs.  top: the best figures
@@ -149,7 +159,8 @@ class Kept:
 
     def finish(self):
         """The run is over, with all that it had to write: there is nothing to go on from any more."""
-        self.folder.checkpoint.unlink(missing_ok=True)
+        if self.folder.ranks.rank == 0:
+            self.folder.checkpoint.unlink(missing_ok=True)
 
     def in_words(self):
         """What is left of a run that was stopped."""

@@ -21,6 +21,7 @@ from ..module import Parameter
 from ..recording import no_grad, watching
 from .optimizer import global_norm
 from .parallel import loss_and_gradients, parts_of, text_lengths
+from .ranks import Alone
 
 
 class NonFiniteError(ValueError):
@@ -86,9 +87,10 @@ def not_finite(*values):
 
 
 @contextlib.contextmanager
-def finishing_on_interrupt():
-    """Gives a function that says whether Ctrl-C was pressed within this block, or the process was asked to end, or its
-    terminal was closed, or nobody reads its output any more (a pipe to `head`).
+def finishing_on_interrupt(ranks=None):
+    """Gives a function that says whether Ctrl-C was pressed within this block, or the process was asked to end (by
+    SIGTERM, or SIGUSR1, as clusters do), or its terminal was closed, or nobody reads its output any more (a pipe to
+    `head`). Several `ranks` must ask together: whether any of them noticed it.
 
     So a step is never cut in two. A second Ctrl-C interrupts at once. Outside the main thread nothing is noticed.
     """
@@ -101,14 +103,14 @@ def finishing_on_interrupt():
 
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"):         # a system has some of them
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGUSR1"):    # a system has some of them
             if (number := getattr(signal, name, None)) is None:
                 continue
             if name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN:
                 continue                                                # nohup: the terminal may be closed
             before[number] = signal.signal(number, remember)
     try:
-        yield lambda: bool(pressed)
+        yield lambda: any((ranks or Alone()).everybody(bool(pressed)))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

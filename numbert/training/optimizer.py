@@ -4,6 +4,7 @@ import math
 import numpy as np
 
 from ..machine import blocks
+from .ranks import Alone
 
 BLOCK = 65536                       # elements: w, g, m and v of one stay in the cache over all the lines below; with a
                                     # quarter of it threads wait for Python's lock, and a step takes twice as long
@@ -42,33 +43,54 @@ def adamw(w, g, m, v, t, lr, *, betas, eps, weight_decay, scale=1.0):
 
 
 class AdamW:
-    """`adamw` for all parameters of a model, in blocks that several workers share.
+    """`adamw` for all parameters of a model, in blocks that several workers share, and several `ranks` if given.
 
     Matrices decay, biases and layer norms (all that has one axis) do not, as in Google's BERT. `lr_factors`, one for
     each parameter, multiply its learning rate.
+
+    Each of n ranks moves its own blocks, about an nth of all elements, and is then sent the others. Only there are its
+    `m` and `v` right (elsewhere they stay zeros, for which the system needs no memory); `moments` gives the whole of
+    them. Without `ranks` every process moves all blocks: the same numbers, n times the work.
     """
 
-    def __init__(self, parameters, *, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01, lr_factors=None):
+    def __init__(self, parameters, *, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01, lr_factors=None, ranks=None):
         self.parameters, self.betas, self.eps, self.weight_decay = list(parameters), betas, eps, weight_decay
         self.lr_factors = [1.0] * len(self.parameters) if lr_factors is None else list(lr_factors)
         self.m = [np.zeros_like(p.data) for p in self.parameters]
         self.v = [np.zeros_like(p.data) for p in self.parameters]
-        self.t = 0
+        self.t, self.ranks = 0, ranks or Alone()
+        self.pieces = [(i, s) for i, p in enumerate(self.parameters) for s in blocks(p.data.reshape(-1), BLOCK)]
+        starts = np.cumsum([0, *(len(self.parameters[i].data.reshape(-1)[s]) for i, s in self.pieces)])
+        self.owners = [int(start) * self.ranks.size // int(starts[-1]) for start in starts[:-1]]
+
+    def _exchange(self, arrays):
+        """Each rank is sent what it does not own of arrays shaped like the parameters."""
+        self.ranks.exchange([arrays[i].reshape(-1)[s] for i, s in self.pieces], self.owners)
+
+    def moments(self):
+        """(m, v), whole, on every rank. All ranks must ask together."""
+        if self.ranks.size == 1:
+            return self.m, self.v
+        whole = [m.copy() for m in self.m], [v.copy() for v in self.v]
+        for arrays in whole:
+            self._exchange(arrays)
+        return whole
 
     def step(self, gradients, lr, workers, *, scale=1.0):
         """Move the parameters, in place, against `scale` times the gradients."""
         self.t += 1
-        jobs = []
-        for p, g, m, v, factor in zip(self.parameters, gradients, self.m, self.v, self.lr_factors, strict=True):
-            flat = [x.reshape(-1) for x in (p.data, g, m, v)]
-            decay = self.weight_decay if p.data.ndim > 1 else 0.0
-            jobs += [([x[s] for x in flat], lr * factor, decay) for s in blocks(flat[0], BLOCK)]
+        rows = [([x.reshape(-1) for x in (p.data, g, m, v)], lr * factor, self.weight_decay if p.data.ndim > 1 else 0.0)
+                for p, g, m, v, factor in zip(self.parameters, gradients, self.m, self.v, self.lr_factors, strict=True)]
+        mine = [piece for piece, owner in zip(self.pieces, self.owners, strict=True) if owner == self.ranks.rank]
 
-        def work(mine):
-            for (w, g, m, v), rate, decay in mine:
-                adamw(w, g, m, v, self.t, rate, betas=self.betas, eps=self.eps, weight_decay=decay, scale=scale)
+        def work(pieces):
+            for i, s in pieces:
+                flat, rate, decay = rows[i]
+                adamw(*(x[s] for x in flat), self.t, rate, betas=self.betas, eps=self.eps, weight_decay=decay,
+                      scale=scale)
 
-        workers.map(work, [jobs[i::workers.n] for i in range(workers.n)])
+        workers.map(work, [mine[i::workers.n] for i in range(workers.n)])
+        self._exchange([p.data for p in self.parameters])
 
 
 def linear_schedule(steps, peak, warmup=0.1):

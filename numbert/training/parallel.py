@@ -1,9 +1,9 @@
 """One idea at three scales: the gradient of a batch is the sum of the gradients of its parts.
 
 Parts one after another are gradient accumulation, parts on threads are all the cores of one machine, parts on processes
-are many machines. They differ only in who computes them. NumPy lets go of Python's lock inside its loops and matrix
-products, so threads are enough here, each with one thread of BLAS: two workers on two parts are faster than one worker
-whose every small product is split over two cores.
+(`ranks.py`) are many machines. They differ only in who computes them. NumPy lets go of Python's lock inside its loops
+and matrix products, so threads are enough on one machine, each with one thread of BLAS: two workers on two parts are
+faster than one worker whose every small product is split over two cores.
 
 Each of a model's losses is a mean over the labels that it is given. A part's is weighted by its share of the whole
 batch's labels for that loss (masked words for one, sequences for the other). So the parts' losses and gradients simply
@@ -22,15 +22,18 @@ from .. import ops
 from ..autograd import gradients
 from ..machine import blas_threads, cores, tell_blas
 from ..sparse import accumulate
+from .ranks import Alone
 
 PART_TOKENS = 4096                  # a part's rows: parts of 512 were a sixth slower, larger ones leave the cache
 
 
 class Workers:
-    """n threads that share a list of jobs, each with one thread of BLAS. They work within a `with` block alone."""
+    """n threads that share a list of jobs, each with one thread of BLAS; and as many on each of the other `ranks`, if
+    there are any. They work within a `with` block alone."""
 
-    def __init__(self, n=None):
+    def __init__(self, n=None, ranks=None):
         self.n = cores() if n is None else n
+        self.ranks = ranks or Alone()
         if self.n < 1:
             raise ValueError(f"there must be at least 1 worker, got {n}")
         self._exit = None
@@ -53,7 +56,8 @@ class Workers:
             leaving.close()
 
     def map(self, function, *iterables):
-        """The list of function(...) over the iterables, which are of one length, in their order.
+        """The list of function(...) over the iterables, which are of one length, in their order; computed here, not on
+        other ranks.
 
         What a job raises is raised here, that of the first one in order. Jobs that have not begun are dropped then, and
         after Ctrl-C. Raises ValueError outside of `with`.
@@ -72,6 +76,14 @@ class Workers:
         finally:
             for future in futures:
                 future.cancel()
+
+    def share(self, function, items):
+        """The list of function(item), in their order, on every rank: each computes some, and is sent the others."""
+        items, ranks = list(items), self.ranks
+        found = [None] * len(items)
+        for rank, values in enumerate(ranks.everybody(self.map(function, items[ranks.rank::ranks.size]))):
+            found[rank::ranks.size] = values
+        return found
 
 
 def text_lengths(batch):
@@ -96,16 +108,17 @@ def cut(batch, parts):
 
 
 def parts_of(batch, workers):
-    """The numbered parts of a batch: one for each worker, more if they would be larger than PART_TOKENS."""
-    tokens = int(text_lengths(batch).sum())
-    return list(enumerate(cut(batch, workers.n * max(1, -(-tokens // (workers.n * PART_TOKENS))))))
+    """The numbered parts of a batch: one for each worker of each rank, more if they would exceed PART_TOKENS."""
+    tokens, n = int(text_lengths(batch).sum()), workers.n * workers.ranks.size
+    return list(enumerate(cut(batch, n * max(1, -(-tokens // (n * PART_TOKENS))))))
 
 
 def loss_and_gradients(model, batch, rngs, workers, measure=None):
     """The losses of a batch by name, and the gradients of model.trainable_parameters(), computed in parts.
 
-    `rngs(part)` gives each part its own generator for dropout (or None). The same cut gives the same bits. Losses are
-    those in the model's `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up.
+    `rngs(part)` gives each part its own generator for dropout (or None). The same cut gives the same bits. All ranks
+    are given the same batch, compute their own parts of it, and get the same sums. Losses are those in the model's
+    `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up.
     Raises ValueError for a batch without labels.
     """
     jobs, labels, parameters = parts_of(batch, workers), model.label_counts(**batch), model.trainable_parameters()
@@ -129,14 +142,18 @@ def loss_and_gradients(model, batch, rngs, workers, measure=None):
             total = [accumulate(a, b) for a, b in zip(total, gradients(loss, parameters), strict=True)]
         return sums, total
 
+    n, ranks = workers.n, workers.ranks                 # worker i of rank r is the (r n + i)th of all
     try:
-        results = workers.map(work, [jobs[i::workers.n] for i in range(min(workers.n, len(jobs)))])
+        results = workers.map(work, [jobs[i::n * ranks.size] for i in range(ranks.rank * n, ranks.rank * n + n)
+                                     if i < len(jobs)])
     finally:
         ended.set()                                     # after a mistake in one part, or Ctrl-C, nobody begins another
-    sums = {name: sum(s[name] for s, _ in results) for name in results[0][0]}
+    found = [s for of_rank in ranks.everybody([s for s, _ in results]) for s in of_rank]
+    sums = {name: sum(s[name] for s in found) for name in found[0]}
 
     def add_up(arrays):
         for other in arrays[1:]:
             accumulate(arrays[0], other)
         return arrays[0]
-    return sums, workers.map(add_up, zip(*(total for _, total in results), strict=True))
+    mine = workers.map(add_up, zip(*(total for _, total in results), strict=True))
+    return sums, ranks.add_up(mine or [np.zeros_like(p.data) for p in parameters])

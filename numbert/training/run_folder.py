@@ -7,18 +7,23 @@ import weakref
 from pathlib import Path
 
 from ..hub.files import json_text, naming, read_text, replacing
+from .ranks import Alone
 
 
 class RunFolder:
     """A folder for one run. Raises OSError at once, not after hours, if nothing can be written there.
 
     A run works in it as `with RunFolder(path) as folder:`, and then nobody else does: a second run in the same folder
-    is refused with a ValueError before it has changed anything.
+    is refused with a ValueError before it has changed anything. Several `ranks` open it together, and only rank 0 takes
+    it and writes.
     """
 
-    def __init__(self, path):
-        self.path = Path(path)
+    def __init__(self, path, ranks=None):
+        self.path, self.ranks = Path(path), ranks or Alone()
         self._lock = _Lock(self.path / "run.lock")
+        self.ranks.first(self._prepare)
+
+    def _prepare(self):
         self._lock.refuse_others()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -34,6 +39,10 @@ class RunFolder:
 
     def hold(self):
         """Take the folder, until a `with` block ends, or this object is gone. Gives itself."""
+        self.ranks.first(self._take)
+        return self
+
+    def _take(self):
         self._lock.take()
         try:
             self.records()                              # somebody else's metrics.jsonl is not ours to write on
@@ -42,7 +51,6 @@ class RunFolder:
             raise
         for half in self.path.glob(".checkpoint.safetensors.*.tmp"):    # of a run that was killed while it saved
             half.unlink(missing_ok=True)
-        return self
 
     __enter__ = hold
 
@@ -51,6 +59,8 @@ class RunFolder:
 
     def log(self, record):
         """Append one line to metrics.jsonl."""
+        if self.ranks.rank:
+            return
         with naming(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
             file.write(json_text(record) + "\n")
 

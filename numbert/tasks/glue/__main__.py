@@ -39,12 +39,13 @@ def arguments():
 
 
 def main(argv=None):
-    command.start(glue, arguments(), argv)
+    command.start(glue, arguments(), argv, shared=True)
 
 
 def glue(options, workers):
     name = task_name(options.task)
-    with opened(options.out, options.model, options.resume, default=f"runs/glue-{name}") as folder:
+    with opened(options.out, options.model, options.resume, default=f"runs/glue-{name}",
+                ranks=workers.ranks) as folder:
         tokenizer, positions = look(options.model, AutoModelForSequenceClassification,
                                     from_scratch=options.from_scratch)
         settings = FineTuning.of(options, positions=positions)

@@ -73,19 +73,19 @@ def main(argv=None):
         argv.remove("--evaluate")
         squad_metrics.main(argv)
     else:
-        command.start(fine_tune_and_predict, arguments(), argv)
+        command.start(fine_tune_and_predict, arguments(), argv, shared=True)
 
 
 def fine_tune_and_predict(options, workers):
     deciding = {name: getattr(options, name) for name in ("n_best", "max_answer_length", "threshold")}
     check_limits(options.n_best, options.max_answer_length)             # fails now, not after the training
     if options.train:
-        with opened(options.out, options.model, options.resume) as folder:
+        with opened(options.out, options.model, options.resume, ranks=workers.ranks) as folder:
             fine_tune(options, folder, deciding, workers)
     elif options.resume or options.keep_head or options.from_scratch:
         raise ValueError("--resume, --keep-head and --from-scratch are for fine-tuning, with --train")
     else:
-        with RunFolder(options.out) as folder:
+        with RunFolder(options.out, workers.ranks) as folder:
             reader = Reader.from_pretrained(options.model, max_length=options.max_length)
             dev = load(options.dev, reader.tokenizer, options)
             predict(options, folder, reader.model, reader.tokenizer, dev, deciding, workers)

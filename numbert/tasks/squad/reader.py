@@ -89,7 +89,7 @@ def read_passages(model, tokenizer, passages, workers=None, *, batch_size=16, **
         return list(zip(output.start_logits.data, output.end_logits.data, strict=True))
 
     batches = [pairs[i:i + batch_size] for i in range(0, len(pairs), batch_size)]
-    scores = iter([pair for batch in (workers.map if workers else map)(score, batches) for pair in batch])
+    scores = iter([pair for batch in (workers.share if workers else map)(score, batches) for pair in batch])
     return [read_answers(passage, [next(scores) for _ in passage.windows], **deciding) for passage in passages]
 
 
