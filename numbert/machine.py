@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import math
 import os
-import re
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -69,35 +69,55 @@ def _quota(root, groups):
 
 # ---- BLAS ------------------------------------------------------------------------------------------------------------
 
-# (get, set) the number of threads, as the libraries call it; OpenBLAS's names come with prefixes and suffixes
-_CONTROLS = [*((f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
+# (get, set) the number of threads, as the libraries call it, the one that rules first: FlexiBLAS passes on to others,
+# and OpenMP comes last, for libraries that have no function of their own. OpenBLAS's names have prefixes and suffixes.
+_CONTROLS = [("flexiblas_get_num_threads", "flexiblas_set_num_threads"),
+             *((f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
                for prefix in ("scipy_", "") for suffix in ("64_", "_64", "")),
              ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
-             ("bli_thread_get_num_threads", "bli_thread_set_num_threads")]
+             ("bli_thread_get_num_threads", "bli_thread_set_num_threads"),
+             ("omp_get_max_threads", "omp_set_num_threads")]
+_ENVIRONMENT = "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"
 _lock, _requests, _controls = threading.RLock(), [], []         # [[n], ...]; [(set, number before), ...]
+_warned = False
+if hasattr(os, "register_at_fork"):         # a copy of this process must not find the lock held by a thread it lacks
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def _libraries():
-    """Paths of the loaded libraries that could be a BLAS; where the system does not list them, those beside NumPy."""
-    with contextlib.suppress(OSError):
-        loaded = {line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
-        return sorted(path for path in loaded if re.search(r"blas|mkl_rt|libblis", Path(path).name))
-    package = Path(np.__file__).parent
-    folders = package.parent / "numpy.libs", package / ".dylibs", package / ".libs"
-    return sorted(str(path) for folder in folders for path in folder.glob("*blas*"))
+    """What a function of NumPy's BLAS may be looked up in.
+
+    In the part of NumPy that multiplies matrices: the system looks in all that it is linked to as well, whatever the
+    file's name, and in nothing else that happens to be loaded. Windows does not, and there a wheel brings its own.
+    """
+    paths = sorted((Path(np.__file__).parent.parent / "numpy.libs").glob("*blas*.dll"))
+    with contextlib.suppress(AttributeError):
+        paths.insert(0, np._core._multiarray_umath.__file__)
+    for path in paths:
+        with contextlib.suppress(OSError):
+            yield ctypes.CDLL(str(path))
+
+
+def _accelerate(get, put):
+    """Apple's library since macOS 15 knows 0, many threads, and 1, one thread."""
+    return lambda: 1 if get() else cores(), lambda n: put(int(n == 1))
 
 
 def blas_controls():
-    """[(get, set)]: functions that read and set the number of threads of each BLAS library in this process."""
-    found = []
-    for path in _libraries():
-        with contextlib.suppress(OSError):
-            library = ctypes.CDLL(path)
-            for get, put in _CONTROLS:
-                if hasattr(library, get) and hasattr(library, put):
-                    found.append((getattr(library, get), getattr(library, put)))
-                    break
-    return found
+    """[(get, set)]: functions that read and set the number of threads of the BLAS that NumPy uses, in the thread that
+    calls them or in all. Empty where it has none. On Windows, `threadpoolctl` finds more, if it is installed."""
+    for library in _libraries():
+        for get, put in _CONTROLS:
+            if hasattr(library, get) and hasattr(library, put):
+                return [(getattr(library, get), getattr(library, put))]
+        if hasattr(library, "BLASGetThreading") and hasattr(library, "BLASSetThreading"):
+            return [_accelerate(library.BLASGetThreading, library.BLASSetThreading)]
+    if sys.platform == "win32":
+        with contextlib.suppress(ImportError):
+            from threadpoolctl import ThreadpoolController
+            return [(one.get_num_threads, one.set_num_threads)
+                    for one in ThreadpoolController().select(user_api="blas").lib_controllers]
+    return []
 
 
 @contextlib.contextmanager
@@ -105,29 +125,42 @@ def blas_threads(n):
     """Within this block NumPy's matrix products use n threads each, so that other threads may have the other cores.
 
     Blocks may overlap, in several threads too: the one that began last counts, and when the last one ends the number is
-    again what it was. Warns once where no library lets itself be told.
+    again what it was. Threads that are started within the block call `tell_blas`. Warns, once in a process, where
+    NumPy's BLAS does not let itself be told.
     """
     request = [n]
     with _lock:
         if not _requests:
             _controls[:] = [(put, get()) for get, put in blas_controls()]
-            if not _controls and "OMP_NUM_THREADS" not in os.environ:
-                warnings.warn("no BLAS library was found whose threads can be set: if NumPy's uses all cores, training "
-                              "may be 8 to 30 times slower. Set OMP_NUM_THREADS=1 (on macOS VECLIB_MAXIMUM_THREADS=1) "
-                              "before Python starts", stacklevel=3)
+            if not _controls:
+                _warn()
         _requests.append(request)
-        _tell()
+        tell_blas()
     try:
         yield
     finally:
         with _lock:
             _requests[:] = [other for other in _requests if other is not request]
-            _tell()
+            tell_blas()
 
 
-def _tell():
-    for put, before in _controls:
-        put(ctypes.c_int(_requests[-1][0] if _requests else before))
+def tell_blas():
+    """Tell NumPy's BLAS the number of threads that holds now. Accelerate, and what is built on OpenMP, keep a number
+    for each thread that calls them: a new thread has to say it again."""
+    with _lock:
+        for put, before in _controls:
+            put(_requests[-1][0] if _requests else before)
+
+
+def _warn():
+    global _warned
+    if _warned or cores() == 1 or any(os.environ.get(name) == "1" for name in _ENVIRONMENT):
+        return
+    _warned = True
+    more = ", or install threadpoolctl" if sys.platform == "win32" else ""
+    warnings.warn("the BLAS library of this NumPy does not let its threads be set: if it uses all cores, training may "
+                  f"be 8 to 30 times slower. Set {_ENVIRONMENT[0]}=1 (on macOS {_ENVIRONMENT[1]}=1) before Python "
+                  f"starts{more}", stacklevel=4)
 
 
 # ---- cache -----------------------------------------------------------------------------------------------------------

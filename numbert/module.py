@@ -57,29 +57,43 @@ class Module:
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
 
-_shapes_only = ContextVar("shapes_only", default=False)
+_drawing = ContextVar("drawing", default=None)
 
 
 @contextlib.contextmanager
 def shapes_only():
     """Within this block parameters are made that have a shape, and take no memory: one zero that looks like many.
 
-    So a model can be compared with a file before anything is allocated that a configuration merely claims.
+    So a model can be compared with a file before anything is allocated that a configuration merely claims. Gives
+    {parameter: function of nothing that draws its values}, in the order in which they are made, to draw some later.
     """
-    token = _shapes_only.set(True)
+    token = _drawing.set(drawing := {})
     try:
-        yield
+        yield drawing
     finally:
-        _shapes_only.reset(token)
+        _drawing.reset(token)
 
 
 def parameter(shape, dtype, fill):
     """A Parameter of `shape`, with the values that `fill(shape)` gives."""
-    if not _shapes_only.get():
-        return Parameter(fill(shape).astype(dtype, copy=False))
+    def draw():
+        return fill(shape).astype(dtype, copy=False)
+
+    if (drawing := _drawing.get()) is None:
+        return Parameter(draw())
     empty = Parameter(np.zeros((), dtype))
     empty.data = np.broadcast_to(empty.data, shape)
+    drawing[empty] = draw
     return empty
+
+
+def rescale(parameter, factor):
+    """Make the values that a new parameter has, or will be drawn, `factor` times as large."""
+    if (drawing := _drawing.get()) is None:
+        parameter.data *= factor
+    else:
+        draw = drawing[parameter]
+        drawing[parameter] = lambda: draw() * factor
 
 
 def normal(rng, shape, std, dtype):

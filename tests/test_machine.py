@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 import types
 import warnings
@@ -103,15 +104,37 @@ def get():
     return found[0][0]
 
 
-def test_the_library_is_the_one_that_numpy_loaded(get):
-    """Set to one thread it computes with one: products take no processor time on other cores."""
-    x = np.ones((1500, 1500), np.float32)
+def helpers(_=None):
+    """How much processor time other threads spend on this thread's matrix products, as a share of its own."""
+    x = np.ones((1200, 1200), np.float32)
+    time.sleep(0.5)                                     # idle threads of OpenBLAS wait for work at full speed at first
+    own, all_ = time.thread_time(), time.process_time()
+    for _ in range(4):
+        x @ x
+    own, all_ = time.thread_time() - own, time.process_time() - all_
+    return all_ / own - 1
+
+
+@pytest.mark.skipif(machine.cores() == 1, reason="one core")
+@pytest.mark.skipif(not hasattr(time, "thread_time"), reason="no clock for a thread")
+def test_the_library_is_the_one_that_numpy_uses(get):
+    """Set to one thread it computes with one, in the main thread and in those of Workers."""
+    with machine.blas_threads(2):
+        assert helpers() > 0.1                          # so the measurement sees them
     with machine.blas_threads(1):
-        wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(3):
-            x @ x
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    assert cpu < 1.3 * wall
+        assert helpers() < 0.05
+    with Workers(2) as workers:
+        share, = workers.map(helpers, [0])
+    assert share < 0.05
+
+
+def test_the_library_is_not_one_that_something_else_loaded():
+    pytest.importorskip("scipy.linalg", reason="SciPy brings a second OpenBLAS")
+    controls = ("import {first}\nfrom numbert import machine\n"
+                "print(*(function.__name__ for pair in machine.blas_controls() for function in pair))")
+    plain, second = (subprocess.run([sys.executable, "-c", controls.format(first=first)], check=True, text=True,
+                                    capture_output=True).stdout for first in ("numpy", "scipy.linalg"))
+    assert plain == second and len(plain.split()) in (0, 2)
 
 
 def test_blas_has_its_threads_back(get):
@@ -140,21 +163,98 @@ def test_overlapping_blocks(get):
     assert get() == before
 
 
-def test_without_a_library_it_says_so_once(monkeypatch):
-    monkeypatch.setattr(machine, "blas_controls", lambda: [])
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with pytest.warns(UserWarning, match="no BLAS library.*OMP_NUM_THREADS=1"), machine.blas_threads(1):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with machine.blas_threads(1):               # within a block that has said it
-                pass
+@pytest.fixture
+def unwarned(monkeypatch):
+    monkeypatch.setattr(machine, "_warned", False)
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    for name in machine._ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
 
 
-def test_other_libraries_are_found_by_name(monkeypatch):
+@pytest.fixture
+def nothing(monkeypatch, unwarned):
+    """A NumPy whose BLAS has no function for it."""
+    monkeypatch.setattr(machine, "_libraries", lambda: [types.SimpleNamespace(cblas_sgemm=None)])
+
+
+def test_without_a_library_it_says_so_once(nothing):
+    with pytest.warns(UserWarning, match=r"BLAS.*8 to 30 times slower. Set OMP_NUM_THREADS=1 .*VECLIB.* starts$"), \
+            machine.blas_threads(1):
+        pass
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with machine.blas_threads(1), Workers(2) as workers:
+            assert workers.map(abs, [-1]) == [1]
+
+
+@pytest.mark.parametrize("name", machine._ENVIRONMENT)
+def test_who_has_set_it_is_not_told(nothing, name, monkeypatch):
+    monkeypatch.setenv(name, "1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with machine.blas_threads(1):
+            pass
+    monkeypatch.setenv(name, "8")
+    with pytest.warns(UserWarning, match="8 to 30 times"), machine.blas_threads(1):
+        pass
+
+
+def test_one_core_needs_nothing(nothing, monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with machine.blas_threads(1):
+            pass
+
+
+@pytest.mark.parametrize("names", machine._CONTROLS)
+def test_other_libraries_are_known(names, monkeypatch, unwarned):
     calls = []
-    library = types.SimpleNamespace(MKL_Get_Max_Threads=lambda: 6, MKL_Set_Num_Threads=lambda n: calls.append(n.value))
-    monkeypatch.setattr(machine, "_libraries", lambda: ["/opt/lib/libmkl_rt.so.2"])
-    monkeypatch.setattr(ctypes, "CDLL", lambda path: library)
+    library = types.SimpleNamespace(**dict(zip(names, (lambda: 6, calls.append), strict=True)))
+    monkeypatch.setattr(machine, "_libraries", lambda: [types.SimpleNamespace(), library])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with machine.blas_threads(1):
+            pass
+    assert calls == [1, 6]
+
+
+def test_accelerate_knows_one_thread_and_many(monkeypatch, unwarned):
+    state = [0]
+    library = types.SimpleNamespace(BLASGetThreading=lambda: state[-1], BLASSetThreading=state.append)
+    monkeypatch.setattr(machine, "_libraries", lambda: [library])
+    with machine.blas_threads(1):
+        with machine.blas_threads(3):
+            pass
+    assert state == [0, 1, 0, 1, 0]
+    state.append(1)                                     # it was one before
+    with machine.blas_threads(2):
+        assert state[-1] == 0
+    assert state[-1] == 1
+
+
+def test_a_number_for_each_thread_is_told_to_each_worker(monkeypatch, unwarned):
+    """As OpenMP keeps it: what the main thread says holds in no other."""
+    number, here = {}, threading.get_ident
+    library = types.SimpleNamespace(omp_get_max_threads=lambda: number.get(here(), 4),
+                                    omp_set_num_threads=lambda n: number.update({here(): n}))
+    monkeypatch.setattr(machine, "_libraries", lambda: [library])
+    with Workers(3) as workers:
+        meet = threading.Barrier(3, timeout=20)
+        assert workers.map(lambda _: (meet.wait(), library.omp_get_max_threads())[1], range(3)) == [1, 1, 1]
+        assert library.omp_get_max_threads() == 1
+    assert library.omp_get_max_threads() == 4
+
+
+def test_on_windows_threadpoolctl_is_asked(monkeypatch, nothing):
+    calls = []
+    one = types.SimpleNamespace(get_num_threads=lambda: 8, set_num_threads=calls.append)
+    found = types.SimpleNamespace(select=lambda user_api: types.SimpleNamespace(lib_controllers=[one]))
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)         # not installed
+    with pytest.warns(UserWarning, match="or install threadpoolctl$"), machine.blas_threads(1):
+        pass
+    monkeypatch.setitem(sys.modules, "threadpoolctl", types.SimpleNamespace(ThreadpoolController=lambda: found))
     with machine.blas_threads(1):
         pass
-    assert calls == [1, 6]
+    assert calls == [1, 8]

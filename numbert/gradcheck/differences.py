@@ -199,7 +199,7 @@ def _check_op(op, cases, rng):
     if op.backward is None:
         raise NotImplementedError("its backward pass is not written yet")
     if not mine:
-        raise NotImplementedError("it has no case in gradcheck_cases.py, so nothing was checked")
+        raise NotImplementedError("it has no case in gradcheck/cases.py, so nothing was checked")
     return all([_print(judge(measure(case, rng), op.backward)) for case in mine])
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from ..layers import Linear, TransformerLayer
 from .bert import BertEmbeddings, BertForPreTraining, BertModel, BertPretrainedModel, BertTask
-from .config import BertConfig
+from .config import MAX_LAYERS, BertConfig
 from .heads import (
     BertForMaskedLM,
     BertForMultipleChoice,
@@ -49,6 +49,12 @@ class AlbertConfig(BertConfig):
     no_influence = BertConfig.no_influence | {"classifier_dropout": "BERT's; ALBERT's is classifier_dropout_prob"}
     whole = (*BertConfig.whole, "embedding_size", "num_hidden_groups", "inner_group_num")
     probabilities = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.num_hidden_groups * self.inner_group_num > MAX_LAYERS:
+            raise ValueError(f"num_hidden_groups x inner_group_num must be at most {MAX_LAYERS}, got "
+                             f"{self.num_hidden_groups} x {self.inner_group_num}")
 
     @property
     def head_dropout_prob(self):

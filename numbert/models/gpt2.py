@@ -19,7 +19,7 @@ import numpy as np
 from .. import ops
 from ..hub.errors import CheckpointError
 from ..layers import Embedding, LayerNorm, TransformerLayer
-from ..module import Module
+from ..module import Module, rescale
 from .bert import BertModel, BertTask
 from .config import ModelConfig
 from .generation import generate
@@ -167,9 +167,9 @@ class GPT2Model(GPT2PretrainedModel, BertModel):
             raise ValueError("GPT-2 has no pooling layer: a text's first token has seen nothing of it")
         super().__init__(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.final_norm = LayerNorm(config.n_embd, eps=config.layer_norm_epsilon, dtype=dtype)
-        for layer in self.layers if rng else ():
+        for layer in self.layers:
             for last in (layer.attention.output, layer.feed_forward.contract):
-                last.weight.data *= 1 / math.sqrt(2 * config.n_layer)
+                rescale(last.weight, 1 / math.sqrt(2 * config.n_layer))
 
     def positions(self, packed, input_ids):
         """Counted from the first token of each text, wherever its padding stands."""

@@ -17,6 +17,10 @@ from ..recording import no_grad, recording
 
 log = logging.getLogger("numbert")
 
+# What a file lacks may hold so many numbers, or so many for each that was loaded: a file that claims more is in error,
+# and would fill the memory. A decoder of its own doubles a model, and word vectors alone are a fifth of BERT-base.
+NEW_NUMBERS, NEW_PER_LOADED = 2**24, 16
+
 
 class Output(types.SimpleNamespace):
     """What a model gives back: `loss` (a scalar Tensor, or None without labels) and its outputs, by name.
@@ -198,6 +202,23 @@ class PretrainedModel(Module):
                 report.damaged[name] = reason
         return report
 
+    def draw_new(self, report, drawing):
+        """Draw the parameters that are new in a LoadReport, in the order in which they are made; `drawing` is that of
+        `shapes_only`, under which the model was made.
+
+        Raises CheckpointError if they are far more than what was loaded: their sizes are only claimed.
+        """
+        new = {p for name, p in self.named_parameters().items() if self._their_name(name) in report.new}
+        size = sum(p.data.size for p in new)
+        limit = max(NEW_NUMBERS, NEW_PER_LOADED * sum(p.data.size for p in drawing if p not in new))
+        if report.loaded and size > limit:
+            raise CheckpointError(report.source, f"{len(new)} tensors are new, from {next(iter(report.new))} on; the "
+                                  f"configuration claims {size:,} numbers in them: beside what was loaded at most "
+                                  f"{limit:,} are drawn")
+        for parameter, draw in drawing.items():
+            if parameter in new:
+                parameter.data = draw()
+
     def without_head(self, arrays):
         """(arrays, {name: reason}): arrays by Hugging Face's names without those that this model's head would take,
         and what was left out: heads of all kinds have the same names, whatever they were trained for."""
@@ -243,9 +264,10 @@ class PretrainedModel(Module):
         """The model in a folder of the Hugging Face format: config.json and weights, as safetensors or for PyTorch.
 
         Parameters that the file lacks, such as the head of a new task, are drawn with `rng` (default:
-        np.random.default_rng(0)). `changes` replace values of the configuration, as in num_labels=3, or are further
-        arguments of the class, such as class_weights. What was loaded, what is new and what was not used is kept in
-        `load_report`, and logged if there is something to say.
+        np.random.default_rng(0)), they alone: the same seed gives the same head, whatever the body. `changes` replace
+        values of the configuration, as in num_labels=3, or are further arguments of the class, such as class_weights.
+        What was loaded, what is new and what was not used is kept in `load_report`, and logged if there is something
+        to say.
         Raises CheckpointError, and TypeError for a dtype other than float32 and float64.
         """
         check_dtype(dtype)
@@ -253,8 +275,8 @@ class PretrainedModel(Module):
         options = {name: changes.pop(name) for name in cls.options if name in changes}
         try:
             config = cls.config_class.from_dict(read_json(path), **changes)
-            with shapes_only():
-                model = cls(config, rng=None, dtype=dtype, **options)
+            with shapes_only() as drawing:
+                model = cls(config, rng=np.random.default_rng(0) if rng is None else rng, dtype=dtype, **options)
         except CheckpointError:
             raise
         except (ValueError, TypeError) as error:
@@ -262,11 +284,7 @@ class PretrainedModel(Module):
         model.load_report = model.load_state_dict(load_weights(folder), source=folder, strict=strict)
         if not model.load_report.loaded:
             raise CheckpointError(folder, f"none of its tensors belongs to a {cls.__name__}")
-        if model.load_report.new:
-            drawn = cls(config, rng=np.random.default_rng(0) if rng is None else rng, dtype=dtype).named_parameters()
-            for name, parameter in model.named_parameters().items():
-                if model._their_name(name) in model.load_report.new:
-                    parameter.data = drawn[name].data
+        model.draw_new(model.load_report, drawing)
         model.load_report.log()
         return model
 

@@ -17,7 +17,7 @@ from .sentence_pairs import OBJECTIVES, PAIRS, RUNNING, TokenizedText, draw_exam
 class PretrainingData:
     """Batches for one way of pre-training.
 
-    documents    lists of paragraphs (`numbert.text.corpus`); paragraphs are cut into sentences here
+    documents    lists of paragraphs (`numbert.pretraining.corpus`); paragraphs are cut into sentences here
     tokenizer    encodes sentences and knows its special tokens; [CLS] and [SEP] are its own, as <s> and </s>
     objective    "mlm"             [CLS] A [SEP]             some tokens are hidden and must be guessed
                  "mlm+nsp"         [CLS] A [SEP] B [SEP]     and B continues A (0) or comes from another document (1)

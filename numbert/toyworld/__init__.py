@@ -12,7 +12,7 @@ world in Chinese. The files, in reading order:
     toyworld_tasks      tags, inference, sentiment, questions
     toyworld_entropy    the floor under the losses of pre-training
 
-`python -m numbert.text.toyworld --seed 0 --language en` prints a story with all that is known about it.
+`python -m numbert.toyworld --seed 0 --language en` prints a story with all that is known about it.
 """
 import argparse
 
@@ -63,13 +63,9 @@ def show(seed, language):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m numbert.text.toyworld",
+    parser = argparse.ArgumentParser(prog="python -m numbert.toyworld",
                                      description="Print a story of the toy world with all that is known about it.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--language", choices=LANGUAGES, default="en")
     options = parser.parse_args(arguments)
     print(show(options.seed, options.language))
-
-
-if __name__ == "__main__":
-    main()

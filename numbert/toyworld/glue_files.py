@@ -1,6 +1,6 @@
 """The toy world's GLUE as files laid out as GLUE's own, so that the readers of the real ones read them.
 
-    python -m numbert.text.toyworld_glue_files glue                             nine folders, glue/CoLA to glue/WNLI
+    python -m numbert.toyworld.glue_files glue                             nine folders, glue/CoLA to glue/WNLI
     python -m numbert.tasks.glue --task rte --data glue/RTE --model RUN_FOLDER
 
 What the nine tasks are is told in toyworld_glue.
@@ -89,7 +89,7 @@ def _lines(task, rows):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m numbert.text.toyworld_glue_files",
+    parser = argparse.ArgumentParser(prog="python -m numbert.toyworld.glue_files",
                                      description="Write the nine tasks of GLUE, made up from the toy world.")
     parser.add_argument("folder")
     parser.add_argument("--training", type=int, default=500, help="examples to learn from (default: %(default)s)")

@@ -213,8 +213,9 @@ def starting_point(cls, folder, *, from_scratch=False, keep_head=False, **change
 
     def draw(seed):
         # two numbers behind the seed keep it apart from the shuffling; and a last one of 0 would not count, for NumPy
-        model = cls(config, rng=np.random.default_rng([seed, 0, 1]), **options)
-        model.load_state_dict(weights, source=folder)
+        with shapes_only() as drawing:
+            model = cls(config, rng=np.random.default_rng([seed, 0, 1]), **options)
+        model.draw_new(model.load_state_dict(weights, source=folder), drawing)
         return model
     return draw
 

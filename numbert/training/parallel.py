@@ -12,13 +12,15 @@ add up, whatever the cut; a mean of means would be another number.
 import contextlib
 import functools
 import os
+import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from .. import ops
 from ..autograd import gradients
-from ..machine import blas_threads, cores
+from ..machine import blas_threads, cores, tell_blas
 from ..sparse import accumulate
 
 PART_TOKENS = 4096                  # a part's rows: parts of 512 were a sixth slower, larger ones leave the cache
@@ -36,14 +38,14 @@ class Workers:
     def __enter__(self):
         if self._exit is not None:
             raise ValueError("these Workers are at work already: make others for another `with` block")
-        self._exit = contextlib.ExitStack()
-        self._exit.enter_context(blas_threads(1))
         self._start()
         return self
 
     def _start(self):
-        self._process = os.getpid()
-        self._pool = self._exit.enter_context(ThreadPoolExecutor(self.n)) if self.n > 1 else None
+        stack = contextlib.ExitStack()
+        stack.enter_context(blas_threads(1))
+        self._pool = stack.enter_context(ThreadPoolExecutor(self.n, initializer=tell_blas)) if self.n > 1 else None
+        self._process, self._exit = os.getpid(), stack
 
     def __exit__(self, *error):
         leaving, self._exit = self._exit, None
@@ -51,13 +53,25 @@ class Workers:
             leaving.close()
 
     def map(self, function, *iterables):
-        """The list of function(...) over the iterables, in their order. Raises ValueError outside of `with`."""
+        """The list of function(...) over the iterables, which are of one length, in their order.
+
+        What a job raises is raised here, that of the first one in order. Jobs that have not begun are dropped then, and
+        after Ctrl-C. Raises ValueError outside of `with`.
+        """
         if self._exit is None:
             raise ValueError("Workers work within a `with` block: with Workers() as workers: ...")
         if self._process != os.getpid():                # a process that was forked has no threads but its own
-            self._exit = contextlib.ExitStack()
             self._start()
-        return list((self._pool.map if self._pool else map)(function, *iterables))
+        jobs, futures = list(zip(*iterables, strict=True)), deque()
+        if self._pool is None:
+            return [function(*job) for job in jobs]
+        try:
+            for job in jobs:
+                futures.append(self._pool.submit(function, *job))
+            return [futures.popleft().result() for _ in jobs]   # taken out: an error would hold its own future
+        finally:
+            for future in futures:
+                future.cancel()
 
 
 def text_lengths(batch):
@@ -95,12 +109,15 @@ def loss_and_gradients(model, batch, rngs, workers, measure=None):
     Raises ValueError for a batch without labels.
     """
     jobs, labels, parameters = parts_of(batch, workers), model.label_counts(**batch), model.trainable_parameters()
+    ended = threading.Event()
     if not labels:
         raise ValueError(f"the batch has no labels, so there is no loss: it holds {', '.join(batch)}")
 
     def work(mine):                                     # one worker, its parts one after another
         sums, total = {}, [None] * len(parameters)
         for number, part in mine:
+            if ended.is_set():
+                break
             out = model(**part, rng=rngs(number))
             losses = {name: ops.scale(loss, factor=out.counts[name] / max(1, labels[name]))
                       for name, loss in out.losses.items()}
@@ -112,7 +129,10 @@ def loss_and_gradients(model, batch, rngs, workers, measure=None):
             total = [accumulate(a, b) for a, b in zip(total, gradients(loss, parameters), strict=True)]
         return sums, total
 
-    results = workers.map(work, [jobs[i::workers.n] for i in range(min(workers.n, len(jobs)))])
+    try:
+        results = workers.map(work, [jobs[i::workers.n] for i in range(min(workers.n, len(jobs)))])
+    finally:
+        ended.set()                                     # after a mistake in one part, or Ctrl-C, nobody begins another
     sums = {name: sum(s[name] for s, _ in results) for name in results[0][0]}
 
     def add_up(arrays):

@@ -22,7 +22,8 @@ def test_three_masks(tmp_path):
         assert f"{name}: {pairs} of 25 pairs see each other\n             a  {row}\n" in done.stdout
         assert (tmp_path / f"{name}.svg").read_text().startswith("<svg")
     done = run("three_masks", "--text", "alone")
-    assert done.returncode == 1 and done.stderr == "three_masks.py: --text must have two words or more, got 'alone'\n"
+    assert done.returncode == 1
+    assert done.stderr == "19_three_masks.py: --text must have two words or more, got 'alone'\n"
 
 
 def test_chemistry_splits_smiles_into_symbols():

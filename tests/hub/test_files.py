@@ -59,7 +59,7 @@ def test_two_writers_at_once_leave_one_of_two_whole_files(tmp_path):
 def test_killed_at_any_moment_it_leaves_a_whole_file(tmp_path):
     path, started = tmp_path / "file", tmp_path / "started"
     script = f"""
-from numbert.files import replacing
+from numbert.hub.files import replacing
 for number in range(1, 10**9):
     with replacing({str(path)!r}) as file:
         for _ in range(20):
@@ -144,7 +144,7 @@ def test_a_pipe_is_written_to(tmp_path):
 @pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_the_output_is_written_to_whatever_it_is(path, tmp_path):
     """Also if it is a file, to which others write before and after."""
-    script = f"import sys; from numbert.files import write_text\n" \
+    script = f"import sys; from numbert.hub.files import write_text\n" \
              f"print('before', flush=True); write_text({path!r}, 'between\\n'); print('after', flush=True)"
     command = [sys.executable, "-c", script]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout == b"before\nbetween\nafter\n"

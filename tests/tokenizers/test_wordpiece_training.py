@@ -140,7 +140,7 @@ def test_too_many_characters():
 @pytest.mark.parametrize("algorithm", ["bpe", "likelihood"])
 def test_the_same_in_every_process(algorithm):
     """Sets of strings come in another order in every process; the vocabulary must not."""
-    code = ("from numbert.text.wordpiece_training import learn_vocabulary as learn; import itertools\n"
+    code = ("from numbert.tokenizers.wordpiece_training import learn_vocabulary as learn; import itertools\n"
             "words = [''.join(letters) for letters in itertools.permutations('abcde')]\n"
             "words = {word: 1 + 99 * ('ab' in word) + 99 * ('cde' in word) for word in words}\n"
             f"print(learn(words, 60, {algorithm!r}))")

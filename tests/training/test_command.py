@@ -12,8 +12,9 @@ import tiny_run
 
 from numbert.training import command
 
-ROOT = Path(__file__).parent.parent
-SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py")
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted(str(path.relative_to(ROOT / "examples")) for folder in (".", "lecture", "use")
+                 for path in (ROOT / "examples" / folder).glob("*.py")
                  if any(word in path.read_text(encoding="utf-8") for word in ("lr=", '"--lr"', "toy.arguments")))
 MODULES = ["numbert.gradcheck", "numbert.trace", "numbert.tasks.glue", "numbert.tasks.tagging", "numbert.tasks.squad"]
 
@@ -71,8 +72,8 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("name, arguments", [
     ("numbert.gradcheck", ["layer_norm", "linear", "Linear"]), ("numbert.trace", ["the film was good"]),
-    ("three_masks.py", []),
-    ("cost.py", ["--quick"])])
+    ("lecture/19_three_masks.py", []),
+    ("lecture/11_cost.py", ["--quick"])])
 def test_nobody_reads_the_output_or_it_cannot_be_written(name, arguments, folder, tmp_path):
     """No traceback, and what is written to files is written."""
     arguments = [*arguments, "--model", folder] if name.endswith("trace") else arguments
