@@ -118,7 +118,7 @@ CARDS = (
     Entry("glue", (), (Code("average", ("by_task = {}", "return sum")),),
           "python examples/lecture/04_glue_toy.py", "tests/tasks/glue/test_data.py::test_average_is_the_leaderboards"),
     Entry("fine-tuning", ("loading", "moved"),
-          (Code("from_pretrained", ("if model.load_report.new:", "parameter.data = drawn[name].data")),
+          (Code("from_pretrained", ("model.load_report = model.load", "model.draw_new(")),
            Code("finetune", ("course = Course(", "factors=factors(")),),
           "python examples/lecture/05_why_pretrain.py",
           "tests/models/test_pretrained.py::test_a_new_head_is_drawn_and_said_to_be_new"),
