@@ -26,10 +26,11 @@ def parse(parser, argv=None, check=None):
     """The options, with those of --quick where none was given. Ends the program, in one line, for a number that cannot
     be: check(dict of options) raises ValueError (default: `check_numbers`)."""
     options = parser.parse_args(argv)
-    if getattr(options, "quick", False):
-        parser.set_defaults(**options.quick_values)
-        options = parser.parse_args(argv)
-    vars(options).pop("quick_values", None)
+    if values := vars(options).pop("quick_values", {}):
+        if options.quick:
+            parser.set_defaults(**values)
+            options = parser.parse_args(argv)
+            del options.quick_values
     with one_line(name_of(parser)):
         (check or check_numbers)(vars(options))
     return options
