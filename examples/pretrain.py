@@ -25,7 +25,7 @@ from numbert.hub import files
 from numbert.lab import svg
 from numbert.machine import cores
 from numbert.models.config import SIZES
-from numbert.pretraining.baselines import floors
+from numbert.pretraining.baselines import baselines
 from numbert.pretraining.batches import PretrainingData, separator_of
 from numbert.pretraining.corpus import hold_out, python_documents, split_sentences
 from numbert.pretraining.documents import Documents
@@ -190,7 +190,7 @@ def pretrain(folder, options, workers):
     say(f"{len(tokenizer)} entries in the vocabulary, {len(data.text.tokens):,} tokens, "
         f"{data.batches_per_epoch} batches an epoch")
 
-    levels = ranks.first(lambda: floors(data.beginning(COUNTED) if large else data, held))
+    levels = ranks.first(lambda: baselines(data.beginning(COUNTED) if large else data, held))
     say("held-out loss to be read against: " + ", ".join(f"{name} {nats:.3f}" for name, nats in levels.items())
         + f" nats a {'token' if options['objective'] == 'causal' else 'masked token'}")
 
@@ -348,7 +348,7 @@ def report(folder, model, tokenizer, levels, held_out, options):
     print(f"\nHeld out: {describe(figures)}, {count}" + (f", {figures['pairs']} pairs" if "pairs" in figures else ""))
     for name, nats in levels.items():
         below = nats - figures["lm" if causal else "mlm"]
-        print(f"  {abs(below):.3f} nats {'below' if below > 0 else 'ABOVE'} the {name} floor of {nats:.3f}")
+        print(f"  {abs(below):.3f} nats {'below' if below > 0 else 'ABOVE'} the {name} baseline of {nats:.3f}")
     print(f"  {figures['bits_per_character']:.3f} bits per character, " + (
         "the code length of the text (what masked models give is another quantity)" if causal else
         "of the masked words given all around them: not a code length, as that of GPT is"))
@@ -360,8 +360,8 @@ training here with {options['mask_rate']:.0%}.)"""
     print(f"""
 In {folder.path}: model.safetensors and config.json (also for Hugging Face transformers), {vocabulary},
 metrics.jsonl, checkpoint.safetensors (for --resume), curves.svg (open it in a browser).
-Look at the curves: the loss falls at once to the unigram floor (which words are frequent), bends there, and falls on as
-attention finds the neighbours, and then more than these.{'' if causal else measured}
+Look at the curves: the loss falls at once to the unigram baseline (which words are frequent), bends there, and falls on
+as attention finds the neighbours, and then more than these.{'' if causal else measured}
 Try next: {idea},
 --minutes 30 --size mini, or --text with your own files.""")
 

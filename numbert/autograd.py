@@ -90,6 +90,9 @@ class op:
     def __repr__(self):
         return f"<op {self.name}>"
 
+    def __reduce__(self):                       # in a copy of a model, also in another process, it is the same op
+        return self.__qualname__
+
     def vjp(self, backward):
         """Decorator for the second function: the vector-Jacobian product."""
         self.backward = backward

@@ -46,16 +46,16 @@ class SelfAttention(Module):
             Linear(size, size, rng=rng, std=std, dtype=dtype) for _ in range(4))
         self.heads, self.dropout = heads, dropout
 
-    def __call__(self, asking, x, spans, *, mask=None, rng=None, memory=None):
-        """`asking` (Nq, D) are those rows of x (N, D) whose output is wanted.
+    def __call__(self, x_query, x, buckets, *, mask=None, rng=None, cache=None):
+        """`x_query` (Nq, D) are those rows of x (N, D) whose output is wanted.
 
-        `memory(self, key, value)`, if it is given, gives the keys and values of earlier tokens and these, for `spans`.
+        `cache(self, key, value)`, if it is given, gives the keys and values of earlier tokens and these, for `buckets`.
         """
         key, value = self.key(x), self.value(x)                                     # (N, D) each
-        if memory is not None:
-            key, value = memory(self, key, value)
-        query = self.query(asking)                                                  # (Nq, D)
-        mixed = ops.attention(query, key, value, spans=spans, heads=self.heads, mask=mask, rate=self.dropout,
+        if cache is not None:
+            key, value = cache(self, key, value)
+        query = self.query(x_query)                                                 # (Nq, D)
+        mixed = ops.attention(query, key, value, buckets=buckets, heads=self.heads, mask=mask, rate=self.dropout,
                               rng=rng)                                              # (Nq, D)
         return self.output(mixed)                                                   # (Nq, D)
 
@@ -85,10 +85,10 @@ class TransformerLayer(Module):
 
     def __call__(self, x, packed, *, rows=None, mask=None, rng=None):
         """x (N, D) -> (N, D), or with `rows` only those rows of it: all are attended to, only they are computed."""
-        asking = x if rows is None else ops.take(x, ids=rows)                       # (Nq, D)
-        a = self.attention(asking, x, packed.spans(rows), mask=mask, rng=rng)       # (Nq, D)
+        x_query = x if rows is None else ops.take(x, ids=rows)                      # (Nq, D)
+        a = self.attention(x_query, x, packed.buckets(rows), mask=mask, rng=rng)    # (Nq, D)
         a = ops.dropout(a, rate=self.dropout, rng=rng)
-        h = self.attention_norm(ops.add(asking, a))                                 # (Nq, D)
+        h = self.attention_norm(ops.add(x_query, a))                                 # (Nq, D)
         f = self.feed_forward(h)                                                    # (Nq, D)
         f = ops.dropout(f, rate=self.feed_forward_dropout, rng=rng)
         return self.feed_forward_norm(ops.add(h, f))                                # (Nq, D)

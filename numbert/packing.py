@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ops import IGNORE, Span, pad
+from .ops import IGNORE, Bucket, unpack
 
-SCORES = 1 << 17                    # of one head in a span: with 32 tokens each 8% of a step, with 16 15%; more than
+SCORES = 1 << 17                    # of one head in a bucket: with 32 tokens each 8% of a step, with 16 15%; more than
                                     # these would only take memory
 
 
@@ -25,33 +25,33 @@ class Packed:
     segments: np.ndarray        # (N,)
     positions: np.ndarray       # (N,) of the token in its text: the column that it stood in, or as the model counts
     starts: np.ndarray          # (B + 1,)
-    at: np.ndarray              # (N,) b·T + t of each row
+    padded_index: np.ndarray    # (N,) b·T + t of each row
     shape: tuple                # (B, T)
 
-    memory = None               # of earlier tokens' keys and values, while a text is written: see models/generation.py
+    cache = None                # of earlier tokens' keys and values, while a text is written: see models/generation.py
 
-    def spans(self, rows=None):
-        """The `Span`s of all sequences, as attention wants them. `rows`, ascending: the tokens that ask (default: all).
+    def buckets(self, rows=None):
+        """The `Bucket`s of all sequences, as attention wants them. `rows`, ascending: the queries (default: all).
 
-        Where all tokens ask, neighbours of equal length share a span: one product of many small matrices.
+        Where all tokens are queries, neighbours of equal length share a bucket: one product of many small matrices.
         """
         if rows is None:
-            return self._shared_spans()
+            return self._shared_buckets()
         keys = [slice(a, b) for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)]
         cuts = np.searchsorted(rows, self.starts)
-        asking = [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
-        return [Span(q, k, at=rows[q] - k.start) for q, k in zip(asking, keys, strict=True)]
+        queries = [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        return [Bucket(q, k, query_positions=rows[q] - k.start) for q, k in zip(queries, keys, strict=True)]
 
-    def _shared_spans(self):
-        starts, lengths, spans, b = self.starts.tolist(), np.diff(self.starts).tolist(), [], 0
+    def _shared_buckets(self):
+        starts, lengths, buckets, b = self.starts.tolist(), np.diff(self.starts).tolist(), [], 0
         while b < len(lengths):
             n = 1
             while lengths[b + n:b + n + 1] == lengths[b:b + 1] and (n + 1) * lengths[b]**2 <= SCORES:
                 n += 1
             rows = slice(starts[b], starts[b + n])
-            spans.append(Span(rows, rows, n))
+            buckets.append(Bucket(rows, rows, n))
             b += n
-        return spans
+        return buckets
 
     def first_rows(self):
         """The row of each sequence's first token, [CLS]: (B,). Raises ValueError if one stands on padding."""
@@ -64,13 +64,13 @@ class Packed:
     def on_padding(self, wanted):
         """(b, t), the first place that is wanted, (B, T) of bool, and stands on padding; None if there is none."""
         padding = np.ones(self.shape[0] * self.shape[1], bool)
-        padding[self.at] = False
+        padding[self.padded_index] = False
         places = np.argwhere(padding.reshape(self.shape) & wanted)
         return tuple(places[0].tolist()) if len(places) else None
 
     def unpack(self, rows, fill=0.0):
         """(N, ...) -> (B, T, ...), with `fill` where there was padding."""
-        return pad(rows, at=self.at, shape=self.shape, fill=fill)
+        return unpack(rows, padded_index=self.padded_index, shape=self.shape, fill=fill)
 
     def labels(self, name, labels):
         """Labels (B, T) -> (N,). Raises ValueError for a wrong shape, and for a label that stands on padding."""
@@ -78,7 +78,7 @@ class Packed:
         if (place := self.on_padding(labels >= 0)) is not None:
             raise ValueError(f"{name}[{place[0]}, {place[1]}] = {labels[place]} stands on padding (attention_mask is 0 "
                              "there); use -100 for no label")
-        return labels.reshape(-1)[self.at]
+        return labels.reshape(-1)[self.padded_index]
 
     def sequence_labels(self, name, labels):
         """Labels (B,), checked."""

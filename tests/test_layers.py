@@ -104,10 +104,10 @@ def plain_feed_forward(layer, x):
 
 def test_self_attention(rng):
     layer, x = shake(SelfAttention(6, 3, dropout=0.5, **new(rng)), rng), rng.standard_normal((8, 6))
-    close(layer(x, x, PACKED.spans()), plain_attention(layer, x, x))
-    close(layer(x, x, PACKED.spans(), mask=ops.causal), plain_attention(layer, x, x, mask=lambda q, k: k <= q))
+    close(layer(x, x, PACKED.buckets()), plain_attention(layer, x, x))
+    close(layer(x, x, PACKED.buckets(), mask=ops.causal), plain_attention(layer, x, x, mask=lambda q, k: k <= q))
     rows = np.array([1, 4, 7])
-    close(layer(x[rows], x, PACKED.spans(rows)), plain_attention(layer, x[rows], x, at=[[1], [], [0, 3]]))
+    close(layer(x[rows], x, PACKED.buckets(rows)), plain_attention(layer, x[rows], x, at=[[1], [], [0, 3]]))
 
 
 @pytest.mark.parametrize("dropped", [False, True])

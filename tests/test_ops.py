@@ -15,7 +15,7 @@ from numbert import ops
 from numbert.autograd import Tensor, gradients
 from numbert.gradcheck.cases import op_cases
 from numbert.module import Parameter
-from numbert.ops import IGNORE, Span
+from numbert.ops import IGNORE, Bucket
 from numbert.ops.activations import normal_cdf, normal_pdf
 from numbert.ops.attention import softmax
 from numbert.ops.dropout import keep_mask
@@ -163,7 +163,7 @@ def test_pad(B, T, axes, seed):
     rng = np.random.default_rng(seed)
     at = np.sort(rng.permutation(B * T)[:rng.integers(B * T + 1)])
     rows = rng.standard_normal((len(at), 3, 2)[:1 + axes])
-    y = ops.pad(rows, at=at, shape=(B, T), fill=-7.0)
+    y = ops.unpack(rows, padded_index=at, shape=(B, T), fill=-7.0)
     close(y, reference.pad(rows, at, (B, T), -7.0))
 
 
@@ -310,9 +310,9 @@ def spans_for(lengths, asking=None):
     ends = np.cumsum(lengths)
     keys = [slice(int(e - n), int(e)) for n, e in zip(lengths, ends, strict=True)]
     if asking is None:
-        return [Span(k, k) for k in keys]
+        return [Bucket(k, k) for k in keys]
     cuts = np.cumsum([0, *map(len, asking)])
-    return [Span(slice(int(a), int(b)), k, at=np.array(at, int))
+    return [Bucket(slice(int(a), int(b)), k, query_positions=np.array(at, int))
             for a, b, k, at in zip(cuts[:-1], cuts[1:], keys, asking, strict=True)]
 
 
@@ -325,7 +325,7 @@ def test_attention(lengths, H, K, left_to_right, some, scale, seed):
     N = sum(lengths)
     Nq = N if asking is None else sum(map(len, asking))
     q, k, v = (scale * rng.standard_normal((n, H * K)) for n in (Nq, N, N))
-    y = ops.attention(q, k, v, spans=spans_for(lengths, asking), heads=H, mask=ops.causal if left_to_right else None)
+    y = ops.attention(q, k, v, buckets=spans_for(lengths, asking), heads=H, mask=ops.causal if left_to_right else None)
     mask = (lambda q, k: k <= q) if left_to_right else None
     close(y, reference.attention(q, k, v, lengths, H, mask, asking), rtol=1e-9, atol=1e-9 * scale)
 
@@ -333,9 +333,9 @@ def test_attention(lengths, H, K, left_to_right, some, scale, seed):
 def test_attention_dropout_and_sequences_of_one_length():
     rng = np.random.default_rng(0)
     q, k, v = rng.standard_normal((3, 8, 4))
-    spans, lengths = [Span(slice(0, 6), slice(0, 6), 3), Span(slice(6, 8), slice(6, 8))], [2, 2, 2, 2]
-    close(ops.attention(q, k, v, spans=spans, heads=2), reference.attention(q, k, v, lengths, 2))
-    y = ops.attention(q, k, v, spans=spans, heads=2, rate=0.4, rng=np.random.default_rng(5))
+    buckets, lengths = [Bucket(slice(0, 6), slice(0, 6), 3), Bucket(slice(6, 8), slice(6, 8))], [2, 2, 2, 2]
+    close(ops.attention(q, k, v, buckets=buckets, heads=2), reference.attention(q, k, v, lengths, 2))
+    y = ops.attention(q, k, v, buckets=buckets, heads=2, rate=0.4, rng=np.random.default_rng(5))
     draws = np.random.default_rng(5)
     keep = [*keep_mask((3, 2, 2, 2), 0.4, draws), *keep_mask((1, 2, 2, 2), 0.4, draws)]
     close(y, reference.attention(q, k, v, lengths, 2, keep=keep, rate=0.4))
@@ -344,12 +344,12 @@ def test_attention_dropout_and_sequences_of_one_length():
 def test_a_mask_holds_against_any_score():
     """Adding -10,000 to a score would not: this one is larger."""
     q, k, v = np.array([[50.0], [1e6]]), np.array([[1.0], [1e6]]), np.array([[3.0], [1e9]])
-    close(ops.attention(q, k, v, spans=spans_for([2]), heads=1, mask=ops.causal), [[3], [1e9]])
+    close(ops.attention(q, k, v, buckets=spans_for([2]), heads=1, mask=ops.causal), [[3], [1e9]])
 
 
 def test_a_token_that_sees_nothing_gets_zeros_and_no_gradient():
     q, k, v = np.random.default_rng(0).standard_normal((3, 3, 4))
-    y, saved = ops.attention.forward(q, k, v, spans=spans_for([3]), heads=2,
+    y, saved = ops.attention.forward(q, k, v, buckets=spans_for([3]), heads=2,
                                      mask=lambda q, k: (k[None, :] < 2) & (q[:, None] > 0))
     dq, dk, dv = ops.attention.backward(np.ones((3, 4)), saved)
     assert (y[0] == 0).all() and (dq[0] == 0).all()                 # the first token sees nothing
@@ -360,7 +360,7 @@ def test_a_token_that_sees_nothing_gets_zeros_and_no_gradient():
 def test_keys_of_a_sequence_in_which_nobody_asks_get_a_gradient_of_zero():
     rng = np.random.default_rng(0)
     q, k, v = (rng.standard_normal((n, 2)) for n in (1, 5, 5))
-    _, saved = ops.attention.forward(q, k, v, spans=spans_for([2, 3], [[1], []]), heads=1)
+    _, saved = ops.attention.forward(q, k, v, buckets=spans_for([2, 3], [[1], []]), heads=1)
     _, dk, dv = ops.attention.backward(np.ones((1, 2)), saved)
     assert (dk[2:] == 0).all() and (dv[2:] == 0).all() and (dv[:2] != 0).all()
 
@@ -369,7 +369,7 @@ def test_rows_that_no_span_holds_get_zeros():
     rng = np.random.default_rng(0)
     q, k, v, dy = rng.standard_normal((4, 6, 8))
     _ = [np.full((6, 8), np.nan) for _ in range(20)]       # so that memory taken as it is found is not zero by chance
-    y, saved = ops.attention.forward(q, k, v, spans=[Span(slice(0, 4), slice(0, 3))], heads=2)
+    y, saved = ops.attention.forward(q, k, v, buckets=[Bucket(slice(0, 4), slice(0, 3))], heads=2)
     dq, dk, dv = ops.attention.backward(dy, saved)
     assert (y[:4] != 0).all() and (y[4:] == 0).all() and (dq[4:] == 0).all()
     assert (dk[3:] == 0).all() and (dv[3:] == 0).all()
@@ -385,12 +385,12 @@ def test_a_prefix_is_seen_by_all_and_the_rest_as_under_the_causal_mask(n, asking
 def test_a_later_token_never_changes_a_causal_output():
     rng = np.random.default_rng(0)
     q, k, v = rng.standard_normal((3, 6, 4))
-    before = ops.attention(q, k, v, spans=spans_for([6]), heads=2, mask=ops.causal)
+    before = ops.attention(q, k, v, buckets=spans_for([6]), heads=2, mask=ops.causal)
     for t in range(1, 6):
         later = [x.copy() for x in (q, k, v)]
         for x in later:
             x[t:] = 1e5 * rng.standard_normal(x[t:].shape)
-        after = ops.attention(*later, spans=spans_for([6]), heads=2, mask=ops.causal)
+        after = ops.attention(*later, buckets=spans_for([6]), heads=2, mask=ops.causal)
         assert (after[:t] == before[:t]).all()
 
 
@@ -629,9 +629,11 @@ def rows(*shape):
     (lambda: ops.take(rows(3, 4), ids=np.array([True, False, True])), r"take: ids must be \(N,\) integers, got bool"),
     (lambda: ops.take(rows(3, 4), ids=np.array([3])), r"take: ids must be 0\.\.2, got 3"),
     (lambda: ops.take(rows(3, 4), ids=np.array([-1])), r"take: ids must be 0\.\.2, got -1"),
-    (lambda: ops.pad(rows(2, 4), at=np.array([0]), shape=(2, 2)), r"pad: at must be \(N,\) = \(2,\), got \(1,\)"),
-    (lambda: ops.pad(rows(2, 4), at=np.array([0, 4]), shape=(2, 2)), r"pad: at must be 0\.\.3, got 4"),
-    (lambda: ops.pad(rows(2, 4), at=np.array([1, 1]), shape=(2, 2)), "each row needs a place of its own"),
+    (lambda: ops.unpack(rows(2, 4), padded_index=np.array([0]), shape=(2, 2)),
+     r"unpack: padded_index must be \(N,\) = \(2,\), got \(1,\)"),
+    (lambda: ops.unpack(rows(2, 4), padded_index=np.array([0, 4]), shape=(2, 2)),
+     r"unpack: padded_index must be 0\.\.3, got 4"),
+    (lambda: ops.unpack(rows(2, 4), padded_index=np.array([1, 1]), shape=(2, 2)), "each row needs a place of its own"),
     (lambda: ops.column(rows(2, 4), index=4), r"column: index must be 0\.\.3, got 4"),
     (lambda: ops.column(rows(2, 4), index=-1), r"column: index must be 0\.\.3, got -1"),
     *((lambda rate=rate: ops.dropout(rows(2), rate=rate, rng=None), rf"dropout: rate must be in \[0, 1\), got {rate}")
@@ -649,15 +651,15 @@ def test_what_does_not_fit_is_refused_at_the_door(call, message):
 
 def attention(key=None, value=None, heads=2, rate=0.0):
     key, value = (rows(3, 4) if x is None else x for x in (key, value))
-    return ops.attention(rows(3, 4), key, value, spans=[ops.Span(slice(0, 3), slice(0, 3))], heads=heads, rate=rate)
+    return ops.attention(rows(3, 4), key, value, buckets=[ops.Bucket(slice(0, 3), slice(0, 3))], heads=heads, rate=rate)
 
 
 def test_attention_probs_are_those_of_the_op():
     """Of each span a row for each token that asks; times the values they are the output."""
     rng = np.random.default_rng(0)
     query, key, value = (rng.standard_normal((6, 4)) for _ in range(3))
-    spans = [ops.Span(slice(0, 4), slice(0, 4), 2), ops.Span(slice(4, 6), slice(4, 6))]
-    options = {"spans": spans, "heads": 2, "mask": ops.causal}
+    buckets = [ops.Bucket(slice(0, 4), slice(0, 4), 2), ops.Bucket(slice(4, 6), slice(4, 6))]
+    options = {"buckets": buckets, "heads": 2, "mask": ops.causal}
     found = ops.attention_probs(query, key, **options)
     assert [p.shape for p in found] == [(2, 2, 2, 2), (1, 2, 2, 2)]
     out = ops.attention(query, key, value, **options)

@@ -38,7 +38,7 @@ def test_pack_against_loops(batch):
     assert packed.ids.tolist() == [ids[b, t] for b, t in rows]
     assert packed.segments.tolist() == [segments[b, t] for b, t in rows]
     assert packed.positions.tolist() == [t for b, t in rows]
-    assert packed.at.tolist() == [b * T + t for b, t in rows]
+    assert packed.padded_index.tolist() == [b * T + t for b, t in rows]
 
 
 @quick
@@ -58,25 +58,26 @@ def test_spans(batch, seed):
     packed = pack(*batch, **LIMITS)
     N, B = len(packed.ids), len(batch[0])
     cuts = []
-    for span in packed.spans():
-        assert span.queries == span.keys and span.at is None
+    for span in packed.buckets():
+        assert span.queries == span.keys and span.query_positions is None
         cuts += np.linspace(span.keys.start, span.keys.stop, span.count, endpoint=False).tolist()
     assert cuts == packed.starts[:-1].tolist()
-    assert [n for span in packed.spans() for n in range(span.keys.start, span.keys.stop)] == list(range(N))
+    assert [n for span in packed.buckets() for n in range(span.keys.start, span.keys.stop)] == list(range(N))
 
     rows = np.flatnonzero(np.random.default_rng(seed).random(N) < 0.5)
-    spans = packed.spans(rows)
-    assert [s.keys for s in spans] == [slice(a, b) for a, b in zip(packed.starts[:-1], packed.starts[1:], strict=True)]
-    assert len(spans) == B and all(s.count == 1 for s in spans)
-    asked = [(b, s.keys.start + at) for b, s in enumerate(spans) for at in s.at]
+    buckets = packed.buckets(rows)
+    ends = zip(packed.starts[:-1], packed.starts[1:], strict=True)
+    assert [s.keys for s in buckets] == [slice(a, b) for a, b in ends]
+    assert len(buckets) == B and all(s.count == 1 for s in buckets)
+    asked = [(b, s.keys.start + at) for b, s in enumerate(buckets) for at in s.query_positions]
     assert [row for _, row in asked] == rows.tolist()                           # each once, in order
-    assert [n for s in spans for n in range(s.queries.start, s.queries.stop)] == list(range(len(rows)))
+    assert [n for s in buckets for n in range(s.queries.start, s.queries.stop)] == list(range(len(rows)))
     assert all(packed.starts[b] <= row < packed.starts[b + 1] for b, row in asked)      # in its own sequence
 
 
 def test_neighbours_of_equal_length_share_a_span(monkeypatch):
     def counts():
-        return [span.count for span in pack(np.ones((6, 4), int), None, mask, **LIMITS).spans()]
+        return [span.count for span in pack(np.ones((6, 4), int), None, mask, **LIMITS).buckets()]
 
     mask = (np.arange(4) < np.array([4, 4, 4, 2, 4, 4])[:, None]).astype(int)
     assert counts() == [3, 1, 2]

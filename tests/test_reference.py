@@ -111,7 +111,7 @@ def test_attention(lengths, H, K, seen, asking_share, scale, seed):
     inputs = [scale * rng.standard_normal((n, H * K)) for n in (Nq, N, N)]
     dy = rng.standard_normal((Nq, H * K))
     twin = reference.attention_backward(dy, *inputs, lengths, H, MASKS[seen], asking)
-    found = op_gradients(ops.attention, inputs, dy, spans=packed.spans(rows), heads=H, mask=OPS_MASKS[seen])
+    found = op_gradients(ops.attention, inputs, dy, buckets=packed.buckets(rows), heads=H, mask=OPS_MASKS[seen])
     for one, other in zip(found, twin, strict=True):
         close(one, other)
 
@@ -125,7 +125,7 @@ def test_attention_with_dropout(seen):
     draws = np.random.default_rng(5)                        # the op's own draws: one for neighbours of equal length
     keep = [part for n, T in ((2, 3), (1, 1), (1, 4)) for part in keep_mask((n, H, T, T), rate, draws)]
     assert not all(part.all() for part in keep)
-    found = op_gradients(ops.attention, inputs, dy, spans=packed.spans(), heads=H, mask=OPS_MASKS[seen], rate=rate,
+    found = op_gradients(ops.attention, inputs, dy, buckets=packed.buckets(), heads=H, mask=OPS_MASKS[seen], rate=rate,
                          rng=np.random.default_rng(5))
     twin = reference.attention_backward(dy, *inputs, lengths, H, MASKS[seen], keep=keep, rate=rate)
     for one, other in zip(found, twin, strict=True):

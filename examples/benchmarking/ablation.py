@@ -16,7 +16,6 @@ import numpy as np
 from numbert import ops
 from numbert.machine import blas_threads
 from numbert.models.pretrained import correct
-from numbert.ops import Span
 from numbert.packing import Packed
 from numbert.training import parallel
 from numbert.training.parallel import Workers
@@ -46,10 +45,10 @@ class Rectangle(Packed):
     """All B·T tokens as rows, padding too; of sequence b the first lengths[b] are real and can be attended to."""
     lengths: np.ndarray = None      # (B,)
 
-    def spans(self, rows=None):
+    def buckets(self, rows=None):
         rows = np.arange(len(self.ids)) if rows is None else rows
-        return [Span(span.queries, slice(span.keys.start, span.keys.start + length), at=span.at)
-                for span, length in zip(super().spans(rows), self.lengths, strict=True)]
+        return [bucket._replace(keys=slice(bucket.keys.start, bucket.keys.start + length))
+                for bucket, length in zip(super().buckets(rows), self.lengths, strict=True)]
 
 
 def rectangle(pack, input_ids, token_type_ids, attention_mask):

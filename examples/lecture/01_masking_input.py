@@ -17,7 +17,7 @@ from numbert.lab import laboratory, svg
 from numbert.lab.bodies import Recipe, tokenizer_of
 from numbert.lab.toy_tasks import draw, toy_task
 from numbert.ops import IGNORE
-from numbert.pretraining.baselines import unigram_floor
+from numbert.pretraining.baselines import unigram_baseline
 from numbert.pretraining.batches import PretrainingData
 from numbert.pretraining.evaluation import evaluate
 from numbert.pretraining.masking import UNITS
@@ -89,7 +89,7 @@ def masking(options, workers):
     asked = {"80/10/10": mixed} | {f"of these {fate}": with_fate(mixed, fate, tokenizer.mask_token_id)
                                    for fate in FATES} | {"only [MASK]": held(mask_share=1.0, random_share=0.0)}
     counts = np.bincount(data.text.tokens, minlength=len(tokenizer))
-    floor = {name: unigram_floor(counts, np.concatenate([batch["labels"].reshape(-1) for batch in some]))
+    baseline = {name: unigram_baseline(counts, np.concatenate([batch["labels"].reshape(-1) for batch in some]))
              for name, some in asked.items()}
     folders, losses = {}, {}
     for name, (mask_share, random_share) in MIXTURES.items():
@@ -97,14 +97,14 @@ def masking(options, workers):
         folders[name] = laboratory.bodies(recipe.replace(mask_share=mask_share, random_share=random_share),
                                           options.seeds, workers)
         figures = [measured(folder, asked, workers) for folder in folders[name]]
-        losses[name] = {which: Seeds([{"nats": -one[which]["mlm"]} for one in figures], {"nats": -floor[which]})
+        losses[name] = {which: Seeds([{"nats": -one[which]["mlm"]} for one in figures], {"nats": -baseline[which]})
                         for which in asked}
         results.add(**{f"held_out {name}": figures})
     print("\nHeld-out loss in nats a word, mean ± standard deviation of the seeds; columns: the text it was asked on\n")
     print(f"{'trained with':14}" + "".join(f"{which:>18}" for which in asked))
     for name, row in losses.items():
         print(f"{name:14}" + "".join(f"{mean_and_spread(one):>18}" for one in row.values()))
-    print(f"{'word counts':14}" + "".join(f"{nats:>18.3f}" for nats in floor.values()))
+    print(f"{'word counts':14}" + "".join(f"{nats:>18.3f}" for nats in baseline.values()))
     for which in ("80/10/10", "only [MASK]"):
         for other in ("only [MASK]", "only random"):
             print(f"On {which}, the loss after 80/10/10 is lower than after {other} by "
@@ -128,11 +128,11 @@ def masking(options, workers):
         downstream[how] = rows
     results.add(losses={name: {which: -one.mean() for which, one in row.items()} for name, row in losses.items()},
                 spread={name: {which: one.std() for which, one in row.items()} for name, row in losses.items()},
-                word_counts=floor, downstream=downstream)
+                word_counts=baseline, downstream=downstream)
     results.draw("losses", [svg.chart(
         "Held-out loss by what became of the word (1 [MASK], 2 a random word, 3 itself)", "fate", "nats",
         {name: [(k, -row[f"of these {fate}"].mean()) for k, fate in enumerate(FATES, 1)]
-         for name, row in losses.items()}, {"word counts": floor["80/10/10"]})])
+         for name, row in losses.items()}, {"word counts": baseline["80/10/10"]})])
 
     print(f"\nWhat was seen: the counts are {max(abs(found[fate]['off']) for fate in FATES):.1f} spreads or less from "
           "80/10/10. The lowest loss, by what became of the word:")

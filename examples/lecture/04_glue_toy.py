@@ -15,7 +15,7 @@ from pathlib import Path
 
 from numbert import WordPieceTokenizer
 from numbert.lab import laboratory, svg
-from numbert.lab.bodies import Recipe, made
+from numbert.lab.bodies import Recipe, pretrained_body
 from numbert.tasks.classification import encode, evaluation, majority
 from numbert.tasks.glue import data as glue_data
 from numbert.tasks.glue.__main__ import task_of
@@ -42,7 +42,7 @@ def main(argv=None):
 def glue_toy(options, workers):
     results = laboratory.Results(options)
     folder = write_glue(results.folder / "glue", options.training, options.development)
-    body = made(Recipe(steps=options.steps, width=options.width, lr=options.pretraining_lr), workers)
+    body = pretrained_body(Recipe(steps=options.steps, width=options.width, lr=options.pretraining_lr), workers)
     tokenizer = WordPieceTokenizer.from_pretrained(body)
     chosen = laboratory.settings(options)
     tasks = {name: toy_task(name, read(folder, name), tokenizer, chosen, workers) for name in glue_data.TASKS}

@@ -21,7 +21,7 @@ body; a seed draws the head, the order of the examples, and the weights from scr
 
 from numbert import WordPieceTokenizer
 from numbert.lab import controls, laboratory, svg
-from numbert.lab.bodies import Recipe, made
+from numbert.lab.bodies import Recipe, pretrained_body
 from numbert.lab.comparison import mean_curve
 from numbert.lab.toy_tasks import SOURCES, draw, toy_task
 from numbert.training.experiment import Runs, run
@@ -86,7 +86,7 @@ def main(argv=None):
 
 def experiment(options, workers):
     results = laboratory.Results(options)
-    body = made(Recipe(steps=options.pretraining_steps), workers)
+    body = pretrained_body(Recipe(steps=options.pretraining_steps), workers)
     folders = {"pre-trained": body,
                "shuffled": controls.changed(body, results.folder / "shuffled", controls.shuffled)}
     tokenizer = WordPieceTokenizer.from_pretrained(body)

@@ -24,7 +24,7 @@ import numpy as np
 from numbert import WordPieceTokenizer
 from numbert.hub import files
 from numbert.lab import controls, laboratory, svg
-from numbert.lab.bodies import Recipe, made
+from numbert.lab.bodies import Recipe, pretrained_body
 from numbert.lab.comparison import mean_curve
 from numbert.lab.toy_tasks import class_task
 from numbert.training.experiment import run
@@ -103,7 +103,7 @@ def main(argv=None):
 def experiment(options, workers):
     results = laboratory.Results(options)
     (training, development, test), names = splits(options)
-    folder = made(Recipe(steps=options.pretraining_steps), workers)
+    folder = pretrained_body(Recipe(steps=options.pretraining_steps), workers)
     tokenizer = WordPieceTokenizer.from_pretrained(folder)
     drawn = np.random.default_rng(8).choice([word for word in tokenizer.tokens if word.isalpha()], 4, replace=False)
     words = dict(zip(LETTERS, drawn.tolist(), strict=True))

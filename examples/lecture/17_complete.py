@@ -27,7 +27,7 @@ from numbert import ByteLevelBPETokenizer, GPT2Config, GPT2LMHeadModel, WordPiec
 from numbert.hub import files
 from numbert.lab import svg
 from numbert.machine import cores
-from numbert.pretraining.baselines import unigram_floor
+from numbert.pretraining.baselines import unigram_baseline
 from numbert.pretraining.batches import end_of_text_id
 from numbert.pretraining.corpus import hold_out, python_documents
 from numbert.pretraining.evaluation import evaluate
@@ -235,7 +235,7 @@ def complete(options, workers):
     held_rows = held_rows[:ROWS]
     held = [batch_of(held_rows[i:i + 64]) for i in range(0, len(held_rows), 64)]
     characters = sum(len(material.tokenizer.decode(row[1:])) for row in held_rows)
-    levels = {"unigram": unigram_floor(np.bincount(np.concatenate([row[1:] for row in rows]),
+    levels = {"unigram": unigram_baseline(np.bincount(np.concatenate([row[1:] for row in rows]),
                                                    minlength=len(material.tokenizer)),
                                        np.concatenate([batch["labels"].reshape(-1) for batch in held]))}
     if material.floor is not None:

@@ -131,7 +131,7 @@ def attention(model, ids):
         if op is ops.attention:
             query, key, _ = (x.data for x in inputs)
             found.append(np.concatenate(ops.attention_probs(
-                query, key, spans=options["spans"], heads=options["heads"], mask=options["mask"])))
+                query, key, buckets=options["buckets"], heads=options["heads"], mask=options["mask"])))
     with no_grad(), watching(keep):
         model(ids)
     return found

@@ -6,7 +6,7 @@ import numpy as np
 from numbert import BertModel, GPT2Config, GPT2LMHeadModel, RobertaConfig, RobertaModel, no_grad, ops
 from numbert.gradcheck import differences as gradcheck
 from numbert.gradcheck.cases import op_cases, subjects
-from numbert.ops import IGNORE, Span
+from numbert.ops import IGNORE, Bucket
 from numbert.ops.attention import softmax
 
 from .checks import PLACES, SIZES, WORDS, Recorder, batch, bert, check, equal, holds, steps
@@ -34,7 +34,8 @@ def attention_is_the_printed_formula():
     """Vaswani et al. 2017, section 3.2: for two texts of 3 and 2 tokens, two heads of width 3, token by token."""
     rng, K = np.random.default_rng(0), 3
     q, k, v = rng.standard_normal((3, 5, 2 * K))
-    found = ops.attention(q, k, v, spans=[Span(slice(0, 3), slice(0, 3)), Span(slice(3, 5), slice(3, 5))], heads=2)
+    found = ops.attention(q, k, v, heads=2,
+                          buckets=[Bucket(slice(0, 3), slice(0, 3)), Bucket(slice(3, 5), slice(3, 5))])
     for n in range(5):
         text = range(0, 3) if n < 3 else range(3, 5)
         for h in range(2):
@@ -49,7 +50,7 @@ def large_scores_do_no_harm():
     """A softmax of 1,000 is no NaN, and what is masked stays unseen if its score is 50,000."""
     equal("softmax of 1000, 1000", softmax(np.array([1000.0, 1000.0])), [0.5, 0.5])
     query, key, value = np.ones((2, 1)), np.array([[1.0], [50_000.0]]), np.array([[1.0], [2.0]])
-    found = ops.attention(query, key, value, spans=[Span(slice(0, 2), slice(0, 2))], heads=1, mask=ops.causal)
+    found = ops.attention(query, key, value, buckets=[Bucket(slice(0, 2), slice(0, 2))], heads=1, mask=ops.causal)
     equal("what the first token sees", found[0], [1.0])
 
 

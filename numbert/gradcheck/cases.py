@@ -48,7 +48,7 @@ from ..models.roberta import (
     RobertaModel,
 )
 from ..module import Module, Parameter
-from ..ops import IGNORE, Span
+from ..ops import IGNORE, Bucket
 from ..packing import pack
 
 
@@ -86,7 +86,7 @@ def op_cases():
         return [slice(int(end - n), int(end)) for n, end in zip(lengths, ends, strict=True)]
 
     def self_attention(*lengths):
-        return [Span(s, s) for s in rows_of(*lengths)]
+        return [Bucket(s, s) for s in rows_of(*lengths)]
 
     def before(queries, keys):                      # the first token of a sequence sees nothing
         return keys[None, :] < queries[:, None]
@@ -95,7 +95,7 @@ def op_cases():
         return np.random.default_rng(2)
 
     wide = 3 * normal(4, 4)
-    some = [Span(q, k, at=np.array(at, int)) for q, k, at in
+    some = [Bucket(q, k, query_positions=np.array(at, int)) for q, k, at in
             zip(rows_of(2, 0, 1), rows_of(3, 2, 2), ([0, 2], [], [0]), strict=True)]
     label, some_labels = np.array([4, 0, 2, 2]), np.array([IGNORE, 1, 1, 0, IGNORE, 2])
     return [
@@ -107,8 +107,8 @@ def op_cases():
         Case(ops.take, "repeated ids", (normal(5, 5),), {"ids": np.array([4, 1, 1, 0, 1, 4, 2])}),
         Case(ops.take, "no ids", (normal(3, 2),), {"ids": np.array([], int)}),
         Case(ops.take, "three axes", (normal(3, 2, 2),), {"ids": np.array([2, 2])}),
-        Case(ops.pad, "", (normal(3, 3),), {"at": np.array([1, 2, 6]), "shape": (2, 4)}),
-        Case(ops.pad, "numbers", (normal(3),), {"at": np.array([3, 0, 1]), "shape": (2, 2), "fill": 7.0}),
+        Case(ops.unpack, "", (normal(3, 3),), {"padded_index": np.array([1, 2, 6]), "shape": (2, 4)}),
+        Case(ops.unpack, "numbers", (normal(3),), {"padded_index": np.array([3, 0, 1]), "shape": (2, 2), "fill": 7.0}),
         Case(ops.column, "", (normal(3, 3),), {"index": 1}),
         Case(ops.column, "three axes", (normal(2, 3, 2),), {"index": 0}),
         Case(ops.reshape, "", (normal(4, 4),), {"shape": (2, 8)}),
@@ -123,24 +123,25 @@ def op_cases():
         Case(ops.dropout, "no generator", (normal(3, 2),), {"rate": 0.3, "rng": None}),
         Case(ops.dropout, "rate 0", (normal(3, 2),), {"rate": 0.0, "rng": generator()}),
         Case(ops.attention, "square", (normal(6, 6), normal(6, 6), normal(6, 6)),
-             {"spans": self_attention(3, 1, 2), "heads": 2}),
+             {"buckets": self_attention(3, 1, 2), "heads": 2}),
         Case(ops.attention, "one head", (normal(3, 2), normal(3, 2), normal(3, 2)),
-             {"spans": self_attention(3), "heads": 1}),
+             {"buckets": self_attention(3), "heads": 1}),
         Case(ops.attention, "heads of width 1", (normal(3, 2), normal(3, 2), normal(3, 2)),
-             {"spans": self_attention(3), "heads": 2}),
+             {"buckets": self_attention(3), "heads": 2}),
         Case(ops.attention, "causal, an empty sequence", (normal(5, 4), normal(5, 4), normal(5, 4)),
-             {"spans": self_attention(2, 0, 3), "heads": 2, "mask": ops.causal}),
+             {"buckets": self_attention(2, 0, 3), "heads": 2, "mask": ops.causal}),
         Case(ops.attention, "a token that sees nothing", (normal(4, 4), normal(4, 4), normal(4, 4)),
-             {"spans": self_attention(3, 1), "heads": 2, "mask": before}),
-        Case(ops.attention, "some tokens ask", (normal(3, 4), normal(7, 4), normal(7, 4)), {"spans": some, "heads": 2}),
+             {"buckets": self_attention(3, 1), "heads": 2, "mask": before}),
+        Case(ops.attention, "some tokens ask", (normal(3, 4), normal(7, 4), normal(7, 4)),
+             {"buckets": some, "heads": 2}),
         Case(ops.attention, "some tokens ask, causal", (normal(3, 4), normal(7, 4), normal(7, 4)),
-             {"spans": some, "heads": 2, "mask": ops.causal}),
+             {"buckets": some, "heads": 2, "mask": ops.causal}),
         Case(ops.attention, "some tokens ask, prefix", (normal(3, 4), normal(7, 4), normal(7, 4)),
-             {"spans": some, "heads": 2, "mask": ops.prefix(2)}),
+             {"buckets": some, "heads": 2, "mask": ops.prefix(2)}),
         Case(ops.attention, "sequences of one length", (normal(8, 4), normal(8, 4), normal(8, 4)),
-             {"spans": [Span(slice(0, 6), slice(0, 6), 3), Span(slice(6, 8), slice(6, 8))], "heads": 2}),
+             {"buckets": [Bucket(slice(0, 6), slice(0, 6), 3), Bucket(slice(6, 8), slice(6, 8))], "heads": 2}),
         Case(ops.attention, "dropout", (normal(7, 4), normal(7, 4), normal(7, 4)),
-             {"spans": self_attention(4, 3), "heads": 2, "mask": ops.causal, "rate": 0.4, "rng": generator()}),
+             {"buckets": self_attention(4, 3), "heads": 2, "mask": ops.causal, "rate": 0.4, "rng": generator()}),
         Case(ops.scale, "", (normal(3, 3),), {"factor": 0.3}),
         Case(ops.cross_entropy, "", (normal(4, 5),), {"labels": label}),
         Case(ops.cross_entropy, "square", (normal(4, 4),), {"labels": label % 4}),
@@ -226,7 +227,7 @@ def subjects():
     mask = np.array([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0], [1, 1, 1, 1, 1]])
     packed = pack(ids, segments, mask, vocab_size=7, type_vocab_size=2)
 
-    x, asking, words = (Parameter(rng.standard_normal(shape)) for shape in ((11, 4), (3, 4), (7, 4)))
+    x, x_query, words = (Parameter(rng.standard_normal(shape)) for shape in ((11, 4), (3, 4), (7, 4)))
     rows = np.array([0, 2, 6])                      # of the three sequences, 2, 0 and 1 tokens ask
     layer = dict(eps=1e-5, dropout=0.2, attention_dropout=0.2, **new)
     untied = dataclasses.replace(config, tie_word_embeddings=False)
@@ -247,9 +248,9 @@ def subjects():
         Subject("Embedding", Embedding(7, 3, **new), lambda m: m(packed.ids)),
         Subject("LayerNorm", LayerNorm(4, eps=1e-5, dtype=np.float64), lambda m: m(x), {"x": x}),
         Subject("SelfAttention", SelfAttention(4, 2, dropout=0.2, **new),
-                lambda m: m(x, x, packed.spans(), mask=ops.causal, rng=draws()), {"x": x}),
+                lambda m: m(x, x, packed.buckets(), mask=ops.causal, rng=draws()), {"x": x}),
         Subject("SelfAttention, some ask", SelfAttention(4, 2, dropout=0.2, **new),
-                lambda m: m(asking, x, packed.spans(rows), rng=draws()), {"asking": asking, "x": x}),
+                lambda m: m(x_query, x, packed.buckets(rows), rng=draws()), {"x_query": x_query, "x": x}),
         Subject("FeedForward", FeedForward(4, 6, ops.gelu_tanh, **new), lambda m: m(x), {"x": x}),
         Subject("TransformerLayer", TransformerLayer(4, 2, 6, ops.gelu, **layer),
                 lambda m: m(x, packed, mask=ops.causal, rng=draws()), {"x": x}),

@@ -31,7 +31,7 @@ STEP, RTOL, ATOL = 1e-5, 1e-6, 1e-9
 DIRECTIONS = 3                                      # per parameter of a layer or model
 
 
-class Result(NamedTuple):
+class GradientResult(NamedTuple):
     """One place of a gradient, what backward says of it, and what the difference says: the first place where they do
     not agree, or if they agree everywhere the one where they do least."""
     subject: str
@@ -80,7 +80,7 @@ def unit_vectors(n, shape, rng):
 
 
 def compare(subject, name, gradient, shape, directions, slopes, *, every_element=False):
-    """A `Result`. Raises ValueError for a gradient of the wrong shape or dtype."""
+    """A `GradientResult`. Raises ValueError for a gradient of the wrong shape or dtype."""
     if gradient.shape != shape or gradient.dtype != np.float64:
         raise ValueError(f"{subject}: the gradient of {name} must be float64 {shape}, "
                          f"got {gradient.dtype} {gradient.shape}")
@@ -91,7 +91,7 @@ def compare(subject, name, gradient, shape, directions, slopes, *, every_element
     wrong = ~(errors <= RTOL)                       # NaN is wrong
     shown = int(np.argmax(wrong if wrong.any() else errors))
     place = str([int(i) for i in np.unravel_index(shown, shape)]) if every_element else f"direction {shown}"
-    return Result(subject, name, shape, place, float(claimed[shown]), float(slopes[shown]))
+    return GradientResult(subject, name, shape, place, float(claimed[shown]), float(slopes[shown]))
 
 
 class Measured(NamedTuple):
@@ -115,7 +115,7 @@ def measure(case, rng):
 
 
 def judge(measured, backward):
-    """A `Result` for each input that is there. Raises what `backward` raises, and ValueError for a wrong shape."""
+    """A `GradientResult` for each input that is there. Raises what `backward` raises, ValueError for a wrong shape."""
     case, upstream, slopes = measured
     _, saved = case.forward(*case.inputs)
     found = backward(upstream.copy(), saved)
@@ -132,12 +132,12 @@ def judge(measured, backward):
 
 
 def check(op, inputs, options, rng):
-    """Check an op at `inputs` (float64 arrays, or None): a `Result` for each of them."""
+    """Check an op at `inputs` (float64 arrays, or None): a `GradientResult` for each of them."""
     return judge(measure(Case(op, "", tuple(inputs), options), rng), op.backward)
 
 
 def check_module(subject, rng):
-    """A `Result` for each parameter and input of a `Subject`. Its parameters are moved, at random, beforehand."""
+    """A `GradientResult` for each parameter and input of a `Subject`, whose parameters are moved at random before."""
     tensors = subject.module.named_parameters() | subject.inputs
     for p in subject.module.parameters():           # biases of 0 and gains of 1 would hide what multiplies them
         p.data = p.data + 0.2 * rng.standard_normal(p.shape)

@@ -42,7 +42,7 @@ def map_file(path):
     """The bytes of a file, mapped and not read: a page comes from the disk when it is first looked at.
 
     Links are followed. Like every mapping, it holds as long as nobody cuts the file short; to replace a file,
-    write a new one and rename it (`numbert.hub.files.replacing`). Raises CheckpointError if there is nothing to map.
+    write a new one and rename it (`replacing` in files.py). Raises CheckpointError if there is nothing to map.
     """
     try:
         with files.open_to_read(path) as file:

@@ -44,7 +44,7 @@ KNOWN = {"collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch._u
          "torch._utils._rebuild_parameter", *STORAGES, UNTYPED, *UNTYPED_DTYPES}
 
 
-class Window(NamedTuple):
+class StorageWindow(NamedTuple):
     """A tensor as the pickle describes it."""
     key: str  # of its storage
     count: int  # of the elements of its storage
@@ -87,7 +87,7 @@ def read(path):
 
 
 def _read_zip(path, data):
-    """(name -> Window, key -> bytes, byte order) of the zip format."""
+    """(name -> StorageWindow, key -> bytes, byte order) of the zip format."""
     records = _zip_records(path, data)
     folders = {name.removesuffix("/data.pkl") for name in records if name.endswith("/data.pkl")}
     if len(folders) != 1:
@@ -147,7 +147,7 @@ def _zip_records(path, data):
 
 
 def _read_legacy(path, data):
-    """(name -> Window, key -> bytes) of the legacy format."""
+    """(name -> StorageWindow, key -> bytes) of the legacy format."""
     if unpickle(data, path) != MAGIC_NUMBER or unpickle(data, path) != PROTOCOL_VERSION:
         raise CheckpointError(path, "a pickle, but not of torch.save: no magic number, or an unknown protocol version")
     unpickle(data, path)  # facts about the machine that wrote it; the numbers do not depend on them
@@ -175,7 +175,7 @@ def _read_legacy(path, data):
 
 
 def _read_windows(path, data):
-    """The state dict at the current position of `data`: name -> Window."""
+    """The state dict at the current position of `data`: name -> StorageWindow."""
     state = unpickle(data, path, KNOWN)
     if type(state) is not dict:
         raise CheckpointError(path, f"must hold a dict of tensors, holds a {type(state).__name__}")
@@ -183,7 +183,7 @@ def _read_windows(path, data):
 
 
 def _describe(path, name, value):
-    """The Window that the calls in the pickle describe, each number in its range, not yet held to the storage."""
+    """The StorageWindow that the calls in the pickle describe, its numbers in range, not yet held to the storage."""
     match value:
         case Call(Global("torch._utils._rebuild_parameter"), (tensor, _, _)):
             value = tensor
@@ -210,7 +210,7 @@ def _describe(path, name, value):
         raise CheckpointError(path, f"{len(shape)} dimensions, more than NumPy's {MAX_DIMENSIONS}", name)
     if any(type(number) is not int or not 0 <= number < 2**63 for number in (count, offset, *shape, *strides)):
         raise CheckpointError(path, "shape, strides, offset and size must be integers from 0 to 2**63 - 1", name)
-    return Window(key, count, width, dtype, offset, shape, strides)
+    return StorageWindow(key, count, width, dtype, offset, shape, strides)
 
 
 def _look_through(path, name, window, elements):

@@ -1,6 +1,7 @@
 """A small BERT that has read toy stories: what the examples fine-tune, made once for each recipe and then kept.
 
-    folder = made(Recipe(objective="mlm+sop", steps=1000), workers)         # runs/toy-en-objective=mlm+sop-steps=1000
+    folder = pretrained_body(Recipe(objective="mlm+sop", steps=1000), workers)
+    # runs/toy-en-objective=mlm+sop-steps=1000
     model = BertForSequenceClassification.from_pretrained(folder, num_labels=2)
 """
 import dataclasses
@@ -65,7 +66,7 @@ class Recipe:
         return Path("runs") / "-".join(["toy", self.language, *changed])
 
 
-def made(recipe, workers):
+def pretrained_body(recipe, workers):
     """The folder of a model pre-trained as `recipe` says, and its tokenizer; made if it is not there."""
     record, content = recipe.folder / "recipe.json", dataclasses.asdict(recipe)
     if record.exists() and read_json(record) == content:

@@ -14,7 +14,7 @@ from ..training.experiment import FineTuning, add_options, run
 from ..training.kept import Kept, opened
 from ..training.seeds import in_words, table
 from . import svg
-from .bodies import Recipe, made
+from .bodies import Recipe, pretrained_body
 from .toy_tasks import draw
 
 QUICK = {"pretraining_steps": 20, "examples": 48, "test": 48, "epochs": 1, "seeds": 1}
@@ -43,7 +43,7 @@ def arguments(description, *, name, **defaults):
 
 def body(options, workers):
     """The folder of a pre-trained model with its tokenizer: `options.model`, or one that is made if need be."""
-    return options.model or made(Recipe(language=options.language, steps=options.pretraining_steps), workers)
+    return options.model or pretrained_body(Recipe(language=options.language, steps=options.pretraining_steps), workers)
 
 
 def splits(name, options):

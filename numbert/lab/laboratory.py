@@ -17,7 +17,7 @@ from ..training.experiment import FineTuning, run
 from ..training.run_folder import RunFolder
 from ..training.seeds import Seeds
 from . import svg
-from .bodies import made
+from .bodies import pretrained_body
 from .comparison import SETTINGS
 
 
@@ -74,7 +74,7 @@ def _plain(value):
 
 def bodies(recipe, seeds, workers):
     """The folders of models made as `recipe` says with each seed of 0..seeds-1."""
-    return [made(recipe.replace(seed=seed), workers) for seed in range(seeds)]
+    return [pretrained_body(recipe.replace(seed=seed), workers) for seed in range(seeds)]
 
 
 def settings(options, **changes):

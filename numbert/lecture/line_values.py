@@ -16,7 +16,7 @@ from ..sparse import SparseRows
 
 
 @dataclass(eq=False)
-class Call:
+class RecordedCall:
     """One call of a watched function: its `name`, the path of the `module` at work, `arguments` as they came, and
     `values` {line: {name: value}}, what each line made or changed. A line that ran more than once has its first values.
     `given` are the parts of what it returned in `last_line`, copied. Of an op, `node` is that of the graph."""
@@ -90,7 +90,8 @@ class LineValues:
         if code.co_filename not in self._files or not any(
                 file == code.co_filename and first <= code.co_firstlineno <= last for file, first, last in self._spans):
             return None
-        call = Call(code.co_name, code.co_filename, code.co_firstlineno, self._module(frame), dict(frame.f_locals))
+        call = RecordedCall(code.co_name, code.co_filename, code.co_firstlineno, self._module(frame),
+                            dict(frame.f_locals))
         self.calls.append(call)
         known = {name: _copy(value) for name, value in frame.f_locals.items()}
         line = frame.f_lineno

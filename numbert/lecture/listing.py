@@ -66,10 +66,13 @@ class Lister:
                          f'<div><h4>{both("backward", "反向")}</h4>{lower}</div></div>')
         else:
             parts.append(f'<div class="pair">{lines}</div>')
-        if code.twin and (plain := source.excerpt_of_file(source.ROOT / "tests" / "reference.py", code.twin)):
-            name = both("The same in plain loops", "用普通循环写的同一件事")
-            parts.append(f"<details><summary>{name}: tests/reference.py::{code.twin}</summary>"
-                         f"{self.lines(plain, {}, set(), None)}</details>")
+        twin = f"tests/reference.py::{code.twin}"
+        plain = [source.excerpt_of_file(source.ROOT / "tests" / "reference.py", name)
+                 for name in (code.twin, f"{code.twin}_backward")] if code.twin else []
+        if any(plain):                              # tests are not installed with the package
+            shown = "".join(self.lines(one, {}, source.names_in([one]), None) for one in plain if one)
+            parts.append(f'<details class="twin"><summary>{both("The same in plain loops", "用普通循环写的同一件事")}: '
+                         f"{twin}</summary>{shown}</details>")
         if op and op.name not in proven:
             proven.add(op.name)
             parts.append(self.proof(op, call, set(backward.lines)))
@@ -83,7 +86,8 @@ class Lister:
                 out.append('<div class="l gap"><u></u><code>⋯</code></div>')
             before, k, wrong = number, source.number_of(text), (mistakes or {}).get(number)
             chips = "".join(self.chip(name, value, part) for name, value in _mentioned(text, made.get(number, {})))
-            line = [f'<u>{number}</u><code>{painted[number].strip() or " "}</code>']
+            said = re.sub(r" {3,}(?=<span class=.c.>)", "  ", painted[number].strip())      # a comment comes closer
+            line = [f'<u>{number}</u><code>{said or " "}</code>']
             if wrong:
                 line.append(f'<details class="break"><summary>{both("break", "改错")} {len(wrong)}</summary>'
                             f"{_broken(wrong)}</details>")

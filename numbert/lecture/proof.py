@@ -18,7 +18,7 @@ class Fate(NamedTuple):
 
 
 def verdicts(op, inputs, options):
-    """The gradient check of an op at the page's own inputs: a `gradcheck.Result` for each array."""
+    """The gradient check of an op at the page's own inputs: a `gradcheck.GradientResult` for each array."""
     inputs = [None if x is None else np.array(x, np.float64) for x in inputs]
     return check(op, inputs, options, np.random.default_rng(0))
 

@@ -35,7 +35,7 @@ from . import world
 from .line_values import LineValues
 
 FIRST, SECOND = "Anna was in the library.", "She was reading a new book."
-STORY = world.Story("Anna", "library", "new", "book", "very", "happy")
+STORY = world.LectureStory("Anna", "library", "new", "book", "very", "happy")
 QUESTION = "What was she reading?"
 LONG = ("Tom was in the park. He was quite sad. Mary was in the kitchen. She was really glad. " + STORY.text
         + " Paul was in the school. He was very angry.")
@@ -251,7 +251,7 @@ def attention_of(run, part):
     for call in run.seen[part].calls:
         if call.is_of(ops.attention.forward):
             given = call.arguments
-            probs, = ops.attention_probs(given["query"], given["key"], spans=given["spans"], heads=given["heads"],
+            probs, = ops.attention_probs(given["query"], given["key"], buckets=given["buckets"], heads=given["heads"],
                                          mask=given["mask"])
             shares[call.module.split(".")[-2]] = probs[0]
     return shares

@@ -20,7 +20,7 @@ RELATIONS = ("entailment", "neutral", "contradiction")
 TAGS = ("PROPN", "AUX", "ADP", "DET", "NOUN", "PUNCT", "PRON", "VERB", "ADJ", "ADV")
 
 
-class Story(NamedTuple):
+class LectureStory(NamedTuple):
     """What a story tells, in words; `sentences` are its texts."""
     name: str
     place: str
@@ -53,12 +53,12 @@ class Story(NamedTuple):
 
 
 def stories(rng):
-    """An endless iterator of Story."""
+    """An endless iterator of LectureStory."""
     def one(options):
         return options[int(rng.integers(len(options)))]
     while True:
         place = one(tuple(SCENES))
-        yield Story(one(tuple(PEOPLE)), place, one(ADJECTIVES), one(SCENES[place][1]), one(DEGREES),
+        yield LectureStory(one(tuple(PEOPLE)), place, one(ADJECTIVES), one(SCENES[place][1]), one(DEGREES),
                     one(tuple(FEELINGS)))
 
 

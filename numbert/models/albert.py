@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass, field
 
 from ..layers import Linear, TransformerLayer
-from .bert import BertEmbeddings, BertForPreTraining, BertModel, BertPretrainedModel, BertTask
+from .bert import BertEmbeddings, BertForPreTraining, BertModel, BertPretrainedModel, BertWithHead
 from .config import MAX_LAYERS, BertConfig
 from .heads import (
     BertForMaskedLM,
@@ -128,7 +128,7 @@ class AlbertModel(AlbertPretrainedModel, BertModel):
         return [self.layers[int(i / each) * inner + j] for i in range(L) for j in range(inner)]
 
 
-class AlbertTask(AlbertPretrainedModel, BertTask):
+class AlbertTask(AlbertPretrainedModel, BertWithHead):
     """ALBERT's body with a head on it."""
     body_class = AlbertModel
 

@@ -165,12 +165,12 @@ class BertModel(BertPretrainedModel):
         return Output(**pooler_output, last_hidden_state=packed.unpack(x))
 
 
-class BertTask(WithLosses, BertPretrainedModel):
+class BertWithHead(WithLosses, BertPretrainedModel):
     """A body with a head on it. The classes of both are the family's."""
     body_class, mlm_class = BertModel, MaskedLMHead
 
 
-class BertForPreTraining(BertTask):
+class BertForPreTraining(BertWithHead):
     """BERT with both heads that it is pre-trained with: which words were masked, and does B follow A?"""
 
     def __init__(self, config, *, rng, dtype=np.float32):

@@ -8,34 +8,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ops import Span
+from ..ops import Bucket
 from ..packing import Packed
 from ..recording import no_grad
 
 
 @dataclass(frozen=True)
 class Continuation(Packed):
-    """The next tokens of some of B texts. `at` counts b·T + t, where T is the room for each text in `store`."""
+    """The next tokens of some of B texts. `padded_index` counts b·T + t, T being the room for each text in `store`."""
     store: dict                             # of each attention the keys and values of all texts so far, (B·T, D)
 
-    def memory(self, attention, key, value):
+    def cache(self, attention, key, value):
         """Keep what is new, and give all there is."""
         keys, values = self.store[attention]
-        keys[self.at], values[self.at] = key, value
+        keys[self.padded_index], values[self.padded_index] = key, value
         return keys, values
 
-    def spans(self, rows=None):
-        """As `Packed.spans`; those who answer are in the store."""
-        rows = np.arange(len(self.at)) if rows is None else rows
+    def buckets(self, rows=None):
+        """As `Packed.buckets`; those who answer are in the store."""
+        rows = np.arange(len(self.padded_index)) if rows is None else rows
         found = []
         for start, end in zip(self.starts[:-1], self.starts[1:], strict=True):
-            first = self.at[start] - self.positions[start]
-            asking = slice(*np.searchsorted(rows, [start, end]))
-            found.append(Span(asking, slice(first, self.at[end - 1] + 1), at=self.positions[rows[asking]]))
+            first = self.padded_index[start] - self.positions[start]
+            queries = slice(*np.searchsorted(rows, [start, end]))
+            found.append(Bucket(queries, slice(first, self.padded_index[end - 1] + 1),
+                                query_positions=self.positions[rows[queries]]))
         return found
 
 
-class Reader:
+class CachedDecoder:
     """Reads B texts on and on, up to `room` tokens each, and gives the logits of what comes next."""
 
     def __init__(self, model, B, room):
@@ -115,7 +116,7 @@ def generate(model, input_ids, max_new_tokens, *, attention_mask=None, rng=None,
     unread = dict(enumerate(np.split(packed.ids, packed.starts[1:-1]))) if len(lengths) else {}
     for b, ids in unread.items():
         texts[b, :len(ids)] = ids
-    read = Reader(model, len(lengths), room)
+    read = CachedDecoder(model, len(lengths), room)
     for _ in range(max_new_tokens):
         if not unread:
             break

@@ -20,7 +20,7 @@ from .. import ops
 from ..hub.errors import CheckpointError
 from ..layers import Embedding, LayerNorm, TransformerLayer
 from ..module import Module, rescale
-from .bert import BertModel, BertTask
+from .bert import BertModel, BertWithHead
 from .config import ModelConfig
 from .generation import generate
 from .generation_config import ONLY, read_generation_config
@@ -97,10 +97,10 @@ class GPT2Layer(TransformerLayer):
         """x (N, D) -> (N, D), or with `rows` only those rows of it: all are attended to, only they are computed."""
         h = self.attention_norm(x)
         if rows is None:
-            asking = h
+            x_query = h
         else:
-            x, asking = ops.take(x, ids=rows), ops.take(h, ids=rows)
-        a = self.attention(asking, h, packed.spans(rows), mask=mask, rng=rng, memory=packed.memory)
+            x, x_query = ops.take(x, ids=rows), ops.take(h, ids=rows)
+        a = self.attention(x_query, h, packed.buckets(rows), mask=mask, rng=rng, cache=packed.cache)
         x = ops.add(x, ops.dropout(a, rate=self.dropout, rng=rng))
         f = self.feed_forward(self.feed_forward_norm(x))
         return ops.add(x, ops.dropout(f, rate=self.feed_forward_dropout, rng=rng))
@@ -173,7 +173,7 @@ class GPT2Model(GPT2PretrainedModel, BertModel):
 
     def positions(self, packed, input_ids):
         """Counted from the first token of each text, wherever its padding stands."""
-        return np.arange(len(packed.at)) - np.repeat(packed.starts[:-1], np.diff(packed.starts))
+        return np.arange(len(packed.padded_index)) - np.repeat(packed.starts[:-1], np.diff(packed.starts))
 
     def encode(self, packed, *, rows=None, rng=None):
         """(N, D) for all tokens; with `rows` (ascending) only for those."""
@@ -236,7 +236,7 @@ class GPT2LMHeadModel(WithLosses, GPT2PretrainedModel):
         return super().from_pretrained(folder, **{**read_generation_config(folder), **options})
 
 
-class GPT2Task(GPT2PretrainedModel, BertTask):
+class GPT2Task(GPT2PretrainedModel, BertWithHead):
     """GPT-2's body with one of BERT's heads on it (Radford et al. 2018, figure 1)."""
     body_class = GPT2Model
 

@@ -14,7 +14,7 @@ import numpy as np
 from .. import ops
 from ..layers import Linear
 from ..packing import integers
-from .bert import BertTask
+from .bert import BertWithHead
 from .pretrained import correct
 
 
@@ -33,7 +33,7 @@ def first_tokens(body, packed, rng):
     return body.pool(body.encode(packed, rows=packed.first_rows(), rng=rng))
 
 
-class BertForMaskedLM(BertTask):
+class BertForMaskedLM(BertWithHead):
     """Which words were masked? As in pre-training, without the second task."""
 
     def __init__(self, config, *, rng, dtype=np.float32):
@@ -59,7 +59,7 @@ class BertForMaskedLM(BertTask):
         return self.output({"mlm": loss}, targets, correct={"mlm": right}, when_read={"logits": logits})
 
 
-class BertForNextSentencePrediction(BertTask):
+class BertForNextSentencePrediction(BertWithHead):
     """Does the second segment follow the first?"""
 
     def __init__(self, config, *, rng, dtype=np.float32):
@@ -87,7 +87,7 @@ class BertForNextSentencePrediction(BertTask):
                            logits=logits)
 
 
-class BertForSequenceClassification(BertTask):
+class BertForSequenceClassification(BertWithHead):
     """One of C classes (or several, or a number) for a text or a pair of texts: sentiment, inference, similarity.
 
     class_weights (C,): how much an example of each class counts in the loss (None: all the same).
@@ -143,7 +143,7 @@ class BertForSequenceClassification(BertTask):
         return (ops.mean_squared_error if problem == "regression" else ops.binary_cross_entropy)(logits, labels=labels)
 
 
-class BertForTokenClassification(BertTask):
+class BertForTokenClassification(BertWithHead):
     """One of C classes for each token: parts of speech, names. `class_weights` as in sequence classification."""
     options = ("class_weights",)
 
@@ -167,7 +167,7 @@ class BertForTokenClassification(BertTask):
         return self.output(losses, targets, logits=packed.unpack(logits))
 
 
-class BertForQuestionAnswering(BertTask):
+class BertForQuestionAnswering(BertWithHead):
     """Where does the answer start, and where does it end? Two vectors, each asked of every token (section 4.2).
 
     The lecture's picture is the matrix qa_outputs.weight (2, D): its row 0 is the start vector S (orange in the
@@ -213,7 +213,7 @@ class BertForQuestionAnswering(BertTask):
         return self.output(losses, targets, start_logits=logits["start"], end_logits=logits["end"])
 
 
-class BertForMultipleChoice(BertTask):
+class BertForMultipleChoice(BertWithHead):
     """Which of C texts fits best? Each gets one score; a softmax over the scores decides."""
 
     def __init__(self, config, *, rng, dtype=np.float32):

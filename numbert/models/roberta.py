@@ -16,7 +16,7 @@ import numpy as np
 from .. import ops
 from ..layers import Linear
 from ..module import Module
-from .bert import BertModel, BertPretrainedModel, BertTask, MaskedLMHead
+from .bert import BertModel, BertPretrainedModel, BertWithHead, MaskedLMHead
 from .config import BertConfig
 from .heads import (
     BertForMaskedLM,
@@ -70,7 +70,7 @@ class RobertaModel(RobertaPretrainedModel, BertModel):
     def positions(self, packed, input_ids):
         """pad_token_id + 1, + 2, ..., and pad_token_id for padding that is not masked."""
         real = input_ids != self.config.pad_token_id
-        return (self.config.pad_token_id + np.cumsum(real, axis=1) * real).reshape(-1)[packed.at]
+        return (self.config.pad_token_id + np.cumsum(real, axis=1) * real).reshape(-1)[packed.padded_index]
 
 
 class RobertaLMHead(MaskedLMHead):
@@ -94,7 +94,7 @@ class RobertaClassificationHead(Module):
         return self.output(head_dropout(self.config, x, rng))
 
 
-class RobertaTask(RobertaPretrainedModel, BertTask):
+class RobertaTask(RobertaPretrainedModel, BertWithHead):
     """RoBERTa's body with a head on it."""
     body_class, mlm_class = RobertaModel, RobertaLMHead
 

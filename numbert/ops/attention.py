@@ -13,12 +13,12 @@ from .dropout import check_rate, keep_mask
 from .shapes import check_shapes
 
 
-class Span(NamedTuple):
-    """`count` sequences of equal length that lie end to end: which rows ask, and which rows answer."""
+class Bucket(NamedTuple):
+    """`count` sequences of equal length, end to end: the rows of their queries, and of their keys and values."""
     queries: slice
     keys: slice
     count: int = 1
-    at: np.ndarray | None = None        # places of the asking tokens in their sequence; None: every token asks
+    query_positions: np.ndarray | None = None       # where in their sequence the queries stand; None: all of it
 
 
 def causal(query_positions, key_positions):
@@ -53,27 +53,27 @@ def softmax(x):
     return x
 
 
-def attention_probs(query, key, *, spans, heads, mask=None):
-    """Who looks at whom: softmax(q kᵀ / √K), an array (count, H, Tq, T) for each span. Arguments as for `attention`."""
-    return [_probs(query, key, span, heads, mask) for span in spans]
+def attention_probs(query, key, *, buckets, heads, mask=None):
+    """Attention probabilities softmax(q kᵀ / √K), (count, H, Tq, T) for each bucket. Arguments as for `attention`."""
+    return [_probs(query, key, bucket, heads, mask) for bucket in buckets]
 
 
-def _probs(query, key, span, heads, mask):
-    q, k = split_heads(query[span.queries], span.count, heads), split_heads(key[span.keys], span.count, heads)
+def _probs(query, key, bucket, heads, mask):
+    q, k = split_heads(query[bucket.queries], bucket.count, heads), split_heads(key[bucket.keys], bucket.count, heads)
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.swapaxes(-1, -2)                # 1  (count, H, Tq, T)
     if mask is not None:
         places = np.arange(k.shape[2])
-        scores[..., ~mask(places if span.at is None else span.at, places)] = -np.inf
+        scores[..., ~mask(places if bucket.query_positions is None else bucket.query_positions, places)] = -np.inf
     return softmax(scores)                                                          # 2  (count, H, Tq, T)
 
 
 @op
-def attention(query, key, value, *, spans, heads, mask=None, rate=0.0, rng=None):
+def attention(query, key, value, *, buckets, heads, mask=None, rate=0.0, rng=None):
     """softmax(q kᵀ / √K) v, for every head of every sequence. query (Nq, D), key and value (N, D); gives (Nq, D).
 
-    `spans` (see `Span`) says which rows of query meet which rows of key and value. `mask(query_positions,
+    `buckets` (see `Bucket`) says which rows of query meet which rows of key and value. `mask(query_positions,
     key_positions)`, such as `causal`, gives booleans (Tq, T): what is False is not seen at all, whatever its score.
-    A token that sees nothing, or that no span holds, gets zeros. With a generator `rng`, a share `rate` of the
+    A token that sees nothing, or that no bucket holds, gets zeros. With a generator `rng`, a share `rate` of the
     probabilities is dropped. Raises ValueError for other shapes, for a D that is no multiple of `heads`, and for a rate
     outside [0, 1).
     """
@@ -82,14 +82,14 @@ def attention(query, key, value, *, spans, heads, mask=None, rate=0.0, rng=None)
     if query.shape[1] % heads:
         raise ValueError(f"attention: D = {query.shape[1]} cannot be cut into {heads} heads of equal width")
     out, looks = np.zeros_like(query), []
-    for span in spans:
-        probs = _probs(query, key, span, heads, mask)                               # 1, 2  (count, H, Tq, T)
+    for bucket in buckets:
+        probs = _probs(query, key, bucket, heads, mask)                               # 1, 2  (count, H, Tq, T)
         keep = keep_mask(probs.shape, rate, rng) if rng is not None and rate > 0 else None
         dropped = _dropped(probs, keep, rate)                                       # 3     (count, H, Tq, T)
-        v = split_heads(value[span.keys], span.count, heads)                        #       (count, H, T, K)
-        np.matmul(dropped, v, out=split_heads(out[span.queries], span.count, heads))        # 4  (count, H, Tq, K)
+        v = split_heads(value[bucket.keys], bucket.count, heads)                        #       (count, H, T, K)
+        np.matmul(dropped, v, out=split_heads(out[bucket.queries], bucket.count, heads))        # 4  (count, H, Tq, K)
         looks.append((probs, keep))
-    return out, (query, key, value, out, spans, heads, rate, looks)
+    return out, (query, key, value, out, buckets, heads, rate, looks)
 
 
 def _dropped(probs, keep, rate):
@@ -107,21 +107,21 @@ def _dropped(probs, keep, rate):
 # its own: Σⱼ droppedⱼ (do · vⱼ) = do · Σⱼ droppedⱼ vⱼ = do · out, a sum over the width instead.
 @attention.vjp
 def attention_backward(dy, saved):
-    query, key, value, out, spans, heads, rate, looks = saved
+    query, key, value, out, buckets, heads, rate, looks = saved
     dquery, dkey, dvalue = np.zeros_like(query), np.zeros_like(key), np.zeros_like(value)
     scale = 1 / math.sqrt(query.shape[-1] // heads)
-    for span, (probs, keep) in zip(spans, looks, strict=True):
-        def of(x, rows, span=span):
-            return split_heads(x[rows], span.count, heads)
-        q, k, v = of(query, span.queries), of(key, span.keys), of(value, span.keys)
-        do, o = of(dy, span.queries), of(out, span.queries)                         #    (count, H, Tq, K)
+    for bucket, (probs, keep) in zip(buckets, looks, strict=True):
+        def of(x, rows, bucket=bucket):
+            return split_heads(x[rows], bucket.count, heads)
+        q, k, v = of(query, bucket.queries), of(key, bucket.keys), of(value, bucket.keys)
+        do, o = of(dy, bucket.queries), of(out, bucket.queries)                         #    (count, H, Tq, K)
         dropped = _dropped(probs, keep, rate)
-        np.matmul(dropped.swapaxes(-1, -2), do, out=of(dvalue, span.keys))          # 4  (count, H, T, K)
+        np.matmul(dropped.swapaxes(-1, -2), do, out=of(dvalue, bucket.keys))          # 4  (count, H, T, K)
         ddropped = do @ v.swapaxes(-1, -2)                                          # 4  (count, H, Tq, T)
         dscores = ddropped
         dscores *= dropped                                                          # 3, 2
         dscores -= probs * np.vecdot(do, o)[..., None]                              # 2
         dscores *= scale                                                            # 1
-        np.matmul(dscores, k, out=of(dquery, span.queries))                         # 1  (count, H, Tq, K)
-        np.matmul(dscores.swapaxes(-1, -2), q, out=of(dkey, span.keys))             # 1  (count, H, T, K)
+        np.matmul(dscores, k, out=of(dquery, bucket.queries))                         # 1  (count, H, Tq, K)
+        np.matmul(dscores.swapaxes(-1, -2), q, out=of(dkey, bucket.keys))             # 1  (count, H, T, K)
     return dquery, dkey, dvalue

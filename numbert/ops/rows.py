@@ -25,28 +25,28 @@ def take_backward(dy, saved):
 
 
 @op
-def pad(rows, *, at, shape, fill=0.0):
-    """The inverse of packing: row n of `rows` (N, ...) goes to place `at[n]` of an array whose first axes are `shape`.
+def unpack(rows, *, padded_index, shape, fill=0.0):
+    """The inverse of packing: row n of `rows` (N, ...) goes to place `padded_index[n]` of an array.
 
-    With shape = (B, T) and `at` counting b·T + t, gives (B, T, ...). Places that no row goes to hold `fill`. Raises
-    ValueError unless each row has a place of its own in that array.
+    `shape` are the first axes of that array: with (B, T), and `padded_index` counting b·T + t, it is (B, T, ...).
+    Places that no row goes to hold `fill`. Raises ValueError unless each row has a place of its own.
     """
     places = math.prod(shape)
-    check_integers("pad", "at", at, places)
-    check_shapes("pad", rows=(rows, "N ..."), at=(at, "N"))
+    check_integers("unpack", "padded_index", padded_index, places)
+    check_shapes("unpack", rows=(rows, "N ..."), padded_index=(padded_index, "N"))
     taken = np.zeros(places, bool)
-    taken[at] = True
-    if taken.sum() != len(at):
-        raise ValueError(f"pad: each row needs a place of its own, got {len(at)} rows and {taken.sum()} places")
+    taken[padded_index] = True
+    if taken.sum() != len(padded_index):
+        raise ValueError(f"unpack: each row needs a place of its own, got {taken.sum()} places for {len(rows)} rows")
     y = np.full((places, *rows.shape[1:]), fill, rows.dtype)
-    y[at] = rows                                                # 1
-    return y.reshape(*shape, *rows.shape[1:]), (at, len(shape))
+    y[padded_index] = rows                                      # 1
+    return y.reshape(*shape, *rows.shape[1:]), (padded_index, len(shape))
 
 
-@pad.vjp
-def pad_backward(dy, saved):
-    at, axes = saved
-    return (dy.reshape(-1, *dy.shape[axes:])[at],)              # 1  (N, ...)
+@unpack.vjp
+def unpack_backward(dy, saved):
+    padded_index, axes = saved
+    return (dy.reshape(-1, *dy.shape[axes:])[padded_index],)    # 1  (N, ...)
 
 
 @op

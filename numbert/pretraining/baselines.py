@@ -2,7 +2,7 @@
 
 A loss of 4.2 nats says nothing by itself.  Two predictors without any learning of representations give it a scale:
 
-unigram       knows how frequent each token is and sees no context.  A model above this floor has learnt nothing.
+unigram       knows how frequent each token is and sees no context.  A model above it has learnt nothing.
 neighbours    knows how often tokens stood side by side and sees the token on the left and the one on the right, as the
               model sees them: they may be [MASK] or a random token themselves.  A model below it uses more of the
               sentence than the two nearest words.
@@ -19,15 +19,15 @@ NEIGHBOURS = ((-1,), (1,), (-1, 1))
 TRIGRAM = ((-1,), (-2, -1))
 
 
-def floors(training, batches):
-    """{"unigram": nats, "neighbours" or "trigram": nats}: see `unigram_floor` and `neighbours_floor`."""
+def baselines(training, batches):
+    """{"unigram": nats, "neighbours" or "trigram": nats}: see `unigram_baseline` and `neighbour_baseline`."""
     labels = np.concatenate([batch["labels"].reshape(-1) for batch in batches])
     counts = np.bincount(training.text.tokens, minlength=len(training.ordinary))
-    return {"unigram": unigram_floor(counts, labels),
-            "trigram" if training.objective == "causal" else "neighbours": neighbours_floor(training, batches)}
+    return {"unigram": unigram_baseline(counts, labels),
+            "trigram" if training.objective == "causal" else "neighbours": neighbour_baseline(training, batches)}
 
 
-def unigram_floor(counts, labels):
+def unigram_baseline(counts, labels):
     """Cross-entropy (nats per token) of `labels` under the frequencies of the training text.
 
     counts     (V,) how often each id occurs in the training text: np.bincount(tokens, minlength=V)
@@ -38,7 +38,7 @@ def unigram_floor(counts, labels):
     return _cross_entropy(_unigram(np.asarray(counts))[_hidden(labels, len(counts))])
 
 
-def neighbours_floor(training, batches):
+def neighbour_baseline(training, batches):
     """Cross-entropy (nats per token) of a model that counts neighbours.
 
     training   a PretrainingData of the training text
@@ -52,7 +52,7 @@ def neighbours_floor(training, batches):
     (l .), (. r) and (l . r) were seen: each is put into one of the classes 0, 1-3, 4-31, 32 and more times, and a
     context never seen (as those with [MASK]) has weight 0. This is deleted interpolation (Jelinek and Mercer 1980): the
     weights are fitted by expectation maximisation on every tenth document of the *training* text, masked like the
-    batches; the counts are those of the other nine tenths while the weights are fitted, and of all for the floor.
+    batches; the counts are those of the other nine tenths while the weights are fitted, and of all for the baseline.
 
     For causal data the contexts are l and k l, the last token and the last two: a trigram model.
     """

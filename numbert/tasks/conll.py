@@ -11,7 +11,7 @@ from ..hub.files import read_text, write_text
 CONLLU_COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 
 
-class Sentence(NamedTuple):
+class TaggedSentence(NamedTuple):
     """words and tags, one tag a word (None where CoNLL-U says "_", not specified), and where in the file each tag
     stands: (number of the line from 0, first character, character after the last)."""
     words: list
@@ -116,12 +116,12 @@ def _read(path, word_and_tag, unspecified=None):
     text = read_text(path, keep_mark=True)
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     lines = text.removeprefix(mark).split("\n")
-    sentences, sentence = [], Sentence([], [], [])
+    sentences, sentence = [], TaggedSentence([], [], [])
     for number, line in enumerate(lines):
         if not line.strip(" \t\r"):
             if sentence.words:
                 sentences.append(sentence)
-                sentence = Sentence([], [], [])
+                sentence = TaggedSentence([], [], [])
             continue
         found = word_and_tag(line.removesuffix("\r"), len(sentence.words), f"{path}: line {number + 1}")
         if found:

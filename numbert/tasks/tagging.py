@@ -31,7 +31,7 @@ from ..training.seeds import table
 from . import conll, metrics
 
 
-class Window(NamedTuple):
+class TaggedWindow(NamedTuple):
     """A stretch of a sentence: `ids` of its pieces with [CLS] and [SEP], if the tokenizer has them, and `firsts`, the
     column of the first piece of each of its words. `labels`, one for each word, -100 where a word has none."""
     ids: list
@@ -67,7 +67,7 @@ def windows_of(sentences, tokenizer, max_length):
 
 def _window(frame, ids, firsts, labels):
     before, after = frame
-    return Window([*before, *ids, *after], firsts, list(labels))
+    return TaggedWindow([*before, *ids, *after], firsts, list(labels))
 
 
 def collate(tokenizer):

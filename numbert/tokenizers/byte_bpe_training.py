@@ -24,7 +24,7 @@ def learn_merges(word_counts, tokens, size, min_frequency=2):
     """
     given, tokens, merges = set(tokens), list(tokens), []
     ids = {token: index for index, token in enumerate(tokens)}
-    text = Text([[ids[char] for char in word] for word in word_counts], word_counts.values())
+    text = BytePairText([[ids[char] for char in word] for word in word_counts], word_counts.values())
 
     # The commonest pair is on top of a heap. Its count may have fallen since it was pushed: that is seen when it gets
     # to the top, and it is pushed again. When a count rises the pair is pushed at once. So no count in it is too low.
@@ -49,7 +49,7 @@ def learn_merges(word_counts, tokens, size, min_frequency=2):
     return tokens, merges
 
 
-class Text:
+class BytePairText:
     """All words in one long list of symbols, None between them, with the number of every pair of neighbours.
 
     A joined pair stays at the place of its left symbol. `before` and `after` lead from a place to its neighbours.

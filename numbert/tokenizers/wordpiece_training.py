@@ -30,7 +30,7 @@ def learn_vocabulary(word_counts, size, algorithm="bpe", min_frequency=2):
     When there are more than `size` characters the commonest are taken, and words with another one are left out.
     """
     symbols = dict.fromkeys(most_common_characters(word_counts, size))  # a set that remembers the order
-    text = Text(word_counts, alphabet=symbols)
+    text = WordPieceText(word_counts, alphabet=symbols)
     score = SCORES[algorithm]
 
     # The best pair is on top of a heap. A pair is pushed again when its score has risen; when it has fallen, that is
@@ -84,7 +84,7 @@ def xlogx(x):
     return x * math.log(x) if x > 0 else 0.0
 
 
-class Text:
+class WordPieceText:
     """Every word as a list of symbols, with the counts that a score needs, kept right while pairs are joined."""
 
     def __init__(self, word_counts, alphabet):

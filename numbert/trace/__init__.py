@@ -10,6 +10,6 @@ Nothing is computed here that the model does not compute: `autograd.watching` lo
     found = trace(model, batch, backward=True)
     found.steps[7].module, found.steps[7].output, found.steps[7].norm
 """
-from .steps import Attention, Step, Trace, trace
+from .steps import Attention, OpStep, Trace, trace
 
-__all__ = ["Attention", "Step", "Trace", "trace"]
+__all__ = ["Attention", "OpStep", "Trace", "trace"]

@@ -26,7 +26,7 @@ EQUATIONS = {
     "linear_cross_entropy": ("L = −Σ ln softmax(x Wᵀ + b)[label]/n",
                              "dS = (softmax(x Wᵀ + b) − 1 at label)/n, dx = dS W, dW = dSᵀx, db = Σ dS"),
     "mean_squared_error": ("L = Σ (x − t)²/n", "dx = 2 (x − t)/n"),
-    "pad": ("y[place of row n] = x[n]", "dx[n] = dy[place of row n]"),
+    "unpack": ("y[place of row n] = x[n]", "dx[n] = dy[place of row n]"),
     "relu": ("y = max(x, 0)", "dx = dy where x > 0, else 0"),
     "reshape": ("y = x", "dx = dy"),
     "scale": ("y = c x", "dx = c dy"),
@@ -130,7 +130,8 @@ def page(trace, tokens, title):
         if step.attention:
             first = step.attention[0]
             parts += [f"<h2>{escape(step.module)}</h2>", '<div class="maps">']
-            parts += [svg.attention_map(f"head {head}", [tokens[t] for t in first.asking], tokens, shares.tolist())
+            queries = [tokens[t] for t in first.query_positions]
+            parts += [svg.attention_map(f"head {head}", queries, tokens, shares.tolist())
                       for head, shares in enumerate(first.shares)]
             parts.append("</div>")
     return "\n".join([*parts, "</body></html>"]) + "\n"

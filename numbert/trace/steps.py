@@ -1,4 +1,4 @@
-"""What one run of a model did: a `Step` for every call of an op, in the order of the forward pass."""
+"""What one run of a model did: a `OpStep` for every call of an op, in the order of the forward pass."""
 import contextlib
 import sys
 import time
@@ -15,13 +15,13 @@ from ..sparse import dense
 
 
 class Attention(NamedTuple):
-    """Who looks at whom in one sequence: `shares` (H, Tq, T); `asking` (Tq,) are the places of those that look."""
-    asking: np.ndarray
+    """The attention probabilities of one sequence, `shares` (H, Tq, T), and the places of the queries (Tq,) in it."""
+    query_positions: np.ndarray
     shares: np.ndarray
 
 
 @dataclass
-class Step:
+class OpStep:
     """One call of an op, and of its backward pass if there was one.
 
     module: the layer that called it, as the path of attributes from the model. where: (file, line) of the call, then of
@@ -77,7 +77,7 @@ class _Watcher:
             return
         names = [self.parameters.get(id(x)) for x in inputs]
         given = [x for x, name in zip(inputs, names, strict=True) if name is None] + list(options.values())
-        step = Step(op.name, *self.caller(),
+        step = OpStep(op.name, *self.caller(),
                     shapes=[np.shape(x) for x in given if isinstance(x, Tensor | np.ndarray)], output=np.shape(output),
                     parameters={name: x.shape for name, x in zip(names, inputs, strict=True) if name},
                     operations=operations(op, inputs, options), seconds=seconds,
@@ -129,15 +129,15 @@ def operations(op, inputs, options):
         return 2 * x.shape[0] * weight.shape[0] * weight.shape[1]
     if op is ops.attention:
         (Nq, D), (N, _) = inputs[0].shape, inputs[1].shape
-        return sum(4 * D * len(range(Nq)[span.queries]) * len(range(N)[span.keys]) // span.count
-                   for span in options["spans"])
+        return sum(4 * D * len(range(Nq)[bucket.queries]) * len(range(N)[bucket.keys]) // bucket.count
+                   for bucket in options["buckets"])
     return 0
 
 
 def look(inputs, options):
     """The `Attention` of each sequence, without dropout, whose draws are the run's own."""
     query, key, _ = (np.asarray(x) for x in inputs)
-    spans, mask = options["spans"], options.get("mask")
-    found = ops.attention_probs(query, key, spans=spans, heads=options["heads"], mask=mask)
-    return [Attention(np.arange(one.shape[1]) if span.at is None else span.at, one)
-            for span, probs in zip(spans, found, strict=True) for one in probs]
+    buckets, mask = options["buckets"], options.get("mask")
+    found = ops.attention_probs(query, key, buckets=buckets, heads=options["heads"], mask=mask)
+    return [Attention(np.arange(one.shape[1]) if bucket.query_positions is None else bucket.query_positions, one)
+            for bucket, probs in zip(buckets, found, strict=True) for one in probs]

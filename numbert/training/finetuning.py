@@ -24,7 +24,7 @@ from .optimizer import AdamW, linear_schedule
 from .run_folder import RunFolder
 
 
-class Result(NamedTuple):
+class BestEpoch(NamedTuple):
     """`figures` of the best epoch, the number of that `epoch` (from 1), and `history`: a dict for each epoch, with
     epoch, step, the mean training loss, and the figures."""
     figures: dict
@@ -34,19 +34,19 @@ class Result(NamedTuple):
 
 @dataclass
 class Course:
-    """A fine-tuning on its way: all that its next epoch depends on, and the `best` epoch so far (a Result) with the
+    """A fine-tuning on its way: all that its next epoch depends on, and the `best` epoch so far (a BestEpoch) with the
     parameters' values after it, `weights`, in the order of optimizer.parameters."""
     model: object
     optimizer: AdamW
     history: list = field(default_factory=list)
-    best: Result | None = None
+    best: BestEpoch | None = None
     weights: list | None = None
 
     def judge(self, figures, **record):
         """Add an epoch that has just ended to the history. Of equals the first is best."""
         self.history.append({"epoch": len(self.history) + 1} | record | figures)
         if self.best is None or rank(figures) > rank(self.best.figures):
-            self.best = Result(figures, len(self.history), self.history)
+            self.best = BestEpoch(figures, len(self.history), self.history)
             self.weights = [parameter.data.copy() for parameter in self.optimizer.parameters]
 
     def best_is_new(self):
@@ -72,15 +72,15 @@ def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, wa
     say(text): is told about every epoch; None for silence. keep(course): is called after every epoch, before anything
     is said of it, to save what must not be lost; restore(course): before the first, to put back what was saved.
 
-    Returns Result. Raises ValueError for settings that cannot be. Ctrl-C lets the step end, leaves the model as it was
-    after the best epoch, and raises KeyboardInterrupt.
+    Returns BestEpoch. Raises ValueError for settings that cannot be. Ctrl-C lets the step end, leaves the model as it
+    was after the best epoch, and raises KeyboardInterrupt.
     """
     if epochs < 1 or (patience is not None and patience < 1):
         raise ValueError(f"epochs and patience must be at least 1, got {epochs} and {patience}")
     if freeze_body:
         freeze(model)
     course = Course(model, AdamW(model.trainable_parameters(), weight_decay=weight_decay,
-                                 factors=factors(model, layer_decay), ranks=workers.ranks))
+                                 lr_factors=layer_lr_factors(model, layer_decay), ranks=workers.ranks))
     if restore:
         restore(course)
 
@@ -164,7 +164,7 @@ def freeze(model):
             parameter.requires_grad = False
 
 
-def factors(model, layer_decay):
+def layer_lr_factors(model, layer_decay):
     """Of each trainable parameter, layer_decay to the power of its distance from the top: 1 for the head."""
     if not 0 < layer_decay <= 1:
         raise ValueError(f"layer_decay must be in (0, 1], got {layer_decay}")

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from .checkpoint import load_best, load_checkpoint, read_state, save_checkpoint
-from .finetuning import Result, describe
+from .finetuning import BestEpoch, describe
 from .ranks import Alone
 from .run_folder import RunFolder
 
@@ -121,7 +121,7 @@ class Kept:
                            for record in state["records"] if record["seed"] == seed]
         if state["best"]:
             figures, epoch = state["best"]
-            course.best = Result(figures, epoch, course.history)
+            course.best = BestEpoch(figures, epoch, course.history)
             course.weights = load_best(self.folder.checkpoint, course.model, course.optimizer)
             if course.weights is None:                  # the last epoch was the best
                 course.weights = [parameter.data.copy() for parameter in course.optimizer.parameters]

@@ -45,17 +45,17 @@ def adamw(w, g, m, v, t, lr, *, betas, eps, weight_decay, scale=1.0):
 class AdamW:
     """`adamw` for all parameters of a model, in blocks that several workers share, and several `ranks` if given.
 
-    Matrices decay, biases and layer norms (all that has one axis) do not, as in Google's BERT. `factors`, one for each
-    parameter, multiply its learning rate.
+    Matrices decay, biases and layer norms (all that has one axis) do not, as in Google's BERT. `lr_factors`, one for
+    each parameter, multiply its learning rate.
 
     Each of n ranks moves its own blocks, about an nth of all elements, and is then sent the others. Only there are its
     `m` and `v` right (elsewhere they stay zeros, for which the system needs no memory); `moments` gives the whole of
     them. Without `ranks` every process moves all blocks: the same numbers, n times the work.
     """
 
-    def __init__(self, parameters, *, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01, factors=None, ranks=None):
+    def __init__(self, parameters, *, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01, lr_factors=None, ranks=None):
         self.parameters, self.betas, self.eps, self.weight_decay = list(parameters), betas, eps, weight_decay
-        self.factors = [1.0] * len(self.parameters) if factors is None else list(factors)
+        self.lr_factors = [1.0] * len(self.parameters) if lr_factors is None else list(lr_factors)
         self.m = [np.zeros_like(p.data) for p in self.parameters]
         self.v = [np.zeros_like(p.data) for p in self.parameters]
         self.t, self.ranks = 0, ranks or Alone()
@@ -80,7 +80,7 @@ class AdamW:
         """Move the parameters, in place, against `scale` times the gradients."""
         self.t += 1
         rows = [([x.reshape(-1) for x in (p.data, g, m, v)], lr * factor, self.weight_decay if p.data.ndim > 1 else 0.0)
-                for p, g, m, v, factor in zip(self.parameters, gradients, self.m, self.v, self.factors, strict=True)]
+                for p, g, m, v, factor in zip(self.parameters, gradients, self.m, self.v, self.lr_factors, strict=True)]
         mine = [piece for piece, owner in zip(self.pieces, self.owners, strict=True) if owner == self.ranks.rank]
 
         def work(pieces):

@@ -75,7 +75,7 @@ def heads(x, H):
 
 
 def attention_options(q, k, mask):
-    return {"spans": [ops.Span(slice(0, q.shape[1]), slice(0, k.shape[1]), at=np.arange(q.shape[1]))],
+    return {"buckets": [ops.Bucket(slice(0, q.shape[1]), slice(0, k.shape[1]), query_positions=np.arange(q.shape[1]))],
             "heads": len(q), "mask": None if mask is None else lambda queries, keys: mask}
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from numbert import BertForPreTraining
-from numbert.lab.bodies import Recipe, made, pretrain, tokenizer_of
+from numbert.lab.bodies import Recipe, pretrain, pretrained_body, tokenizer_of
 from numbert.toyworld import documents, nli_examples, qa_examples
 from numbert.training.parallel import Workers
 
@@ -45,15 +45,15 @@ def test_recipes_that_make_no_model(wrong, message):
 def test_made_once(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with Workers(1) as workers:
-        folder = made(SMALL, workers)
+        folder = pretrained_body(SMALL, workers)
         assert "pre-trains for 6 steps" in capsys.readouterr().out
         before = (folder / "model.safetensors").read_bytes()
-        assert made(SMALL, workers) == folder and "takes the model" in capsys.readouterr().out
+        assert pretrained_body(SMALL, workers) == folder and "takes the model" in capsys.readouterr().out
         (folder / "recipe.json").write_text("{")
         with pytest.raises(ValueError, match="recipe.json: not JSON"):
-            made(SMALL, workers)
+            pretrained_body(SMALL, workers)
         (folder / "recipe.json").write_text("{}")                   # as of another version
-        made(SMALL, workers)
+        pretrained_body(SMALL, workers)
     assert "pre-trains for 6 steps" in capsys.readouterr().out
     assert (folder / "model.safetensors").read_bytes() == before    # the same recipe makes the same bits
     assert json.loads((folder / "recipe.json").read_text())["steps"] == 6

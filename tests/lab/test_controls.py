@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from numbert import BertForPreTraining, WordPieceTokenizer
-from numbert.lab.bodies import Recipe, made
+from numbert.lab.bodies import Recipe, pretrained_body
 from numbert.lab.controls import changed, same_norm, shuffled
 from numbert.training.parallel import Workers
 
@@ -12,7 +12,7 @@ from numbert.training.parallel import Workers
 def test_a_changed_copy(change, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with Workers(1) as workers:
-        folder = made(Recipe(steps=2, batch_size=4, width=32, layers=1), workers)
+        folder = pretrained_body(Recipe(steps=2, batch_size=4, width=32, layers=1), workers)
     copy = changed(folder, tmp_path / "copy", change, seed=3)
     before, after = (BertForPreTraining.from_pretrained(one, strict=True).named_parameters() for one in (folder, copy))
     for name, parameter in before.items():

@@ -1,7 +1,7 @@
 """The four toy tasks: splits that share nothing, and a Task that a small model can be fine-tuned on."""
 import pytest
 
-from numbert.lab.bodies import Recipe, made
+from numbert.lab.bodies import Recipe, pretrained_body
 from numbert.lab.comparison import SETTINGS
 from numbert.lab.toy_tasks import SOURCES, draw, toy_task
 from numbert.tokenizers.wordpiece import WordPieceTokenizer
@@ -22,7 +22,7 @@ def test_splits_share_nothing_and_are_the_same_again(name):
 def test_each_can_be_fine_tuned(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with Workers(1) as workers:
-        folder = made(Recipe(steps=2, batch_size=4, width=32, layers=1), workers)
+        folder = pretrained_body(Recipe(steps=2, batch_size=4, width=32, layers=1), workers)
         chosen = FineTuning(**SETTINGS | {"epochs": 1, "seeds": 2})
         task = toy_task(name, draw(name, (24, 12, 24)), WordPieceTokenizer.from_pretrained(folder), chosen, workers)
         seeds = run(task, folder, chosen, workers, say=None).seeds

@@ -128,7 +128,7 @@ def test_break_opens(browser, pictures):
     text = js(browser, """
         const d = document.querySelector("#layer-norm .break");
         d.querySelector("summary").click();
-        d.scrollIntoView({block: "center"});
+        d.scrollIntoView({block: "center", behavior: "instant"});
         return d.open ? d.innerText : "";
         """)
     assert "tests/gradcheck/test_gradcheck.py::test_ops[layer_norm" in text
@@ -139,7 +139,7 @@ def test_the_whole_matrix_is_shown(browser, pictures):
     rows, words = js(browser, """
         const chip = [...document.querySelectorAll("#attention button.v")].find(
           b => b.querySelector("b").textContent === "probs");
-        chip.scrollIntoView({block: "center"}); chip.click();
+        chip.scrollIntoView({block: "center", behavior: "instant"}); chip.click();
         return [document.querySelectorAll("#matrix tr").length, document.getElementById("matrix").innerText];
         """)
     assert rows == 2 * 18 and "[MASK]" in words             # two heads, a row for the names and one for each token

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tiny_family import close, shaken, text
 
 import numbert as nb
-from numbert.models.generation import Reader, choose
+from numbert.models.generation import CachedDecoder, choose
 
 CONFIG = nb.GPT2Config(vocab_size=20, n_embd=8, n_layer=3, n_head=2, n_positions=12, bos_token_id=None,
                        eos_token_id=None)
@@ -35,7 +35,7 @@ def test_the_cache_gives_the_logits_of_the_whole_text(model, lengths, seed):
     """Texts that are read in pieces of any size, in any company."""
     rng, B = np.random.default_rng(seed), len(lengths)
     texts = [rng.integers(0, 20, n) for n in lengths]
-    read, done = Reader(model, B, 9), [0] * B
+    read, done = CachedDecoder(model, B, 9), [0] * B
     while any(n < len(ids) for n, ids in zip(done, texts, strict=True)):
         new = {b: texts[b][done[b]:done[b] + rng.integers(1, 4)] for b in range(B)
                if done[b] < lengths[b] and rng.random() < 0.7}
@@ -49,7 +49,7 @@ def test_the_cache_gives_the_logits_of_the_whole_text(model, lengths, seed):
 
 
 def test_a_reader_is_full_when_it_is_full(model):
-    read = Reader(model, 2, 3)
+    read = CachedDecoder(model, 2, 3)
     read({0: [1, 2, 3], 1: [4]})
     with pytest.raises(ValueError, match="there is room for 3 tokens in a text, got 4"):
         read({0: [1], 1: [2]})
@@ -82,7 +82,7 @@ def test_texts_of_different_length(model, lengths, steps, seed, left):
 
 def test_float32():
     model = nb.GPT2LMHeadModel(CONFIG, rng=np.random.default_rng(0))
-    assert Reader(model, 1, 3)({0: [1, 2]}).dtype == np.float32
+    assert CachedDecoder(model, 1, 3)({0: [1, 2]}).dtype == np.float32
     assert model.generate([[1, 2]], 3).shape == (1, 5)
 
 

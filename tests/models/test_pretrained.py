@@ -11,10 +11,14 @@ import tiny_bert
 import numbert as nb
 from numbert.hub import safetensors
 from numbert.hub.checkpoint import load_weights
+from numbert.module import shapes_only
+from numbert.training.finetuning import starting_point
 
 CLASSES = (nb.BertModel, nb.BertForPreTraining, nb.BertForMaskedLM, nb.BertForNextSentencePrediction,
            nb.BertForSequenceClassification, nb.BertForTokenClassification, nb.BertForQuestionAnswering,
            nb.BertForMultipleChoice)
+TINY = {"vocab_size": 40, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20,
+        "max_position_embeddings": 20}
 WORDS = "bert.embeddings.word_embeddings.weight"
 DECODER = "cls.predictions.decoder"
 
@@ -204,6 +208,54 @@ def test_a_new_head_is_drawn_and_said_to_be_new(tmp_path, caplog):
                      nb.BertForTokenClassification.from_pretrained(tmp_path))
 
 
+class Counted(np.random.Generator):
+    """A generator that counts what is drawn."""
+    drawn = 0
+
+    def standard_normal(self, size=None, **options):
+        self.drawn += int(np.prod(size))
+        return super().standard_normal(size, **options)
+
+
+def test_the_new_head_alone_is_drawn(tmp_path):
+    """The seed decides it, whatever the body: of another depth, or a checkpoint with more to load."""
+    heads = []
+    for i, changes in enumerate(({}, {"num_hidden_layers": 5}, {"vocab_size": 100})):
+        build(**changes).save_pretrained(tmp_path / str(i))
+        rng = Counted(np.random.PCG64(7))
+        model = nb.BertForSequenceClassification.from_pretrained(tmp_path / str(i), rng=rng, num_labels=3)
+        assert rng.drawn == 3 * 12
+        heads.append(model.classifier.weight.data)
+    expected = (np.random.Generator(np.random.PCG64(7)).standard_normal((3, 12)) * 0.3).astype(np.float32)
+    assert all(head.tobytes() == expected.tobytes() for head in heads)
+    rng = Counted(np.random.PCG64(7))
+    nb.BertModel.from_pretrained(tmp_path / "0", rng=rng)
+    assert rng.drawn == 0
+
+
+@pytest.mark.parametrize("cls, config, lost", [
+    (nb.BertForPreTraining, tiny_bert.config(), "bert.pooler.dense.weight"),
+    (nb.RobertaForSequenceClassification, nb.RobertaConfig(**TINY), "classifier.dense.weight"),
+    (nb.AlbertForPreTraining, nb.AlbertConfig(**TINY, embedding_size=6), "albert.pooler.weight"),
+    (nb.GPT2LMHeadModel, nb.GPT2Config(vocab_size=40, n_embd=12, n_layer=2, n_head=2, n_positions=8,
+                                       tie_word_embeddings=False), "transformer.h.1.mlp.c_proj.weight")])
+def test_what_is_drawn_later_is_drawn_as_a_new_model_is(cls, config, lost, tmp_path):
+    """In the same order, and from the same distribution: GPT-2's last matrices are smaller."""
+    with shapes_only() as drawing:
+        model = cls(config, rng=np.random.default_rng(5))
+    for parameter, draw in drawing.items():
+        parameter.data = draw()
+    assert same_bits(model, cls(config, rng=np.random.default_rng(5)))
+    arrays = model.state_dict()
+    part = {name: array for name, array in arrays.items() if name != lost}
+    model.save_pretrained(tmp_path)
+    safetensors.write(tmp_path / "model.safetensors", part)
+    loaded = cls.from_pretrained(tmp_path, rng=np.random.default_rng(6))
+    assert list(loaded.load_report.new) == [lost]
+    assert loaded.state_dict()[lost].std() == pytest.approx(arrays[lost].std(), rel=0.2)
+    assert all(loaded.state_dict()[name].tobytes() == array.tobytes() for name, array in part.items())
+
+
 def test_a_pooler_that_is_missing_is_new(tmp_path):
     arrays = {name: array for name, array in build().state_dict().items() if "pooler" not in name}
     loaded = nb.BertForPreTraining.from_pretrained(folder_with(tmp_path, arrays))
@@ -341,6 +393,36 @@ def test_a_configuration_that_claims_too_much_takes_no_memory(name, size, tmp_pa
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10 * 2**20
+
+
+HUGE = 10**6
+LIES = [(nb.BertForSequenceClassification, "classifier.bias", (2,), {"hidden_size": HUGE, "num_attention_heads": 1}),
+        (nb.BertForMaskedLM, "bert.embeddings.LayerNorm.bias", (12,),
+         {"hidden_size": 12, "num_attention_heads": 1, "vocab_size": 10**9}),
+        (nb.BertForTokenClassification, "bert.embeddings.LayerNorm.bias", (12,),
+         {"hidden_size": 12, "num_attention_heads": 1, "num_labels": 10**9}),
+        (nb.BertModel, "embeddings.LayerNorm.bias", (12,),
+         {"hidden_size": 12, "num_attention_heads": 1, "intermediate_size": 10**9, "num_hidden_layers": 1000}),
+        (nb.RobertaForQuestionAnswering, "qa_outputs.bias", (2,), {"hidden_size": HUGE, "num_attention_heads": 1}),
+        (nb.AlbertForPreTraining, "sop_classifier.classifier.bias", (2,), {"hidden_size": HUGE}),
+        (nb.AlbertModel, "embeddings.LayerNorm.bias", (128,), {"num_hidden_groups": 1000, "inner_group_num": HUGE}),
+        (nb.AlbertModel, "embeddings.LayerNorm.bias", (128,), {"num_hidden_groups": HUGE}),
+        (nb.GPT2ForTokenClassification, "classifier.bias", (2,), {"n_embd": HUGE, "n_head": 1}),
+        (nb.GPT2LMHeadModel, "transformer.ln_f.bias", (12,), {"n_embd": 12, "n_positions": 10**12})]
+
+
+@pytest.mark.parametrize("cls, name, shape, settings", LIES)
+@pytest.mark.parametrize("way", ["from_pretrained", "starting_point"])
+def test_sizes_that_only_the_configuration_claims_take_no_memory(cls, name, shape, settings, way, tmp_path):
+    """One small tensor fits, and all others would have to be drawn."""
+    safetensors.write(tmp_path / "model.safetensors", {name: np.zeros(shape, np.float32)})
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": cls.config_class.model_type} | settings))
+    tracemalloc.start()
+    with pytest.raises(nb.CheckpointError, match="claims [0-9,]+ numbers|must be at most 1000|none of its"):
+        cls.from_pretrained(tmp_path) if way == "from_pretrained" else starting_point(cls, tmp_path)(0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 30 * 2**20                            # objects for a thousand layers
 
 
 def test_a_file_of_which_nothing_fits_is_refused(tmp_path):

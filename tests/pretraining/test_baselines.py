@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from words import WordTokenizer
 
-from numbert.pretraining.baselines import NEIGHBOURS, TRIGRAM, _Counts, _fit, floors, neighbours_floor, unigram_floor
+from numbert.pretraining.baselines import (
+    NEIGHBOURS,
+    TRIGRAM,
+    _Counts,
+    _fit,
+    baselines,
+    neighbour_baseline,
+    unigram_baseline,
+)
 from numbert.pretraining.batches import PretrainingData
 
 MASK, SPECIALS = 4, 5
@@ -40,8 +48,8 @@ def held_out(text):
 def test_unigram_by_hand():
     labels = np.array([[-100, 0, 2], [1, -100, 0]])
     expected = -(2 * math.log(4 / 9) + math.log(3 / 9) + math.log(2 / 9)) / 4        # counts 3, 2, 1 and one each
-    assert unigram_floor([3, 2, 1], labels) == pytest.approx(expected, rel=1e-12)
-    assert unigram_floor(np.zeros(50, int), labels) == pytest.approx(math.log(50), rel=1e-12)
+    assert unigram_baseline([3, 2, 1], labels) == pytest.approx(expected, rel=1e-12)
+    assert unigram_baseline(np.zeros(50, int), labels) == pytest.approx(math.log(50), rel=1e-12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -107,24 +115,24 @@ def test_the_trigram_floor_sees_what_stands_before_and_nothing_else():
         return documents
     training, held = (pretraining(sums(*which), V=7, objective="causal") for which in ((300, 0), (30, 1)))
     batches = held_out(held)
-    found = floors(training, batches)
+    found = baselines(training, batches)
     assert found.keys() == {"unigram", "trigram"}
     labels = np.concatenate([batch["labels"].ravel() for batch in batches])
-    assert found["unigram"] == unigram_floor(np.bincount(training.text.tokens, minlength=12), labels)
+    assert found["unigram"] == unigram_baseline(np.bincount(training.text.tokens, minlength=12), labels)
     right = 7 / 8 + 1 / 56                                               # how often the sum is
     entropy = -right * math.log(right) - (1 - right) * math.log((1 - right) / 6)
     assert found["unigram"] > math.log(7) and entropy < found["trigram"] < entropy + 0.25    # the starts of texts, rows
     for batch in batches:
         batch["input_ids"][:, -1] = 3                                    # nothing is asked for that comes after it
-    assert neighbours_floor(training, batches) == found["trigram"]
+    assert neighbour_baseline(training, batches) == found["trigram"]
 
 
 def test_both_floors_at_once():
     training, batches = pretraining(markov(100, 0, 0.8)), held_out(pretraining(markov(40, 1, 0.8)))
     labels = np.concatenate([batch["labels"].ravel() for batch in batches])
-    assert floors(training, batches) == {
-        "unigram": unigram_floor(np.bincount(training.text.tokens, minlength=25), labels),
-        "neighbours": neighbours_floor(training, batches)}
+    assert baselines(training, batches) == {
+        "unigram": unigram_baseline(np.bincount(training.text.tokens, minlength=25), labels),
+        "neighbours": neighbour_baseline(training, batches)}
 
 
 def test_the_fit_finds_the_weights_of_a_mixture():
@@ -146,14 +154,14 @@ def test_neighbours_of_a_deterministic_text_say_it_all():
     """A cycle of 20 tokens: one neighbour is enough, and 20 equally frequent tokens without it are log 20."""
     training, batches = pretraining(markov(300, 0, 1.0)), held_out(pretraining(markov(40, 1, 1.0), seed=7))
     labels = np.concatenate([batch["labels"].ravel() for batch in batches])
-    unigram = unigram_floor(np.bincount(training.text.tokens, minlength=25), labels)
+    unigram = unigram_baseline(np.bincount(training.text.tokens, minlength=25), labels)
     assert unigram == pytest.approx(math.log(20), abs=0.02)
-    assert neighbours_floor(training, batches) < 0.35         # what is left: neighbours that are hidden themselves
+    assert neighbour_baseline(training, batches) < 0.35         # what is left: neighbours that are hidden themselves
 
 
 def test_neighbours_of_a_text_without_structure_say_nothing():
     training, batches = pretraining(markov(300, 0, 0.0)), held_out(pretraining(markov(40, 1, 0.0), seed=7))
-    assert math.log(20) - 0.03 < neighbours_floor(training, batches) < math.log(20) + 0.06
+    assert math.log(20) - 0.03 < neighbour_baseline(training, batches) < math.log(20) + 0.06
 
 
 def test_neighbours_against_the_entropy_of_a_markov_chain():
@@ -170,7 +178,7 @@ def test_neighbours_against_the_entropy_of_a_markov_chain():
     labels = np.full(ids.shape, -100)
     labels[np.arange(300), place] = ids[np.arange(300), place]
     ids[np.arange(300), place] = MASK
-    floor = neighbours_floor(training, [dict(input_ids=ids, labels=labels)])
+    floor = neighbour_baseline(training, [dict(input_ids=ids, labels=labels)])
     assert entropy - 0.15 < floor < entropy + 0.3             # 300 blanks: their mean has a deviation of about 0.06
 
 
@@ -178,19 +186,19 @@ def test_hidden_neighbours_leave_the_unigram():
     training = pretraining(markov(100, 0, 0.9))
     ids, labels = np.full((2, 7), MASK), np.full((2, 7), -100)
     labels[:, 3] = [6, 9]
-    unigram = unigram_floor(np.bincount(training.text.tokens, minlength=25), labels)
-    assert neighbours_floor(training, [dict(input_ids=ids, labels=labels)]) == pytest.approx(unigram, rel=1e-12)
+    unigram = unigram_baseline(np.bincount(training.text.tokens, minlength=25), labels)
+    assert neighbour_baseline(training, [dict(input_ids=ids, labels=labels)]) == pytest.approx(unigram, rel=1e-12)
     edge = np.full((2, 7), -100)
     edge[:, 0] = [6, 9]                                       # nothing stands left of it
-    assert neighbours_floor(training, [dict(input_ids=ids, labels=edge)]) == pytest.approx(unigram, rel=1e-12)
+    assert neighbour_baseline(training, [dict(input_ids=ids, labels=edge)]) == pytest.approx(unigram, rel=1e-12)
 
 
 def test_nothing_is_fitted_on_the_held_out_text():
     """The floor of two batches is the mean of their floors: one batch has no influence on the loss of the other."""
     training, batches = pretraining(markov(100, 0, 0.8)), held_out(pretraining(markov(40, 1, 0.2)))[:2]
     hidden = [(batch["labels"] >= 0).sum() for batch in batches]
-    alone = [neighbours_floor(training, [batch]) for batch in batches]
-    assert neighbours_floor(training, batches) == pytest.approx(np.average(alone, weights=hidden), rel=1e-12)
+    alone = [neighbour_baseline(training, [batch]) for batch in batches]
+    assert neighbour_baseline(training, batches) == pytest.approx(np.average(alone, weights=hidden), rel=1e-12)
 
 
 def test_weights_are_fitted_on_documents_that_are_not_counted():
@@ -201,19 +209,19 @@ def test_weights_are_fitted_on_documents_that_are_not_counted():
     ids = np.array([[5 + v, MASK, 5 + v] for v in range(100)])
     labels = np.full(ids.shape, -100)
     labels[:, 1] = ids[:, 2] + 50
-    floor = neighbours_floor(training, [dict(input_ids=ids, labels=labels)])
+    floor = neighbour_baseline(training, [dict(input_ids=ids, labels=labels)])
     assert floor < math.log(V) + math.log(4) + 0.1            # nothing fitted: the four weights are equal
 
 
 def test_errors():
     with pytest.raises(ValueError, match="every label is -100"):
-        unigram_floor(np.ones(5), np.full((2, 3), -100))
+        unigram_baseline(np.ones(5), np.full((2, 3), -100))
     with pytest.raises(ValueError, match=r"in 0\.\.4, got 1\.\.5"):
-        unigram_floor(np.ones(5), np.array([1, 5]))
+        unigram_baseline(np.ones(5), np.array([1, 5]))
     training = pretraining(markov(20, 0, 0.5))
     with pytest.raises(ValueError, match="every label is -100"):
-        neighbours_floor(training, [])
+        neighbour_baseline(training, [])
     with pytest.raises(ValueError, match=r"in 0\.\.24, got -1\.\.-1"):
-        neighbours_floor(training, [dict(input_ids=np.ones((1, 2), int), labels=np.full((1, 2), -1))])
+        neighbour_baseline(training, [dict(input_ids=np.ones((1, 2), int), labels=np.full((1, 2), -1))])
     with pytest.raises(ValueError, match="at least 2 are needed, got 1"):
-        neighbours_floor(pretraining(markov(1, 0, 0.5, length=200), batch_size=1), [])
+        neighbour_baseline(pretraining(markov(1, 0, 0.5, length=200), batch_size=1), [])

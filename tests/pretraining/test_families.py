@@ -6,7 +6,7 @@ import pytest
 from tiny_family import same_bits
 
 import numbert as nb
-from numbert.pretraining.baselines import floors
+from numbert.pretraining.baselines import baselines
 from numbert.pretraining.batches import PretrainingData
 from numbert.pretraining.evaluation import evaluate, hits
 from numbert.pretraining.families import FAMILIES, build_model, train_tokenizer
@@ -77,7 +77,7 @@ def test_it_learns_which_words_are_frequent(family, tokenizers):
             assert math.isfinite(step.sums["loss"])
         after = evaluate(model, held, workers)
     task = "lm" if family == "gpt" else "mlm"
-    floor = floors(data, held)["unigram"]
+    floor = baselines(data, held)["unigram"]
     assert before[task] - after[task] > 0.8 * (before[task] - floor) > 1
 
 

@@ -444,7 +444,7 @@ def test_tokenizer_json_as_tokenizers_reads_it(tmp_path, changes):
     folder_with(tmp_path, tokenizer=tokenizer_json(**changes))
     ours = ByteLevelBPETokenizer.from_pretrained(tmp_path)
     assert ours.mask_token_id == 4 and ours.merges == MERGES
-    tokenizers = pytest.importorskip("tokenizers")
+    tokenizers = pytest.importorskip("tokenizers", minversion="0.13")
     theirs = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     for text in (" low low", "", "\n<mask> é 東  <mask>a</s>"):
         assert_same(ours(text, special_tokens_in_text=True), theirs.encode(text))
@@ -581,7 +581,7 @@ def assert_same(ours, theirs):
 
 def reference(tokenizer, special_tokens_in_text):
     """The same tokenizer as tokenizers has it, set up as transformers does for RoBERTa and GPT-2."""
-    tokenizers = pytest.importorskip("tokenizers")
+    tokenizers = pytest.importorskip("tokenizers", minversion="0.13")
     theirs = tokenizers.ByteLevelBPETokenizer(tokenizer.vocab, tokenizer.merges,
                                               add_prefix_space=tokenizer.add_prefix_space)._tokenizer
     theirs.add_special_tokens([tokenizers.AddedToken(token, lstrip=token in tokenizer.strip_left, normalized=False)
@@ -629,7 +629,7 @@ def test_truncation_is_that_of_tokenizers():
 
 
 def reference_merges(texts, size, min_frequency):
-    tokenizers = pytest.importorskip("tokenizers")
+    tokenizers = pytest.importorskip("tokenizers", minversion="0.13")
     theirs = tokenizers.ByteLevelBPETokenizer()
     theirs.train_from_iterator(texts, size, min_frequency, show_progress=False, special_tokens=TOKENS[:5])
     parts = json.loads(theirs.to_str())["model"]

@@ -81,7 +81,7 @@ def test_no_old_mark_or_punctuation_counts_as_younger():
 
 
 def test_code_points_as_tokenizers_has_it():
-    tokenizers = pytest.importorskip("tokenizers")
+    tokenizers = pytest.importorskip("tokenizers", minversion="0.13")
     reference = tokenizers.normalizers.BertNormalizer(lowercase=False, strip_accents=True)
     split = tokenizers.pre_tokenizers.BertPreTokenizer()
     ours = Normaliser(lowercase=False, strip_accents=True)
@@ -93,7 +93,7 @@ def test_code_points_as_tokenizers_has_it():
 
 
 def test_capitals_differ_from_tokenizers_only_where_unicode_versions_do():
-    tokenizers = pytest.importorskip("tokenizers")
+    tokenizers = pytest.importorskip("tokenizers", minversion="0.13")
     reference = tokenizers.normalizers.Lowercase()
     characters = [chr(code) for code in range(0x20000) if not 0xd800 <= code < 0xe000]
     differing = [char for char in characters if reference.normalize_str(char) != char.lower()]

@@ -346,7 +346,7 @@ def test_copies(duplicate):
 # The reference implementation, where it is installed
 
 def reference(folder, vocabulary, lowercase, special_tokens_in_text=False):
-    tokenizers = pytest.importorskip("tokenizers")
+    tokenizers = pytest.importorskip("tokenizers", minversion="0.13")
     path = folder / "vocab.txt"
     path.write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     tokenizer = tokenizers.BertWordPieceTokenizer(str(path), lowercase=lowercase)._tokenizer

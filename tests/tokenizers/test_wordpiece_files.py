@@ -201,7 +201,7 @@ def test_a_token_that_does_not_fit_on_a_line_loses_nothing(tmp_path):
 
 
 def test_tokenizer_json_as_tokenizers_reads_it(tmp_path):
-    tokenizers = pytest.importorskip("tokenizers")
+    tokenizers = pytest.importorskip("tokenizers", minversion="0.13")
     folder_with(tmp_path, tokenizer=tokenizer_json())
     theirs = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     ours = WordPieceTokenizer.from_pretrained(tmp_path)

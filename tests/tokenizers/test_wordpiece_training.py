@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from numbert.tokenizers.wordpiece_training import (
-    Text,
+    WordPieceText,
     join_in_word,
     joined,
     learn_vocabulary,
@@ -105,7 +105,7 @@ def test_likelihood_is_the_plain_definition():
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=5), st.integers(1, 9), min_size=1), st.data())
 @settings(max_examples=200, deadline=None)
 def test_likelihood_gain_is_what_joining_does(word_counts, data):
-    text = Text(word_counts, most_common_characters(word_counts, 99))
+    text = WordPieceText(word_counts, most_common_characters(word_counts, 99))
     assume(text.pair_counts)
     pair = data.draw(st.sampled_from(sorted(text.pair_counts)))
     # "##a ##a ##a" holds two pairs, of which only one can be joined: no exact count for a run of three.
@@ -118,7 +118,7 @@ def test_likelihood_gain_is_what_joining_does(word_counts, data):
 @given(WORD_COUNTS, st.data())
 @settings(max_examples=100, deadline=None)
 def test_counts_stay_right(word_counts, data):
-    text = Text(word_counts, most_common_characters(word_counts, 99))
+    text = WordPieceText(word_counts, most_common_characters(word_counts, 99))
     for _ in range(4):
         pairs = sorted(pair for pair, count in text.pair_counts.items() if count)
         if pairs:

@@ -83,7 +83,7 @@ def test_modules_and_ops_in_their_order():
         ("embeddings.word", "take"), ("embeddings.position", "take"), ("embeddings", "add"),
         ("embeddings.segment", "take"), ("embeddings", "add"), ("embeddings.norm", "layer_norm"),
         *((f"layers.{i}.{module}".strip("."), op) for i in range(L) for module, op in layer),
-        ("", "take"), ("pooler", "linear"), ("", "tanh"), ("", "pad")]
+        ("", "take"), ("pooler", "linear"), ("", "tanh"), ("", "unpack")]
 
 
 def test_dropout_is_a_step_when_it_is_on():
@@ -142,7 +142,7 @@ def test_the_source_is_the_call_of_the_op():
 def test_the_callers_lead_from_the_op_to_the_model(found):
     where = step(found, "body.layers.0.attention.key", "linear").where
     lines = [Path(file).read_text(encoding="utf-8").splitlines()[line - 1] for file, line in where]
-    for text, line in zip(("ops.linear(", "self.key(x)", "self.attention(asking", "layer(x, packed",
+    for text, line in zip(("ops.linear(", "self.key(x)", "self.attention(x_query", "layer(x, packed",
                            "self.body.encode(", "self.read("), lines, strict=True):
         assert text in line
 
@@ -167,10 +167,10 @@ def test_operations_of_sequences_of_equal_length():
     """GPT-2 lays several of them into one span; whatever the layout, the count is that of cost.py."""
     x, options = np.ones((12, 6)), dict(heads=2)
     one = nb.Tensor(x)
-    several = [ops.Span(slice(0, 12), slice(0, 12), count=3)]
-    apart = [ops.Span(slice(a, a + 4), slice(a, a + 4)) for a in (0, 4, 8)]
-    counts = [sum(s.operations for s in trace(_Attention(one), dict(spans=spans, **options)).steps)
-              for spans in (several, apart)]
+    several = [ops.Bucket(slice(0, 12), slice(0, 12), count=3)]
+    apart = [ops.Bucket(slice(a, a + 4), slice(a, a + 4)) for a in (0, 4, 8)]
+    counts = [sum(s.operations for s in trace(_Attention(one), dict(buckets=buckets, **options)).steps)
+              for buckets in (several, apart)]
     assert counts == [3 * 4 * 6 * 4 * 4] * 2
 
 
@@ -247,19 +247,19 @@ def test_attention_is_what_the_run_used():
     starts = np.cumsum([0, 9, 12, 5, 7])
     for one, ((_, _, value), output) in zip(steps, seen, strict=True):
         rows = 0
-        for b, (asking, shares) in enumerate(one.attention):
+        for b, (query_positions, shares) in enumerate(one.attention):
             T = starts[b + 1] - starts[b]
-            assert shares.shape == (H, len(asking), T)
+            assert shares.shape == (H, len(query_positions), T)
             np.testing.assert_allclose(shares.sum(-1), 1, rtol=1e-12)
             v = value.data[starts[b]:starts[b + 1]].reshape(T, H, D // H)
-            ours = np.einsum("hqt,thk->qhk", shares, v).reshape(len(asking), D)
-            np.testing.assert_allclose(ours, output[rows:rows + len(asking)], rtol=1e-12, atol=1e-14)
-            rows += len(asking)
+            ours = np.einsum("hqt,thk->qhk", shares, v).reshape(len(query_positions), D)
+            np.testing.assert_allclose(ours, output[rows:rows + len(query_positions)], rtol=1e-12, atol=1e-14)
+            rows += len(query_positions)
         assert rows == len(output)
     masked = batch()["labels"] != -100
     masked[:, 0] = True
-    assert [a.asking.tolist() for a in steps[-1].attention] == [np.flatnonzero(row).tolist() for row in masked]
-    assert [a.asking.tolist() for a in steps[0].attention] == [list(range(n)) for n in (9, 12, 5, 7)]
+    assert [a.query_positions.tolist() for a in steps[-1].attention] == [np.flatnonzero(row).tolist() for row in masked]
+    assert [a.query_positions.tolist() for a in steps[0].attention] == [list(range(n)) for n in (9, 12, 5, 7)]
 
 
 def test_times_are_parts_of_the_whole():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numbert import BertForSequenceClassification, BertForTokenClassification, WordPieceTokenizer, gradients, ops
 from numbert.module import Parameter
 from numbert.ops import IGNORE
-from numbert.training.finetuning import Shuffled, depths, factors, finetune, freeze, rank, save, starting_point
+from numbert.training.finetuning import Shuffled, depths, finetune, freeze, layer_lr_factors, rank, save, starting_point
 from numbert.training.optimizer import AdamW
 from numbert.training.parallel import Workers, loss_and_gradients
 from numbert.training.run_folder import RunFolder
@@ -150,10 +150,10 @@ def test_depths(start):
 
 def test_factors(start):
     model = start(0)
-    assert factors(model, 1.0) == [1.0] * len(model.parameters())
-    assert factors(model, 0.5) == [0.5 ** (3 - depth) for depth in depths(model)]
+    assert layer_lr_factors(model, 1.0) == [1.0] * len(model.parameters())
+    assert layer_lr_factors(model, 0.5) == [0.5 ** (3 - depth) for depth in depths(model)]
     freeze(model)
-    assert factors(model, 0.5) == [1.0] * 4
+    assert layer_lr_factors(model, 0.5) == [1.0] * 4
 
 
 @pytest.mark.parametrize("factor", [0.25, 1.0])
@@ -162,7 +162,7 @@ def test_a_factor_is_a_learning_rate_of_its_own(workers, factor):
     first = rng.standard_normal((3, 4))
     steps = [rng.standard_normal((3, 4)) for _ in range(4)]
     one, two, alone = (Parameter(first.copy()) for _ in range(3))
-    both, single = AdamW([one, two], factors=[1.0, factor]), AdamW([alone])
+    both, single = AdamW([one, two], layer_lr_factors=[1.0, factor]), AdamW([alone])
     for gradient in steps:
         both.step([gradient, gradient], 0.1, workers)
         single.step([gradient], 0.1 * factor, workers)

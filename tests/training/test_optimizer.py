@@ -74,9 +74,9 @@ def test_factors_multiply_the_rate():
             AdamW([p], **more).step([gradient], lr, workers)
         return p.data
 
-    assert (run(0.1, factors=[0.25]) == run(0.025)).all() and (run(0.1) != run(0.025)).all()
+    assert (run(0.1, lr_factors=[0.25]) == run(0.025)).all() and (run(0.1) != run(0.025)).all()
     with pytest.raises(ValueError):
-        run(0.1, factors=[1.0, 1.0])
+        run(0.1, lr_factors=[1.0, 1.0])
 
 
 @pytest.mark.parametrize("size", [0, 1, 6, 7, 8, 50])

@@ -15,7 +15,7 @@ from .. import metrics
 
 
 @dataclass(frozen=True)
-class Task:
+class GlueTask:
     """One task of GLUE.
 
     columns: what we call a column -> what its files call it; the roles are sentence or sentence1 and sentence2, and
@@ -42,31 +42,31 @@ INDEX_PAIR = ("index", "sentence1", "sentence2")
 ENTAILMENT = ("entailment", "not_entailment")
 
 TASKS = {
-    "CoLA": Task({"sentence": "sentence", "label": "label"}, ("0", "1"), ("matthews_correlation",),
+    "CoLA": GlueTask({"sentence": "sentence", "label": "label"}, ("0", "1"), ("matthews_correlation",),
                  (("index", "sentence"),), {"test": "CoLA.tsv"}, no_header=("source", "label", "mark", "sentence")),
-    "SST-2": Task({"sentence": "sentence", "label": "label"}, ("0", "1"), ("accuracy",),
+    "SST-2": GlueTask({"sentence": "sentence", "label": "label"}, ("0", "1"), ("accuracy",),
                   (("index", "sentence"),), {"test": "SST-2.tsv"}),
-    "MRPC": Task({"sentence1": "#1 String", "sentence2": "#2 String", "label": "Quality"}, ("0", "1"),
+    "MRPC": GlueTask({"sentence1": "#1 String", "sentence2": "#2 String", "label": "Quality"}, ("0", "1"),
                  ("f1", "accuracy"), (("index", "#1 ID", "#2 ID", "#1 String", "#2 String"),), {"test": "MRPC.tsv"}),
-    "STS-B": Task(PAIR | {"label": "score"}, (), ("pearson", "spearman"),
+    "STS-B": GlueTask(PAIR | {"label": "score"}, (), ("pearson", "spearman"),
                   (("index", "genre", "filename", "year", "old_index", "source1", "source2", "sentence1",
                     "sentence2"),), {"test": "STS-B.tsv"}),
-    "QQP": Task({"sentence1": "question1", "sentence2": "question2", "label": "is_duplicate"}, ("0", "1"),
+    "QQP": GlueTask({"sentence1": "question1", "sentence2": "question2", "label": "is_duplicate"}, ("0", "1"),
                 ("f1", "accuracy"), (("id", "question1", "question2"),), {"test": "QQP.tsv"}),
-    "MNLI": Task(PAIR | {"label": "gold_label"}, ("entailment", "neutral", "contradiction"), ("accuracy",),
+    "MNLI": GlueTask(PAIR | {"label": "gold_label"}, ("entailment", "neutral", "contradiction"), ("accuracy",),
                  (("index", "promptID", "pairID", "genre", "sentence1_binary_parse", "sentence2_binary_parse",
                    "sentence1_parse", "sentence2_parse", "sentence1", "sentence2"), INDEX_PAIR),
                  {"test_matched": "MNLI-m.tsv", "test_mismatched": "MNLI-mm.tsv", "diagnostic": "AX.tsv"},
                  {split: f"{split}.tsv" for split in ("train", "dev_matched", "dev_mismatched", "test_matched",
                                                       "test_mismatched", "diagnostic")}, unlabelled="-"),
-    "QNLI": Task({"sentence1": "question", "sentence2": "sentence", "label": "label"}, ENTAILMENT, ("accuracy",),
+    "QNLI": GlueTask({"sentence1": "question", "sentence2": "sentence", "label": "label"}, ENTAILMENT, ("accuracy",),
                  (("index", "question", "sentence"),), {"test": "QNLI.tsv"}),
-    "RTE": Task(PAIR, ENTAILMENT, ("accuracy",), (INDEX_PAIR,), {"test": "RTE.tsv"}),
-    "WNLI": Task(PAIR, ("0", "1"), ("accuracy",), (INDEX_PAIR,), {"test": "WNLI.tsv"}),
+    "RTE": GlueTask(PAIR, ENTAILMENT, ("accuracy",), (INDEX_PAIR,), {"test": "RTE.tsv"}),
+    "WNLI": GlueTask(PAIR, ("0", "1"), ("accuracy",), (INDEX_PAIR,), {"test": "WNLI.tsv"}),
 }
 
 
-class Example(NamedTuple):
+class GlueExample(NamedTuple):
     """text and pair: the sentences (pair is None where the task has one). label: class id, a float for STS-B, and -1
     where the file has none. index: the file's own in a test file, elsewhere the number of the row from 0."""
     text: str
@@ -123,7 +123,7 @@ def read(task, path, columns=None, header=True, labels=None, skip_broken=False):
         text, pair = (row["sentence"], None) if "sentence" in row else (row["sentence1"], row["sentence2"])
         label = _label(row["label"], task, words, f"{place}, column {where['label'] + 1}") if "label" in row else -1
         index = _index(row["index"], f"{place}, column {where['index'] + 1}") if "index" in row else number - first - 1
-        examples.append(Example(text, pair, label, index))
+        examples.append(GlueExample(text, pair, label, index))
     return Rows(examples, skipped)
 
 

@@ -23,7 +23,7 @@ from ...training.seeds import table
 from . import metrics as squad_metrics
 from .answers import best_threshold, check_limits, no_answer_probabilities, predictions, with_threshold
 from .data import read
-from .reader import Reader, qa_task, read_passages, remember, remembered
+from .reader import Reader, load_threshold, qa_task, read_passages, save_threshold
 from .windows import describe, make_passages
 
 
@@ -112,7 +112,7 @@ def predict(options, folder, model, tokenizer, dev, deciding, workers):
     readings = read_passages(model, tokenizer, dev, workers, **deciding)
     readings = with_threshold(readings, choose_threshold(options, dev, readings))
     if options.train:
-        remember(folder.path, readings[0].threshold)
+        save_threshold(folder.path, readings[0].threshold)
     write_predictions(folder.path, dev, readings)
     print(f"{folder.path}: predictions.json, na_probs.json, nbest.json")
     if judged(dev):
@@ -125,7 +125,7 @@ def choose_threshold(options, dev, readings):
     """The threshold given, or the one that the fine-tuned model remembers, or the best on `dev`, or None."""
     if options.threshold is not None:
         return options.threshold
-    stored = {} if options.train else remembered(options.model)
+    stored = {} if options.train else load_threshold(options.model)
     if stored:
         threshold, why = stored["threshold"], f"as {options.model} remembers from its fine-tuning"
     else:

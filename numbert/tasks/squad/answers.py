@@ -14,7 +14,7 @@ from .metrics import evaluate
 from .windows import context_around
 
 
-class Span(NamedTuple):
+class AnswerSpan(NamedTuple):
     """A candidate: context[start:end] == text, in characters."""
     text: str
     start: int
@@ -74,7 +74,7 @@ def read_answers(passage, scores, *, n_best=20, max_answer_length=30, threshold=
         text, start, end = passage.text(first, first + more)
         score, left[first, more] = float(left[first, more]), -np.inf
         if text:                                        # some tokens are nothing but white space
-            answers.setdefault(text, Span(text, start, end, score, math.exp(score - highest) / total))
+            answers.setdefault(text, AnswerSpan(text, start, end, score, math.exp(score - highest) / total))
     return Reading(list(answers.values()), null_score, math.exp(null_score - highest) / total, threshold)
 
 

@@ -49,7 +49,7 @@ class Reader:
         model = AutoModelForQuestionAnswering.from_pretrained(folder)
         if model.load_report.new:
             raise ValueError(f"{folder}: not fine-tuned for answers: it lacks {', '.join(model.load_report.new)}")
-        return cls(model, AutoTokenizer.from_pretrained(folder), **remembered(folder) | settings)
+        return cls(model, AutoTokenizer.from_pretrained(folder), **load_threshold(folder) | settings)
 
     def __call__(self, question, context):
         return self.read([Example("", question, context, None, False)])[0]
@@ -60,12 +60,12 @@ class Reader:
         return read_passages(self.model, self.tokenizer, passages, workers, **self.deciding)
 
 
-def remember(folder, threshold):
+def save_threshold(folder, threshold):
     """Write answers.json in `folder`: the threshold above which there is no answer; None: always answer."""
     files.write_text(Path(folder) / "answers.json", json.dumps({"threshold": threshold}) + "\n")
 
 
-def remembered(folder):
+def load_threshold(folder):
     """{"threshold": what `remember` wrote there}, or {} if nothing was. Raises CheckpointError for anything else."""
     path = Path(folder) / "answers.json"
     if not exists(path):
@@ -123,9 +123,9 @@ def qa_task(tokenizer, training, dev, workers, *, test=None, batch_size=32, cmrc
         return scores(test, with_threshold(read(model, test), best_threshold(dev, read(model, dev))), cmrc)
 
     return Task(AutoModelForQuestionAnswering, {}, evaluate=evaluated, test=tested if test else None,
-                save_beside=lambda folder: remember(folder, threshold),
+                save_beside=lambda folder: save_threshold(folder, threshold),
                 batches_of_epoch=Shuffled(pairs, batch_size, lambda some: batch_of(some, tokenizer, labels=True)),
-                baseline=scores(test or dev, silence(test or dev), cmrc))
+                baseline=scores(test or dev, always_no_answer(test or dev), cmrc))
 
 
 def scores(passages, readings, cmrc=False):
@@ -145,6 +145,6 @@ def scores(passages, readings, cmrc=False):
         {"span_f1": spans["HasAns_f1"]} if "HasAns_f1" in spans else {})
 
 
-def silence(passages):
+def always_no_answer(passages):
     """The readings of the baseline that looks at nothing: it always says that there is no answer."""
     return [Reading([], 0.0, 1.0, None) for _ in passages]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numbert.tasks.glue import data as glue_data
-from numbert.tasks.glue.data import TASKS, Example, average, evaluate, read, submission, write_submission
+from numbert.tasks.glue.data import TASKS, GlueExample, average, evaluate, read, submission, write_submission
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "glue"
 
@@ -158,7 +158,7 @@ def test_average_is_the_leaderboards(published, row):
 
 
 def test_submission_words(tmp_path):
-    examples = [Example("a", "b", -1, index) for index in (0, 1, 2)]
+    examples = [GlueExample("a", "b", -1, index) for index in (0, 1, 2)]
     assert submission("MNLI", examples, np.array([2, 0, 1])) == (
         "index\tprediction\n0\tcontradiction\n1\tentailment\n2\tneutral\n")
     assert submission("RTE", examples, [1, 0, 0]) == (
@@ -174,10 +174,10 @@ def test_submission_words(tmp_path):
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda: submission("RTE", [Example("a", "b", -1, 0)], []), "RTE: 1 examples, 0 predictions"),
-    (lambda: submission("RTE", [Example("a", "b", -1, 4)], [2]), r"RTE: row 4: .* a class id 0\.\.1, got 2"),
-    (lambda: submission("RTE", [Example("a", "b", -1, 4)], [0.5]), "got 0.5"),
-    (lambda: submission("STS-B", [Example("a", "b", -1, 4)], [math.nan]), "row 4: a prediction is a finite number"),
+    (lambda: submission("RTE", [GlueExample("a", "b", -1, 0)], []), "RTE: 1 examples, 0 predictions"),
+    (lambda: submission("RTE", [GlueExample("a", "b", -1, 4)], [2]), r"RTE: row 4: .* a class id 0\.\.1, got 2"),
+    (lambda: submission("RTE", [GlueExample("a", "b", -1, 4)], [0.5]), "got 0.5"),
+    (lambda: submission("STS-B", [GlueExample("a", "b", -1, 4)], [math.nan]), "row 4: a prediction is a finite number"),
     (lambda: write_submission(".", "RTE", "dev", [], []), "RTE hands in predictions for test, not for 'dev'"),
 ])
 def test_submission_errors(call, message):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from numbert import WordPieceTokenizer
 from numbert.tasks.squad.answers import (
+    AnswerSpan,
     Reading,
-    Span,
     best_threshold,
     no_answer_probabilities,
     oracle,
@@ -43,8 +43,8 @@ def test_one_window_by_hand():
     end = np.array([0.5, 9, 9, 3, 0, 1, 9])
     reading = read_answers(passage, [(start, end)], n_best=2)
     z = sum(math.exp(x) for x in (3, 0, 1, 2, 3, 2)) + math.exp(1.5)    # a, a b, a b c, b, b c, c; no answer
-    assert reading.answers == [Span("a", 0, 1, 3.0, pytest.approx(math.exp(3) / z)),
-                               Span("b c", 2, 5, 3.0, pytest.approx(math.exp(3) / z))]
+    assert reading.answers == [AnswerSpan("a", 0, 1, 3.0, pytest.approx(math.exp(3) / z)),
+                               AnswerSpan("b c", 2, 5, 3.0, pytest.approx(math.exp(3) / z))]
     assert reading.null_score == 1.5 and reading.null_probability == pytest.approx(math.exp(1.5) / z)
     assert reading.no_answer == pytest.approx(1 / (1 + math.exp(3 - 1.5)))
     assert reading.text == "a"
@@ -125,7 +125,7 @@ def test_an_empty_context_and_huge_scores():
 
 
 def reading_of(text, score, null, threshold=0.5):
-    return Reading([Span(text, 0, len(text), score, 0.5)], null, 0.1, threshold)
+    return Reading([AnswerSpan(text, 0, len(text), score, 0.5)], null, 0.1, threshold)
 
 
 def test_the_best_threshold_by_hand():

@@ -8,7 +8,7 @@ import pytest
 
 from numbert import BertConfig, BertForPreTraining, WordPieceTokenizer
 from numbert.tasks.squad.__main__ import main
-from numbert.tasks.squad.reader import Reader, remember
+from numbert.tasks.squad.reader import Reader, save_threshold
 
 WORDS = "the cat sat on a mat dog ran to where is".split()
 
@@ -134,7 +134,7 @@ def test_what_the_fine_tuning_found_is_remembered(trained, capsys):
     shutil.copytree(trained / "out", model)
 
     def predictions(threshold, dev="test.json"):
-        remember(model, threshold)
+        save_threshold(model, threshold)
         code = ended(["--model", str(model), "--out", str(trained / "elsewhere"), "--max-length", "32", "--workers",
                       "1", "--dev", str(trained / dev)])
         captured = capsys.readouterr()

@@ -7,7 +7,7 @@ from numbert.ops import IGNORE
 from numbert.recording import no_grad
 from numbert.tasks.squad.answers import with_threshold
 from numbert.tasks.squad.data import Answer, Example
-from numbert.tasks.squad.reader import Reader, qa_task, read_passages, scores, silence
+from numbert.tasks.squad.reader import Reader, always_no_answer, qa_task, read_passages, scores
 from numbert.tasks.squad.windows import make_passages
 from numbert.training.finetuning import finetune
 from numbert.training.parallel import Workers
@@ -107,7 +107,7 @@ def test_the_task_learns_from_labelled_windows_only():
 
 def test_scores():
     passages = make_passages(finding(4, np.random.default_rng(0)), TOKENIZER)
-    assert scores(passages, silence(passages))["NoAns_f1"] == 100
+    assert scores(passages, always_no_answer(passages))["NoAns_f1"] == 100
     model = model_of()
     readings = with_threshold(read_passages(model, TOKENIZER, passages), None)
     assert scores(passages, readings)["NoAns_f1"] == 0

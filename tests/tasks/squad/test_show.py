@@ -2,14 +2,14 @@
 import re
 
 from numbert import WordPieceTokenizer
-from numbert.tasks.squad.answers import Reading, Span
+from numbert.tasks.squad.answers import AnswerSpan, Reading
 from numbert.tasks.squad.data import Example
 from numbert.tasks.squad.show import candidates, draw_windows, highlight
 from numbert.tasks.squad.windows import make_passages
 
 LETTERS = "bcdefghijklm"
 TOKENIZER = WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS])
-SPAN = Span("e f", 6, 9, 2.0, 0.6)
+SPAN = AnswerSpan("e f", 6, 9, 2.0, 0.6)
 
 
 def passage_of(context, **cutting):
@@ -28,7 +28,7 @@ def test_windows_are_drawn():
 
 def test_a_long_context_is_drawn_to_scale():
     passage = passage_of(" ".join("bcdefghij" * 20), max_length=64)
-    lines = draw_windows(passage, Span("j", 178 * 2, 178 * 2 + 1, 1.0, 0.5), width=60).split("\n")
+    lines = draw_windows(passage, AnswerSpan("j", 178 * 2, 178 * 2 + 1, 1.0, 0.5), width=60).split("\n")
     assert lines[0] == "180 tokens, counted from 1, behind a question of 1; a mark is 3.0 tokens"
     bars = [line[31:] for line in lines[1:-1]]
     assert len(bars) == len(passage.windows) and max(map(len, bars)) == 60
@@ -49,12 +49,12 @@ def test_the_answer_is_highlighted():
 
 
 def test_candidates_stand_in_their_order():
-    reading = Reading([SPAN, Span("g", 10, 11, -1.0, 0.1)], 1.0, 0.3, 0.5)
+    reading = Reading([SPAN, AnswerSpan("g", 10, 11, -1.0, 0.1)], 1.0, 0.3, 0.5)
     lines = candidates(reading).split("\n")
     assert [re.search(r"'.*'|\(.*\)", line).group() for line in lines[:3]] == ["'e f'", "(no answer)", "'g'"]
     assert lines[0].split() == ["60.0%", "score", "2.00", "'e", "f'", "at", "6"]
     assert "no answer has 26.9%" in lines[3] and lines[3].endswith("no answer is said above 0.5")
     assert "there is always an answer" in candidates(Reading([SPAN], 1.0, 0.3, None))
     assert len(candidates(reading, count=1).split("\n")) == 3
-    long = Reading([Span("x" * 99, 0, 99, 1.0, 0.5)], 0.0, 0.1, 0.5)
+    long = Reading([AnswerSpan("x" * 99, 0, 99, 1.0, 0.5)], 0.0, 0.1, 0.5)
     assert f"'{'x' * 57}...' at 0" in candidates(long)

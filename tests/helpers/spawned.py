@@ -1,0 +1,16 @@
+"""What the tests let other processes do: functions that those can import."""
+import numbert as nb
+from numbert.machine import blas_controls
+from numbert.training.parallel import Workers
+
+
+def own_workers(numbers):
+    """The absolutes, by two workers, and how many threads BLAS has meanwhile."""
+    with Workers(2) as workers:
+        return workers.map(abs, numbers), [get() for get, _ in blas_controls()]
+
+
+def losses(model, batch):
+    """The losses by name, and the gradients."""
+    out = model(**batch)
+    return {name: float(x) for name, x in out.losses.items()}, nb.gradients(out.loss, model.trainable_parameters())
