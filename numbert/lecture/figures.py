@@ -27,6 +27,7 @@ from .drawing import (
     token,
     vectors,
 )
+from .run import power_of_ten
 
 
 def _seen(run):
@@ -50,11 +51,11 @@ def self_supervised(run):
 
 
 def sizes(run):
-    one, all_of_it = run.facts["sentence_operations"], run.facts["operations"]
+    all_of_it, one = run.shown["operations"]
     return bars([(both("BERT-base, all its pre-training", "BERT-base 的全部预训练"), math.log10(all_of_it),
-                  f"{all_of_it:.1e}", ORANGE),
+                  power_of_ten(all_of_it), ORANGE),
                  (both("this page's model, this pair once", "本页的模型，读这两句话一次"), math.log10(one),
-                  f"{one:.1e}", TEAL)])
+                  power_of_ten(one), TEAL)])
 
 
 def tokens(run):
@@ -309,8 +310,8 @@ def graph(run):
         370, "c = b + b", "graph_c", "")
     for x, name, value, slope in nodes:
         parts += [f'<rect x="{x - 48}" y="40" width="110" height="56" rx="8" class="block norm"/>',
-                  label(x + 7, 62, name, None, "strong", text_anchor="middle"),
-                  label(x + 7, 84, f"{f[value]:g}    ∂c: {f.get(slope, 1):g}", text_anchor="middle")]
+                  label(x + 7, 62, f"{name} = {f[value]:g}", None, "strong", text_anchor="middle"),
+                  label(x + 7, 84, f"∂c/∂{name[0]} = {f.get(slope, 1):g}", text_anchor="middle")]
     return svg(450, 130, *parts, *(line(f"M{x} 58q25 -18 50 0M{x} 78q25 18 50 0", "flow") for x in (112, 272)))
 
 

@@ -57,7 +57,7 @@ class Lister:
         lines = self.lines(forward, made(call, seen), twins, code.part)
         if op:
             other = seen.backward_of(call, op.backward)
-            back = made(other, seen, [f"d{name}" for name in call.arguments])
+            back = made(other, seen, [f"→ d{name}" for name in call.arguments])
             mistakes = {}
             for fate in self.fates(op):
                 mistakes.setdefault(fate.mutant.line, []).append(fate)
@@ -86,7 +86,7 @@ class Lister:
                 out.append('<div class="l gap"><u></u><code>⋯</code></div>')
             before, k, wrong = number, source.number_of(text), (mistakes or {}).get(number)
             chips = "".join(self.chip(name, value, part) for name, value in _mentioned(text, made.get(number, {})))
-            said = re.sub(r" {3,}(?=<span class=.c.>)", "  ", painted[number].strip())      # a comment comes closer
+            said = re.sub(r"(?<=\S) {3,}", "  ", painted[number].strip())      # comments come closer
             line = [f'<u>{number}</u><code>{said or " "}</code>']
             if wrong:
                 line.append(f'<details class="break"><summary>{both("break", "改错")} {len(wrong)}</summary>'
@@ -150,18 +150,18 @@ def made(call, seen, returned=("→",)):
             found[line] = values | found.get(line, {})
     if call:
         last = found.setdefault(call.last_line, {})
-        last |= {name: value for name, value in zip(returned, call.given, strict=False)
-                 if value is not None and name not in call.values.get(call.last_line, {})}
+        last |= {name: value for name, value in zip(returned, call.given, strict=False) if value is not None}
     return found
 
 
 def _mentioned(text, made):
-    """[(name, value), ...] of the names that a line mentions, in its order; all that it made if it mentions none. An
-    array that is not filled yet is only a shape."""
-    places = {name: found.start() for name in made if (found := re.search(rf"\b{name}\b", text))}
+    """[(name, value), ...] of the names that a line mentions, in its order, then of what it returns. An array that is
+    not filled yet is only a shape."""
+    places = {name: len(text) if name[0] == "→" else found.start() for name in made
+              if (found := re.search(rf"\b{name}\b", text)) or name[0] == "→"}
     empty = "np.empty" in text
     return [(name, f"{made[name].shape} …" if empty and np.ndim(made[name]) else made[name])
-            for name in sorted(places, key=places.get) or list(made)]
+            for name in sorted(places, key=places.get)]
 
 
 def _broken(fates):

@@ -180,7 +180,7 @@ def pretraining(run, watch):
     with no_grad():
         before = {name: float(loss) for name, loss in model(**batch).losses.items()}
     curves = learn(model, data.batches(), STEPS)
-    _, output, found = record(run, "pretraining", watch, model, lambda: batch)
+    _, output, found = record(run, "pretraining", [*watch, ops.attention.forward], model, lambda: batch)
     run.shown |= {"batch": batch, "curves": curves, "gradients": found}
 
     places = np.flatnonzero(batch["labels"][0] != IGNORED)
@@ -265,8 +265,16 @@ def sizes(run, watch):
     short, long = (3 * sum(operations_of_pretraining(config, [length] * 256, [round(0.15 * length)] * 256).values())
                    for length in (128, 512))
     total = 900_000 * short + 100_000 * long
-    run.facts |= {"operations": total, "sentence_operations": 3 * sum(operations_of_pretraining(
-        run.models["pretraining"].config, [run.facts["T"]], [run.facts["chosen"]]).values())}
+    once = 3 * sum(operations_of_pretraining(run.models["pretraining"].config, [run.facts["T"]],
+                                             [run.facts["chosen"]]).values())
+    run.shown["operations"] = total, once
+    run.facts["operations"] = power_of_ten(total)
+
+
+def power_of_ten(x):
+    """2.2 · 10¹⁹"""
+    digits, exponent = f"{x:.1e}".split("e")
+    return f"{digits} · 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
 def loading(run, watch):
@@ -443,7 +451,7 @@ def gpt(run, watch):
             yield {"input_ids": made["input_ids"], "attention_mask": made["attention_mask"], "labels": labels}
     run.shown["gpt_curve"] = learn(model, batches(), GPT_STEPS)
     ids = np.array([tokenizer(f"{FIRST} {SECOND}").input_ids])
-    _, output, _ = record(run, "gpt", watch, model, lambda: {"input_ids": ids, "labels": ids})
+    _, output, _ = record(run, "gpt", [*watch, ops.attention.forward], model, lambda: {"input_ids": ids, "labels": ids})
     run.shown["gpt_attention"] = attention_of(run, "gpt")
     logits = output.logits.data
     run.shown["gpt"] = [tokenizer.tokens[i] for i in ids[0]], softmax(logits), ids[0]

@@ -250,6 +250,19 @@ def test_mistakes_are_those_of_the_gradient_check(name):
     assert all(f.said for f in fates)
 
 
+def test_no_picture_is_empty(done):
+    for name, figure in figures.FIGURES.items():
+        drawn = figure(done)
+        assert re.search(r'class="(tok|bar|cell|block|report)|<(rect|path|td|circle)', drawn), name
+        if 'class="maps"' in drawn:
+            assert drawn.count('class="cell"') > 100, name
+
+
+def test_what_a_line_returns_stands_below_it(made):
+    text = made[made.index('id="residual"'):made.index('id="layer-norm"')]
+    assert {"→ dx", "→ dy"} <= set(re.findall(r"<b>(→ \w+)</b>", text))
+
+
 def test_every_card_with_a_backward_pass_has_its_proof(made):
     shown = {code.place for _, code in CODE if code.place in REGISTRY}
     assert shown >= {"linear", "attention", "layer_norm", "cross_entropy", "gelu", "tanh", "add", "take"}
@@ -274,6 +287,14 @@ def test_the_run_is_as_the_texts_say(done):
     assert [np.argmax(p) for _, _, p, _ in shown["inferred"]] == [0, 1, 2]
     assert (f["graph_db"], f["graph_da"], f["graph_c"]) == (2, 4, 4 * f["graph_a"])
     assert all(np.argmax(p) == label for p, label in zip(shown["tags"][2], shown["tags"][1], strict=True) if label >= 0)
+
+
+def test_gpt_looks_back_and_bert_both_ways(done):
+    assert len(done.shown["gpt_attention"]) == run.LAYERS == len(done.shown["attention"])
+    for shares in done.shown["gpt_attention"].values():
+        assert len(shares) == run.HEADS and shares.sum(-1) == pytest.approx(1)
+        assert (shares[:, np.triu(np.ones(shares.shape[1:]), 1) == 1] == 0).all()
+    assert (done.shown["attention"]["0"] > 0).all()
 
 
 def test_the_world_has_what_its_tasks_say():
@@ -312,15 +333,14 @@ def test_the_same_bytes_twice(tmp_path):
     assert len(pages[0]) > 500_000 and pages[0] == pages[1]
 
 
-def test_the_command(tmp_path, monkeypatch, capsys):
+def test_the_command(tmp_path, monkeypatch):
     monkeypatch.setattr("numbert.lecture.__main__.make", lambda: "<p>页")
-    assert main(["--out", str(tmp_path / "l.html")]) == 0
+    main(["--out", str(tmp_path / "l.html")])
     assert (tmp_path / "l.html").read_text(encoding="utf-8") == "<p>页"
     assert list(tmp_path.iterdir()) == [tmp_path / "l.html"]
     for wrong in (tmp_path, tmp_path / "no" / "l.html"):
-        with pytest.raises(SystemExit):
+        with pytest.raises(SystemExit, match=f"lecture: --out {re.escape(str(wrong))}: "):
             main(["--out", str(wrong)])
-        assert str(wrong) in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------ formulas and marks

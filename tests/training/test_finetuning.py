@@ -162,7 +162,7 @@ def test_a_factor_is_a_learning_rate_of_its_own(workers, factor):
     first = rng.standard_normal((3, 4))
     steps = [rng.standard_normal((3, 4)) for _ in range(4)]
     one, two, alone = (Parameter(first.copy()) for _ in range(3))
-    both, single = AdamW([one, two], layer_lr_factors=[1.0, factor]), AdamW([alone])
+    both, single = AdamW([one, two], lr_factors=[1.0, factor]), AdamW([alone])
     for gradient in steps:
         both.step([gradient, gradient], 0.1, workers)
         single.step([gradient], 0.1 * factor, workers)
