@@ -26,8 +26,9 @@ from numbert.lab import svg
 from numbert.machine import cores
 from numbert.models.config import SIZES
 from numbert.pretraining.baselines import baselines
-from numbert.pretraining.batches import PretrainingData
-from numbert.pretraining.corpus import hold_out, python_documents, read_documents, split_sentences
+from numbert.pretraining.batches import PretrainingData, separator_of
+from numbert.pretraining.corpus import hold_out, python_documents, split_sentences
+from numbert.pretraining.documents import Documents
 from numbert.pretraining.evaluation import (
     TASKS,
     blanks,
@@ -42,6 +43,7 @@ from numbert.pretraining.evaluation import (
 from numbert.pretraining.families import FAMILIES, build_model, check_vocab_size, train_tokenizer
 from numbert.pretraining.masking import UNITS
 from numbert.pretraining.sentence_pairs import OBJECTIVES
+from numbert.pretraining.token_file import tokenised
 from numbert.training import command
 from numbert.training.checkpoint import compare, load_checkpoint, read_settings, read_state, save_checkpoint
 from numbert.training.loop import finishing_on_interrupt, train
@@ -53,6 +55,10 @@ from numbert.training.run_folder import Progress, RunFolder
 
 RECORDED = ("text", "model", "size", "vocab_size", "objective", "max_length", "batch_size", "lr", "mask_rate",
             "mask_unit", "dropout", "seed", "workers", "steps")  # what a resumed run must not change
+LARGE = 16 << 20                    # bytes: a larger text is tokenised into a file, and then
+SAMPLE = 4 << 20                    # the vocabulary is learnt from so many bytes of it,
+HELD_OUT = 1 << 20                  # so many are held out at most,
+COUNTED = 2_000_000                 # and the baselines are counted on so many tokens
 LIMITS = {"steps": (1, 1e12), "minutes": (1e-3, 1e6), "save_every": (1, 1e12), "seed": (0, 1e18), "workers": (1, 1e4),
           "vocab_size": (6, 1e9), "max_length": (5, 512), "batch_size": (1, 1e6), "lr": (1e-12, 10),
           "mask_rate": (1e-3, 1), "dropout": (0, 0.99)}
@@ -64,6 +70,8 @@ def arguments():
     add = parser.add_argument
     add("--text", nargs="+", metavar="FILE_OR_FOLDER", help="UTF-8 text, a blank line between documents; of a folder "
         "all *.txt files (default: the manual, docstrings and comments of this Python and of NumPy)")
+    add("--cache", metavar="FOLDER", help=f"where the ids of a text of more than {LARGE >> 20} MB are kept and found "
+        "again (default: tokens, in the run folder)")
     add("--out", default="runs/pretrain", help="the run folder (default: %(default)s)")
     add("--resume", action="store_true", help="go on with the run in --out, with the options it was started with")
     add("--steps", type=int, help="how many batches to learn from (default: as many as fit into --minutes)")
@@ -163,22 +171,26 @@ def recorded_options(folder, given):
 def pretrain(folder, options, workers):
     say, pair_label, ranks = Stopwatch(), FAMILIES[options["model"]].pair_label, workers.ranks
     tokenizer = AutoTokenizer.from_pretrained(folder.path) if options["resume"] else None
-    documents = read_documents(options["text"]) if options["text"] else python_documents()
-    training, held_out = hold_out(documents, 0.05, np.random.default_rng(options["seed"]))
-    say(f"{len(documents)} documents, {sum(len(p.split()) for d in documents for p in d):,} words; "
-        f"{len(held_out)} documents are held out")
-
+    state = options.get("state", {})
+    training, held_out = split(options["text"], options["seed"], None if tokenizer is None else state, say)
+    large = isinstance(training, Documents) and training.bytes > LARGE
     if tokenizer is None:
-        tokenizer = train_tokenizer(options["model"], (p for d in training for p in d), options["vocab_size"])
+        sample = some(training, SAMPLE, np.random.default_rng(options["seed"])) if large else training
+        if large:
+            say(f"the vocabulary is learnt from {sample.bytes / 1e6:.0f} MB of the text, drawn at random")
+        tokenizer = train_tokenizer(options["model"], (p for d in sample for p in d), options["vocab_size"])
     recipe = {name: options[name] for name in ("objective", "max_length", "mask_rate", "mask_unit", "seed")}
     recipe["pair_label"] = pair_label
+    if large:
+        training = tokenised(training, tokenizer, separator_of(tokenizer, options["objective"]),
+                             options["cache"] or folder.path / "tokens", workers, say)
     data = PretrainingData(training, tokenizer, batch_size=options["batch_size"], **recipe)
     measured = recipe | {"mask_rate": 0.15, "mask_unit": "token"}   # BERT's: so that runs can be compared
     held = list(PretrainingData(held_out, tokenizer, **measured).evaluation_batches())
     say(f"{len(tokenizer)} entries in the vocabulary, {len(data.text.tokens):,} tokens, "
         f"{data.batches_per_epoch} batches an epoch")
 
-    levels = ranks.first(lambda: baselines(data, held))
+    levels = ranks.first(lambda: baselines(data.beginning(COUNTED) if large else data, held))
     say("held-out loss to be read against: " + ", ".join(f"{name} {nats:.3f}" for name, nats in levels.items())
         + f" nats a {'token' if options['objective'] == 'causal' else 'masked token'}")
 
@@ -188,16 +200,15 @@ def pretrain(folder, options, workers):
     optimizer = AdamW(model.parameters(), ranks=ranks)
     say(f"{sum(p.data.size for p in model.parameters()):,} parameters, {options['workers']} workers"
         + (f" on each of {ranks.size} ranks" if ranks.size > 1 else ""))
-    state = options.get("state", {})
     if (before := state.get("ranks", 1)) != ranks.size and options["resume"]:
         say(f"the run had {before} ranks so far, now {ranks.size}: sums will be rounded differently")
-    state["ranks"] = ranks.size
+    state |= {"ranks": ranks.size, "held_out": len(held_out)}
     if options["steps"] is None:
         state |= {"minutes": options["minutes"], "seconds": 0.0, "changes": []}
         options["steps"] = steps_within(options["minutes"], model, data, workers)
         say(f"{options['steps']} steps fit into {options['minutes']:g} minutes")
     settings = {name: options[name] for name in RECORDED} | {
-        "vocabulary": digest("\n".join(tokenizer.tokens).encode()), "tokens": digest(data.text.tokens.tobytes())}
+        "vocabulary": digest("\n".join(tokenizer.tokens).encode()), "tokens": digest(data.text.tokens)}
 
     start = 0
     if options["resume"]:
@@ -217,6 +228,26 @@ def pretrain(folder, options, workers):
         model.save_pretrained(folder.path)
         draw(folder, levels)
         report(folder, model, tokenizer, levels, held_out, options)
+
+
+def split(text, seed, state, say):
+    """(training, held-out) documents of --text, or of Python itself. A twentieth is held out, but no more than HELD_OUT
+    bytes of a large text, or as many documents as the run that is resumed had. state: None for a new run."""
+    documents = Documents.of(text) if text else python_documents()
+    share = 0.05
+    if text and documents.bytes > LARGE and (state is None or "held_out" in state):
+        share = min(share, HELD_OUT / documents.bytes)
+    training, held_out = hold_out(documents, share, np.random.default_rng(seed))
+    words = documents.words if text else sum(len(p.split()) for d in documents for p in d)
+    say(f"{len(documents)} documents, {words:,} words; {len(held_out)} documents are held out")
+    return training, list(held_out)
+
+
+def some(documents, size, rng):
+    """Documents drawn at random, of about so many bytes together."""
+    order = rng.permutation(len(documents))
+    lengths = (documents.places[:, 2] - documents.places[:, 1])[order]
+    return documents.chosen(np.sort(order[:max(1, int(np.searchsorted(np.cumsum(lengths), size)))]))
 
 
 def learn(folder, options, settings, state, workers, model, optimizer, data, measure, start):

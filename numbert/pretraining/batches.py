@@ -5,6 +5,7 @@ Google writes a data set with ten fixed maskings to disk.  Here each epoch draws
 epoch and its number in the epoch.  So training that stops can go on exactly where it was, and all it must remember is
 the number of the step.
 """
+import copy
 import itertools
 
 import numpy as np
@@ -17,7 +18,8 @@ from .sentence_pairs import OBJECTIVES, PAIRS, RUNNING, TokenizedText, draw_exam
 class PretrainingData:
     """Batches for one way of pre-training.
 
-    documents    lists of paragraphs (`numbert.pretraining.corpus`); paragraphs are cut into sentences here
+    documents    lists of paragraphs (`numbert.pretraining.corpus`), which are cut into sentences here; or all of it as
+                 a TokenizedText
     tokenizer    encodes sentences and knows its special tokens; [CLS] and [SEP] are its own, as <s> and </s>
     objective    "mlm"             [CLS] A [SEP]             some tokens are hidden and must be guessed
                  "mlm+nsp"         [CLS] A [SEP] B [SEP]     and B continues A (0) or comes from another document (1)
@@ -57,17 +59,17 @@ class PretrainingData:
         self.pair_label = pair_label
         self.ordinary = ordinary_table(tokenizer)
         if objective == "causal":
-            self.pad_id = separator = end_of_text_id(tokenizer)
+            self.pad_id = end_of_text_id(tokenizer)
         else:
             self.pad_id, self.cls_id = tokenizer.pad_token_id, tokenizer.cls_token_id
             self.sep_id = tokenizer.sep_token_id
-            separator = self.sep_id if objective in RUNNING else None
             self.masking = dict(ordinary=self.ordinary, mask_id=tokenizer.mask_token_id, unit=mask_unit,
                                 continues=None if mask_unit == "token" else continues_table(tokenizer),
                                 rate=mask_rate, mask_share=mask_share, random_share=random_share)
             check_masking(**self.masking)
 
-        self.text = TokenizedText(_encoded(documents, tokenizer), separator)
+        self.text = documents if isinstance(documents, TokenizedText) else TokenizedText(
+            encoded(documents, tokenizer), separator_of(tokenizer, objective))
         count = len(self.text.documents) - 1
         if objective == "mlm+nsp" and count < 2:
             raise ValueError(f"mlm+nsp takes random segments from another document: at least 2 are needed, got {count}")
@@ -98,6 +100,14 @@ class PretrainingData:
         used = np.resize(rng.permutation(len(examples)), (self.batches_per_epoch, self.batch_size))
         for batch in range(first_batch, self.batches_per_epoch):
             yield self._batch(examples[used[batch]], self._rng(number, batch))
+
+    def beginning(self, tokens):
+        """The same for the first documents of the text, of about so many tokens; itself if it has no more."""
+        if len(self.text.tokens) <= tokens:
+            return self
+        part = copy.copy(self)
+        part.text = self.text.beginning(tokens)
+        return part
 
     def evaluation_batches(self):
         """One pass over held-out documents: the same examples and blanks every time, in the order of the text, the
@@ -150,7 +160,13 @@ def end_of_text_id(tokenizer):
     return tokenizer.eos_token_id if hasattr(tokenizer, "eos_token_id") else tokenizer.sep_token_id
 
 
-def _encoded(documents, tokenizer):
+def separator_of(tokenizer, objective):
+    """The id that stands between two documents, None for an objective whose examples end with a document."""
+    return (end_of_text_id(tokenizer) if objective == "causal" else
+            tokenizer.sep_token_id if objective in RUNNING else None)
+
+
+def encoded(documents, tokenizer):
     """Each document as a list of sentences, each a list of ids.
 
     They are encoded with a space before them, as between them in the text: byte-level BPE makes it a part of the word.

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..hub.errors import exists
 from ..hub.files import read_text
+from .documents import Documents, text_files
 
 # ---- files -----------------------------------------------------------------------------------------------------------
 
@@ -28,34 +28,17 @@ from ..hub.files import read_text
 def read_documents(paths):
     """The documents of text files: a list of documents, each a list of paragraphs (str, not empty).
 
-    `paths` is one path or several; of a folder all *.txt files inside are read, also in folders within, sorted by
-    name. A blank line ends a document, and so does the end of a file.
-
-    Raises ValueError, naming the path: nothing there, a folder without *.txt files, a file without text, bytes that
-    are not UTF-8 (with their place).
+    `paths` is one path or several; `Documents.of` says what is read of a folder and what is refused, and gives the same
+    without reading all of it into memory.
     """
-    if isinstance(paths, str | os.PathLike):
-        paths = [paths]
     documents = []
-    for path in map(Path, paths):
-        for file in _text_files(path):
-            blocks = re.split(r"\n\s*\n", read_text(file).strip())
-            found = [[line.strip() for line in block.split("\n")] for block in blocks if block]
-            if not found:
-                raise ValueError(f"{file}: no text in it")
-            documents += found
+    for file in text_files([paths] if isinstance(paths, str | os.PathLike) else paths):
+        blocks = re.split(r"\n\s*\n", read_text(file).strip())
+        found = [[line.strip() for line in block.split("\n")] for block in blocks if block]
+        if not found:
+            raise ValueError(f"{file}: no text in it")
+        documents += found
     return documents
-
-
-def _text_files(path):
-    if not exists(path):
-        raise ValueError(f"{path}: no such file or folder")
-    if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.rglob("*.txt") if not file.is_dir())
-    if not files:
-        raise ValueError(f"{path}: no *.txt file in this folder")
-    return files
 
 
 def hold_out(documents, share, rng):
@@ -70,8 +53,9 @@ def hold_out(documents, share, rng):
         raise ValueError(f"holding out needs at least 4 documents, two on each side, got {len(documents)}")
     count = min(max(2, round(share * len(documents))), len(documents) - 2)
     held = set(rng.permutation(len(documents))[:count].tolist())
-    return ([document for i, document in enumerate(documents) if i not in held],
-            [document for i, document in enumerate(documents) if i in held])
+    sides = [i for i in range(len(documents)) if i not in held], sorted(held)
+    return tuple(documents.chosen(side) if isinstance(documents, Documents) else [documents[i] for i in side]
+                 for side in sides)
 
 
 # ---- sentences -------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ PAIRS = ("mlm+nsp", "mlm+sop")            # objectives with two segments,
 RUNNING = ("full-sentences", "causal")    # and those that read on beyond the end of a document
 OBJECTIVES = ("mlm", *PAIRS, *RUNNING)
 IN_ORDER, NOT_IN_ORDER = 0, 1             # labels, as in Hugging Face: 0 = B continues A, 1 = random (or swapped)
+LISTED = 10_000                           # examples: more become an array at once, a list takes six times the memory
 SHORT_SHARE = 0.1                         # examples that are shorter on purpose, so that short inputs are known too
 
 
@@ -55,6 +56,20 @@ class TokenizedText:
         self.sentences = np.cumsum([0, *lengths])
         self.documents = np.cumsum([0, *counts])
 
+    @classmethod
+    def of(cls, tokens, sentences, documents, separator=None):
+        """One of these arrays."""
+        text = cls((), separator)
+        text.tokens, text.sentences, text.documents = tokens, sentences, documents
+        return text
+
+    def beginning(self, tokens):
+        """The first documents, of about so many tokens, at least two of them."""
+        count = max(2, int(np.searchsorted(self.sentences[self.documents], tokens)))
+        documents = self.documents[:count + 1]
+        sentences = self.sentences[:documents[-1] + 1]
+        return TokenizedText.of(self.tokens[:sentences[-1]], sentences, documents, self.separator)
+
 
 def draw_examples(text, rng, *, objective, max_length):
     """One pass over `text`: an (n, 5) int64 table of examples in the order of the text.
@@ -68,7 +83,7 @@ def draw_examples(text, rng, *, objective, max_length):
     pairs = objective in PAIRS
     room = max_length - (3 if pairs else 2)
     sentences, bounds = text.sentences.tolist(), text.documents.tolist()             # lists: faster to read one by one
-    examples = []
+    examples, tables = [], []
     for document, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
         while last - first > pairs:
             short = rng.random() < SHORT_SHARE
@@ -89,7 +104,10 @@ def draw_examples(text, rng, *, objective, max_length):
                 a, b, label = (first, stop), (stop, stop), IN_ORDER
             examples.append((*_cut(sentences, a, b, room, rng), label))
             first = stop
-    return np.array(examples, np.int64).reshape(-1, 5)
+        if len(examples) > LISTED:
+            tables.append(np.array(examples, np.int64))
+            examples = []
+    return np.concatenate([*tables, np.array(examples, np.int64).reshape(-1, 5)])
 
 
 def _random_segment(text, sentences, bounds, document, middle, needed, rng):

@@ -215,7 +215,8 @@ def test_a_rank_that_is_killed_ends_all(text, tmp_path):
             break
         time.sleep(0.1)
     assert not any(map(alive, children))
-    again = started(2, text, tmp_path / "run", "--resume", until=12)
+    lines = len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    again = started(2, text, tmp_path / "run", "--resume", until=lines + 5)     # more than there were: it is on its way
     again.send_signal(signal.SIGUSR1)
     assert "goes on after step" in again.communicate(timeout=60)[0]
 
