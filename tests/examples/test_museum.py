@@ -118,7 +118,7 @@ def test_a_copied_method_keeps_its_place(tmp_path):
     bug = NAMED["biases and layer norms decay, too"]
     bug.write_package(tmp_path)
     copy = (tmp_path / "numbert/training/optimizer.py").read_text("utf-8").splitlines()
-    assert "            decay = self.weight_decay" in copy
+    assert "        rows = [([x.reshape(-1) for x in (p.data, g, m, v)], lr * factor, self.weight_decay)" in copy
     compile("\n".join(copy), "optimizer.py", "exec")
 
 
