@@ -1,7 +1,7 @@
-"""NSP and SOP: do two segments belong together, are they in order, and does it help to have been asked?
+"""NSP and SOP: do two segments belong together, are they in order, and does such a task help?
 
     python examples/lecture/02_sentence_pairs.py               about two minutes: words counted, then fifteen models
-    python examples/lecture/02_sentence_pairs.py --seeds 2     fewer models: how much is luck cannot be told so well
+    python examples/lecture/02_sentence_pairs.py --seeds 2     fewer models: a larger standard error
     python examples/lecture/02_sentence_pairs.py --steps 3000  models that have read more
 
 The lecture: besides guessing words BERT was asked whether the second of two segments follows the first (next sentence

@@ -1,4 +1,4 @@
-"""The loss and its floor: two losses fall, to where no model can follow them.
+"""The loss and its floor: two losses fall, towards the lowest values that any model can reach.
 
     python examples/lecture/03_entropy.py                 about a minute
     python examples/lecture/03_entropy.py --steps 6000    closer to the floor

@@ -1,12 +1,12 @@
 """GLUE: nine tasks, nine scores, one number; and one task that is solved without being understood.
 
     python examples/lecture/04_glue_toy.py                  about two minutes: nine small tasks, a body, fine-tuning
-    python examples/lecture/04_glue_toy.py --seeds 5        how much of each score is luck
+    python examples/lecture/04_glue_toy.py --seeds 5        the standard deviation of each score
     python examples/lecture/04_glue_toy.py --training 2000  more labelled examples
 
-The lecture judges BERT by GLUE (Wang et al. 2018): nine tasks about sentences, because a model that does well in one
-may know one trick. Here are nine small ones from the toy world, in GLUE's own files, read and measured as the real ones
-are. Then the trick: RTE's statements betray their label by a "not", and a model that never sees what they are about
+The lecture judges BERT by GLUE (Wang et al. 2018): nine tasks about sentences, because a model may do well in one
+by one trick. Here are nine small ones from the toy world, in GLUE's own files, read and measured as the real ones
+are. Then the trick: a "not" in RTE's statements gives their label away, and a model that never sees the premise
 scores high.
 """
 import math

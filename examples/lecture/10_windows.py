@@ -1,4 +1,4 @@
-"""Windows and 512: why BERT reads no more than 512 tokens at once, and how it reads more all the same.
+"""Windows and 512: why BERT reads no more than 512 tokens at once, and how it reads longer texts.
 
     python examples/lecture/10_windows.py                 about half a minute
     python examples/lecture/10_windows.py --longest 4096  further than BERT ever went

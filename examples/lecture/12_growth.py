@@ -7,9 +7,9 @@ A word of a story that the model has never read is hidden, and the model is aske
 of speech of every word. So at points of one pre-training run we can ask: of the hidden nouns, what share is restored?
 Of the verbs, the determiners, the names?
 
-But "the" is also frequent, and what is frequent is learnt early, whatever its part of speech. So each class is held
-against words of *other* classes that are as frequent in the training text (within a factor of two): what is left over
-is not frequency. Told in the lecture, after Chiang, Huang and Lee 2020, "Pretrained Language Model Embryology".
+But "the" is also frequent, and what is frequent is learnt early, whatever its part of speech. So each class is
+compared with words of *other* classes that are as frequent in the training text (within a factor of two): the
+remaining difference is not due to frequency. Told in the lecture, after Chiang, Huang and Lee 2020, "Pretrained Language Model Embryology".
 """
 # %%
 import itertools

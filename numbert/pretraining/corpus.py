@@ -4,8 +4,8 @@ BERT's pre-training wants documents, not loose lines: the next sentence must be 
 from somewhere else.  The file format is that of Google's BERT: UTF-8, a paragraph (or a sentence) a line, a blank line
 between documents.
 
-Who has no text at hand has one all the same: every Python carries its manual and its docstrings with it, and NumPy's
-as well.  `python_documents` makes a small corpus of English from them, without a download.
+A small English corpus needs no download: Python and NumPy come with their manual and docstrings, and
+`python_documents` collects the English text in them.
 """
 import ast
 import inspect
@@ -94,7 +94,7 @@ def split_sentences(text):
     digit, so `3.14` and `numpy.array` stay whole; but not after an abbreviation (`Dr.`, `Fig.`), an initial
     (`J. Smith`) or letters with full stops (`i.e.`, `U.S.`). In Chinese it ends at 。！？ and the quotes that follow.
 
-    A rule of thumb, no more: it misses the end in "He left the U.S. Then ..." and splits after "No. 5".
+    This is a heuristic: it misses the end in "He left the U.S. Then ..." and splits after "No. 5".
     """
     sentences, start = [], 0
     for end in _END.finditer(text):
@@ -217,7 +217,7 @@ def prose(text):
 
 
 def _paragraph_lines(lines):
-    """Lists of lines that belong together, without what is no prose by its form."""
+    """Lists of lines that belong together, without the lines whose form is not that of prose."""
     paragraphs, last, code = [[]], "", None                   # code: the indentation that a block of code goes beyond
     for line, below in itertools.pairwise([*lines, ""]):
         words, indent = line.strip(), _indent(line)
