@@ -140,7 +140,7 @@ def masking(options, workers):
         by_loss = sorted(MIXTURES, key=lambda name, fate=fate: -losses[name][f"of these {fate}"].mean())
         first, second = (losses[name][f"of these {fate}"] for name in by_loss[:2])
         print(f"  {fate:8} {-first.mean():.3f} after {by_loss[0]}; against {by_loss[1]} {in_words(first, second)}")
-    print(f"""The tasks are above: what {options.seeds} seeds cannot tell from luck is a tie.
+    print(f"""The tasks are above: a difference that is not significant with {options.seeds} seeds is a tie.
 Look at: losses.svg, where the lines cross; the column "itself", whose answer stands in the text.
 Try next: --steps 3000 (do the differences stay?), --examples 10, and MIXTURES in this file: (0.0, 0.0) hides
 nothing, so that the answer always stands there.""")

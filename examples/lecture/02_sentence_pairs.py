@@ -118,7 +118,7 @@ All other words tell it {others['NSP'].mean():.3f} of NSP's and {others['SOP'].m
 NSP against SOP {in_words(every['NSP'], every['SOP'])}.
 How easy each is depends on the text, too: all toy stories are about the same two dozen people, unlike the books of a
 library; and they first introduce who and what there is, with "a" and "had", which gives a swap away.""")
-    print("In tasks (what is too little to tell from luck is a tie):", *verdicts, sep="\n  ")
+    print("In tasks (a difference that is not significant is a tie):", *verdicts, sep="\n  ")
     print("""Look at: pairs.svg, how far each line is above its majority; and which of the two questions carries over.
 Try next: --steps 3000 (does BERT overtake the bag of words?), --pairs 100, --sentences 10.""")
 

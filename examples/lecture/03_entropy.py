@@ -57,8 +57,8 @@ def entropy(options, workers):
     floors = {"words": masked_word_entropy(options.variant), "unigram": unigram_entropy(known),
               "next sentence": next_sentence_entropy(known)}
     print(f"{len(known.texts)} stories of {known.lengths.min()} to {known.lengths.max()} words, "
-          f"{len(known.words)} different ones. Nats a word, at best: {floors['unigram']:.3f} for who sees nothing, "
-          f"{floors['words']:.3f} for who sees all the others.")
+          f"{len(known.words)} different ones. Nats a word, at best: {floors['unigram']:.3f} with no word visible, "
+          f"{floors['words']:.3f} with all the others visible.")
     told = Told(known, options.variant)
 
     # %% Held-out examples, and the best guess at each
@@ -103,8 +103,8 @@ def entropy(options, workers):
     for name in curves:
         print(verdict(name, curves[name]))
     print("""
-Look at both curves: where do most of the nats go, and which are the dearest? No point lies below the lowest dashed line
-by more than the luck of the draw: that would be an error in the program, not a good model.
+Look at both curves: where do most of the nats go, and which cost most? No point lies significantly below the lowest
+dashed line: that would be an error in the program, not a good model.
 Try next: --steps 6000, --layers 1 (what cannot be reached without a second layer?).""")
 
 

@@ -100,7 +100,7 @@ On RTE the model that never saw a story scores {alone.mean():.3f}, the one that 
 they have {alone.mean(CONTROL):.3f} and {both.mean(CONTROL):.3f}. A score says how well a test was passed, not what \
 was understood.
 Look at: {results.folder}/glue/RTE/train.tsv beside control.tsv; which tasks stay at the majority, and what they ask.
-Try next: --training 2000 (which tasks were only short of examples?), --steps 5000 --width 128, and
+Try next: --training 2000 (which tasks only lacked examples?), --steps 5000 --width 128, and
 copy control.tsv over train.tsv of RTE and fine-tune with python -m numbert.tasks.glue: is the story read then?""")
 
 

@@ -45,7 +45,7 @@ def predict(model, tokenizer, examples, workers, batch_size=64):
 
 
 def decide(config, logits):
-    """Decisions from logits (B, C): class ids (B,); numbers (B,) for regression; for several classes 0 and 1, (B, C)."""
+    """Decisions from logits (B, C): class ids (B,); numbers (B,) for regression; for several classes 0 or 1 (B, C)."""
     if config.problem_type == "multi_label_classification":
         return (logits > 0).astype(np.int64)
     if config.problem_type == "regression" or config.num_labels == 1:

@@ -48,7 +48,7 @@ def load(folder, texts):
         said = "" if named else f"config.json names no class: taken for a {cls.__name__}\n"
         return model, AutoTokenizer.from_pretrained(folder), folder, f"{said}{model.load_report}"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                 # a text so short gives few words
+        warnings.simplefilter("ignore")                 # training warns that so short a text gives few words
         tokenizer = WordPieceTokenizer.train(texts, vocab_size=1000, min_frequency=1)
     config = BertConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
                         intermediate_size=256, initializer_range=0.1)
@@ -81,7 +81,7 @@ def show(options):
     print(f"predicted by models/cost.py for the forward pass: {operations.total():,} ({parts})")
     if options.html:
         files.write_text(options.html, page(found, tokens, title))
-        print(f"{options.html}: the same with the backward pass's equations, everybody who called, and all heads")
+        print(f"{options.html}: the same with the backward pass's equations, all callers, and all heads")
 
 
 def main(argv=None):

@@ -1,8 +1,8 @@
 """What can be traced: the class that a folder holds, how many operations it should take, and labels for its loss.
 
 A folder says in config.json, under `architectures`, which class was saved there. A loss needs labels: words that are
-hidden, a class for the text, a class for each word, or the place of an answer. Labels that are not given are the model's
-prediction, the highest score.
+hidden, a class for the text, a class for each word, or the place of an answer. Labels that are not given are the
+model's prediction, the highest score.
 """
 from collections.abc import Callable
 from typing import NamedTuple

@@ -66,7 +66,7 @@ def save_threshold(folder, threshold):
 
 
 def load_threshold(folder):
-    """{"threshold": what `save_threshold` wrote there}, or {} without the file. Raises CheckpointError for anything else."""
+    """{"threshold": what `save_threshold` wrote}, or {} without a file. Raises CheckpointError for anything else."""
     path = Path(folder) / "answers.json"
     if not exists(path):
         return {}
