@@ -62,8 +62,8 @@ def entropy(options, workers):
     told = Told(known, options.variant)
 
     # %% Held-out examples, and the best guess at each
-    # The floor is known for every single example, so the model is compared with it example by example: the luck of the
-    # draw is the same for both and falls out of the difference.
+    # The floor is known for every single example, so the model is compared with it example by example: the sampling
+    # error is the same for both and cancels in the difference.
     rng = np.random.default_rng([options.seed, 1])
     held = {"words": told.masked(options.held, rng), "next sentence": told.pairs(options.held, rng)}
     best = {name: told.best(name, batch) for name, batch in held.items()}
