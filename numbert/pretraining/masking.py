@@ -60,7 +60,8 @@ def mask_tokens(input_ids, rng, *, ordinary, mask_id, unit="token", continues=No
     Google's create_pretraining_data.py (which counts [CLS] and [SEP] too): unlike with a separate draw for each
     token, no sequence is without a blank and the number of blanks in a batch hardly varies.  Whole words are taken in
     random order while they fit, so the number may fall a little short, and a word larger than the whole number is taken
-    only where all words are.  Runs are taken in random order, each from its first word on, so the last one may be cut short.
+    only where all words are.  Runs are taken in random order, each from its first word on, so the last one may be cut
+    short.
 
     Raises ValueError if shapes, ids or shares do not fit.
     """
