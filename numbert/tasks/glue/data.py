@@ -1,9 +1,9 @@
-"""GLUE's nine tasks: what their files look like, how each is scored, and what the benchmark wants back.
+"""GLUE's nine tasks: what their files look like, how each is scored, and the files of a submission.
 
 GLUE (Wang et al. 2018, "GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding") is
 nine folders of tab-separated files, no two laid out alike. The table `TASKS` holds all differences between them; one
 reader, one writer and one average serve all tasks. A quotation mark is a character like any other in these files, a
-line ends at a newline and nowhere else, and a file that differs from its layout is refused, not guessed at.
+line ends at a newline and nowhere else, and a file that differs from its layout is refused.
 """
 import math
 from dataclasses import dataclass, field

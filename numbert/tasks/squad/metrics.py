@@ -1,7 +1,7 @@
 """How answers are scored: SQuAD's exact match and F1 with its no-answer thresholds, and CMRC 2018's.
 
 `evaluate` gives the keys and numbers of SQuAD's official evaluation script, version 2.0, on any predictions that are
-complete; a question without a prediction, at which that script stops, is counted, listed and scored as wrong.
+complete. That script stops at a question without a prediction; here it is counted, listed and scored as wrong.
 """
 import argparse
 import json
