@@ -1,4 +1,4 @@
-"""Pre-train BERT: hide words and let it guess them, show two segments and let it say whether they belong together.
+"""Pre-train BERT: it guesses hidden words, and says whether two segments belong together.
 
     python examples/pretrain.py                          about five minutes, on the English that Python itself carries
     python examples/pretrain.py --text wiki.txt          your own text: UTF-8, a blank line between documents

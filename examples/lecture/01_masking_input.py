@@ -1,4 +1,4 @@
-"""Masking input: which words are hidden, what becomes of them, and what a model learns from it.
+"""Masking input: which words are hidden, what replaces them, and what a model learns from it.
 
     python examples/lecture/01_masking_input.py               about two minutes: counts, then fifteen small models
     python examples/lecture/01_masking_input.py --seeds 2     fewer models: the spread is known less well
@@ -6,7 +6,7 @@
 
 The lecture: BERT hides some words of a text, by [MASK] or by a word drawn at random, and guesses them. Devlin et al.
 2019 (appendix A.1) choose 15% of the words; 80% of these become [MASK], 10% a random word, 10% stay; appendix C.2 asks,
-as this script does, what other mixtures would have been worth.
+as this script does, how other mixtures compare.
 """
 import math
 

@@ -1,4 +1,4 @@
-"""NSP and SOP: do two segments belong together, are they in order, and does it help to have been asked?
+"""NSP and SOP: do two segments belong together, are they in order, and does such a task help?
 
     python examples/lecture/02_sentence_pairs.py               about two minutes: words counted, then fifteen models
     python examples/lecture/02_sentence_pairs.py --seeds 2     fewer models: the spread is known less well

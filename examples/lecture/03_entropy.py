@@ -1,4 +1,4 @@
-"""The loss and its floor: two losses fall, to where no model can follow them.
+"""The loss and its floor: two losses fall, towards the lowest values that any model can reach.
 
     python examples/lecture/03_entropy.py                 about a minute
     python examples/lecture/03_entropy.py --steps 6000    closer to the floor
@@ -57,13 +57,13 @@ def entropy(options, workers):
     floors = {"words": masked_word_entropy(options.variant), "unigram": unigram_entropy(known),
               "next sentence": next_sentence_entropy(known)}
     print(f"{len(known.texts)} stories of {known.lengths.min()} to {known.lengths.max()} words, "
-          f"{len(known.words)} different ones. Nats a word, at best: {floors['unigram']:.3f} for who sees nothing, "
-          f"{floors['words']:.3f} for who sees all the others.")
+          f"{len(known.words)} different ones. Nats a word, at best: {floors['unigram']:.3f} with no word visible, "
+          f"{floors['words']:.3f} with all the others visible.")
     told = Told(known, options.variant)
 
     # %% Held-out examples, and the best guess at each
-    # The floor is known for every single example, so the model is compared with it example by example: the luck of the
-    # draw is the same for both and falls out of the difference.
+    # The floor is known for every single example, so the model is compared with it example by example: the sampling
+    # error is the same for both and cancels in the difference.
     rng = np.random.default_rng([options.seed, 1])
     held = {"words": told.masked(options.held, rng), "next sentence": told.pairs(options.held, rng)}
     best = {name: told.best(name, batch) for name, batch in held.items()}
@@ -103,8 +103,8 @@ def entropy(options, workers):
     for name in curves:
         print(verdict(name, curves[name]))
     print("""
-Look at both curves: where do most of the nats go, and which are the dearest? No point lies below the lowest dashed line
-by more than the luck of the draw: that would be an error in the program, not a good model.
+Look at both curves: where do most of the nats go, and which cost most? No point lies significantly below the lowest
+dashed line: that would be an error in the program, not a good model.
 Try next: --steps 6000, --layers 1 (what cannot be reached without a second layer?).""")
 
 

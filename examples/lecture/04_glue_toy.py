@@ -4,9 +4,9 @@
     python examples/lecture/04_glue_toy.py --seeds 5        how far each score varies
     python examples/lecture/04_glue_toy.py --training 2000  more labelled examples
 
-The lecture judges BERT by GLUE (Wang et al. 2018): nine tasks about sentences, because a model that does well in one
-may know one trick. Here are nine small ones from the toy world, in GLUE's own files, read and measured as the real ones
-are. Then the trick: RTE's statements betray their label by a "not", and a model that never sees what they are about
+The lecture judges BERT by GLUE (Wang et al. 2018): nine tasks about sentences, because a model may do well in one
+by one trick. Here are nine small ones from the toy world, in GLUE's own files, read and measured as the real ones
+are. Then the trick: a "not" in RTE's statements gives their label away, and a model that never sees the premise
 scores high.
 """
 import math
@@ -100,7 +100,7 @@ On RTE the model that never saw a story scores {alone.mean():.3f}, the one that 
 they have {alone.mean(CONTROL):.3f} and {both.mean(CONTROL):.3f}. A score says how well a test was passed, not what \
 was understood.
 Look at: {results.folder}/glue/RTE/train.tsv beside control.tsv; which tasks stay at the majority, and what they ask.
-Try next: --training 2000 (which tasks were only short of examples?), --steps 5000 --width 128, and
+Try next: --training 2000 (which tasks only lacked examples?), --steps 5000 --width 128, and
 copy control.tsv over train.tsv of RTE and fine-tune with python -m numbert.tasks.glue: is the story read then?""")
 
 

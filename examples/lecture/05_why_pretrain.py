@@ -1,4 +1,4 @@
-"""Does pre-training help? The same small BERT with and without it, on four tasks: curves, labels, what must be kept.
+"""Does pre-training help? The same small BERT with and without it: curves, numbers of labels, and which parts matter.
 
     python examples/lecture/05_why_pretrain.py                       three minutes, with progress; two more for the body
                                                                      if no example has made it yet

@@ -39,7 +39,7 @@ def inference(options, workers):
         answer, share = next(iter(classify(runs["pre-trained"].model, tokenizer, story, statement).items()))
         print(f"  {story}\n    {statement}  {answer} {share:.0%}{'' if answer == label else f'  (WRONG: {label})'}")
     print("""
-Look at the epochs above: where the loss falls and the accuracy on other examples stays, the model learns by heart. And
+Look at the epochs above: where the loss falls and the accuracy on other examples stays, the model memorises. And
 look at the wrong answers: is there a "not" in the statement? A model that has learnt from masked words guesses the same
 word behind "is" and behind "is not". Try next: --examples 5000, --pretraining-steps 10000, and your own articles and
 comments, as pairs, for stance.""")

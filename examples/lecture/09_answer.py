@@ -73,8 +73,8 @@ def answer(options, workers):
                                      (answerable[1], whole, test), (impossible[0], whole, test)):
         show(read[number], reader)
     print(f"""
-Look at the candidates of a wrong answer: are they places, where a place is asked for? Then the model knows what sort of
-thing is meant, and fails to follow the story. Try next: --examples 5000 (is it the data that is lacking?), --window 60
+Look at the candidates of a wrong answer: are they places, where a place is asked for? Then the model knows the type
+of the answer, and fails to follow the story. Try next: --examples 5000 (is it the data that is lacking?), --window 60
 (where does it begin to matter that a story is cut?), --freeze-body; or SQuAD, with a model from examples/pretrain.py:
 python -m numbert.tasks.squad --train F --dev F --model runs/pretrain --out {options.out}-squad""")
 

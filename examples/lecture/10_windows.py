@@ -1,4 +1,4 @@
-"""Windows and 512: why BERT reads no more than 512 tokens at once, and how it reads more all the same.
+"""Windows and 512: why BERT reads no more than 512 tokens at once, and how it reads longer texts.
 
     python examples/lecture/10_windows.py                 about half a minute
     python examples/lecture/10_windows.py --longest 4096  further than BERT ever went
@@ -144,7 +144,7 @@ def length(options, results):
     wrong = max(abs(sum(kept(config, T)) / 2**20 / m - 1) for T, m in zip(lengths, total, strict=True) if T >= 128)
     print(f"""
 Time grows as T^p over the longer half of the lengths: {grown}. By theory 2 and 1.
-What p has above 2 is not operations but, most likely, memory: the shares take 4 H T² bytes in each layer.
+A p above 2 comes most likely from memory access, not from operations: the shares take 4 H T² bytes in each layer.
 Attention has as many operations as all else from T = 6 D = {6 * D} on; measured, it takes as long from {crossed} on.
 It keeps as much memory from T = 16 K = {16 * K} on; the prediction is within {wrong:.1%} of what was kept.""")
 

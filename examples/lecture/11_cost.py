@@ -5,7 +5,7 @@
 
 A model's operations follow from its configuration and the lengths of the texts (numbert/models/cost.py). How fast a
 machine gets through them is measured on a small model; with that rate a larger one is predicted, and then measured too.
-So one dares to say what nobody can measure here: the pre-training of the paper, on 3.3 billion words.
+That gives an estimate of what cannot be measured here: the pre-training of the paper, on 3.3 billion words.
 Source: Devlin et al. 2019, section 3.1 and appendix A.2.
 """
 import textwrap

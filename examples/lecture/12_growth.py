@@ -7,9 +7,10 @@ A word of a story that the model has never read is hidden, and the model is aske
 of speech of every word. So at points of one pre-training run we can ask: of the hidden nouns, what share is restored?
 Of the verbs, the determiners, the names?
 
-But "the" is also frequent, and what is frequent is learnt early, whatever its part of speech. So each class is held
-against words of *other* classes that are as frequent in the training text (within a factor of two): what is left over
-is not frequency. Told in the lecture, after Chiang, Huang and Lee 2020, "Pretrained Language Model Embryology".
+But "the" is also frequent, and what is frequent is learnt early, whatever its part of speech. So each class is
+compared with words of *other* classes that are as frequent in the training text (within a factor of two): the
+remaining difference is not due to frequency. Told in the lecture, after Chiang, Huang and Lee 2020, "Pretrained
+Language Model Embryology".
 """
 # %%
 import itertools
@@ -155,7 +156,7 @@ def experiment(options, workers):
     early = len(steps) // 2 - 1
     print(f"""
 The mean of {options.seeds} seeds (other first weights, other words hidden while it learns; the same stories). 'always':
-what the most frequent word, said every time, gets. 'half way': the step by which half of the last share was there.
+the share for guessing the most frequent word every time. 'half way': the step that reaches half of the last share.
 'against as frequent': the share restored less that of words of other classes of the same frequency (for closed, of
 open ones), early (step {steps[early]}) and last; and how many words have such companions.
 """)
@@ -198,7 +199,7 @@ What was seen: closed classes are half way after {closed.mean():.0f} steps, open
 Where as frequent words of both can be compared, the share of closed ones that is restored is higher by
 {gains[0]:+.2f} at step {steps[early]} and by {gains[1]:+.2f} at the end.
 Look at: growth.svg, whether a class that is ahead in the upper charts is still ahead in the lower ones; and the column
-"compared": where few words have companions of their frequency, the difference says little.
+"compared": where few words can be compared, the difference says little.
 And at the names (PROPN): whom a story is about can be told only from the other places where the name stands.
 Try next: --steps 6000 (do the names catch up?), --width 128, --language zh, and a question of your own: is a word that
 stands in the story once more restored more often than one that does not?""")

@@ -11,7 +11,7 @@ one row for a word, so its map is 1 everywhere, and no training can change that.
 
 The models learn from sentences made up here, in which other fruits and other companies stand in the same places. None
 of the ten is among them, no two of the ten in one sense share a word of meaning, and the word stands at the same places
-in both senses: the likeness must be learnt.
+in both senses: the similarity must be learnt.
 
 In Chinese the word is two tokens, 苹 and 果. When one of them is hidden, the other gives it away, whatever the sense.
 So there the models are trained twice: with single tokens hidden, and with runs of up to three (as in whole word

@@ -1,4 +1,4 @@
-"""DNA read by a model of English: is it knowledge of language that helps, or only good numbers to start from?
+"""DNA read by a model of English: does knowledge of language help, or only the size of the initial weights?
 
     python examples/lecture/14_dna.py                         about two minutes, on sequences that are made up here
     python examples/lecture/14_dna.py --sequences splice.csv  your own: a header line, then label, name, sequence
@@ -11,7 +11,7 @@ C -> "hungry", ...), the "text" is classified as texts are, and fine-tuning star
     shuffled        the pre-trained numbers in random order: their sizes without what they know
     same norms      new random numbers, each matrix as long as the pre-trained one
 
-If the pre-trained model beats all three, something that was learnt from stories is of use for genes. If it only beats
+If the pre-trained model beats all three, something learnt from stories helps with genes. If it only beats
 the small random weights, the size of the numbers was what helped. Such an experiment is told in the lecture; on DNA, by
 Kao and Lee 2021, "Is BERT a cross-disciplinary knowledge learner?".
 """

@@ -1,4 +1,4 @@
-"""A GPT writes: it reads many texts from left to right, and then goes on with the beginning of a new one.
+"""A GPT writes: it reads many texts from left to right, and then continues the beginning of a new one.
 
     python examples/lecture/17_complete.py                a minute: stories of a small world, of which all is known
     python examples/lecture/17_complete.py --text open    a minute or two: stories of a larger world

@@ -1,10 +1,10 @@
-"""One block, three masks: what makes a reader or a writer of a Transformer is not its weights, but who may see whom.
+"""One block, three masks: not the weights but the mask decides whether a Transformer reads or writes.
 
     python examples/lecture/19_three_masks.py  a few seconds
     python examples/lecture/19_three_masks.py --text "a text of your own, a few words"
 
-The same weights read the same text three times. Each token's output is asked for its gradient by each token's input:
-where it is 0, the one does not see the other, however often the layers pass on what they have seen.
+The same weights read the same text three times. The gradient of each token's output by each token's input is computed:
+where it is 0, the output does not depend on that input, through any number of layers.
 
     bidirectional   every token sees every token: BERT, which reads
     causal          a token sees itself and those before it: GPT, which writes, since the next word is not there yet

@@ -1,4 +1,4 @@
-"""A language of molecules: a real ALBERT, trained on chemical reactions, fills in a blank in reactions it is shown.
+"""A language of molecules: a real ALBERT, trained on chemical reactions, fills in blanks in reactions.
 
     pip install --no-deps rxnmapper==0.4.3           brings the weights (3 MB), as files, without PyTorch
     python examples/use/chemistry.py

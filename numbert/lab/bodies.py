@@ -1,4 +1,4 @@
-"""A small BERT that has read toy stories: what the examples fine-tune, made once for each recipe and then kept.
+"""A small BERT pre-trained on toy stories, which the examples fine-tune: made once for each recipe, then kept.
 
     folder = pretrained_body(Recipe(objective="mlm+sop", steps=1000), workers)
     # runs/toy-en-objective=mlm+sop-steps=1000
@@ -30,7 +30,7 @@ from ..training.run_folder import Progress, RunFolder
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides how a body comes out. The defaults are those of the examples: about two minutes on two cores.
+    """The settings that determine a body. The defaults are those of the examples: about two minutes on two cores.
 
     `objective` to `random_share`, and `seed`: as in PretrainingData; the seed also draws the first weights. `lr`: the
     highest learning rate. `layers`, `width`: the model's; heads are 32 wide and the feed-forward layer 4 times the

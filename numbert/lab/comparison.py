@@ -52,7 +52,7 @@ def splits(name, options):
 
 
 def compare(task, folder, tokenizer, options, workers):
-    """Fine-tune `task` from the model in `folder` and from scratch; print what came of it and draw both curves.
+    """Fine-tune `task` from the model in `folder` and from scratch; print the results and draw both curves.
 
     Returns {"pre-trained": Runs, "from scratch": Runs}. In `options.out`: the best pre-trained model, curves.svg.
     """
@@ -67,7 +67,7 @@ def compare(task, folder, tokenizer, options, workers):
 
 
 def tell(task, runs, options):
-    """Say what came of both, and draw their curves."""
+    """Print the results of both, and draw their curves."""
     seeds = {name: one.seeds for name, one in runs.items()}
     print(f"\nOn {options.test} test examples, after learning from {options.examples}:\n\n{table(seeds)}\n")
     print(f"Pre-training is worth {in_words(*seeds.values())}.")

@@ -1,9 +1,9 @@
-"""What is it about pre-trained weights that helps? Models with the same numbers and without the knowledge.
+"""Why do pre-trained weights help? Control models whose weights have the same sizes but nothing learnt.
 
 shuffled      the entries of each parameter in random order: the same values, so the same mean and spread
 same norms    new random weights, each parameter as long as the pre-trained one
 
-If fine-tuning from one of these is as good as from the pre-trained model, it was the size of the numbers that helped.
+If fine-tuning from one of these is as good as from the pre-trained model, then the size of the weights was what helped.
 """
 import numpy as np
 

@@ -1,8 +1,8 @@
-"""What the scripts of the laboratory share: their options, what they leave behind, and bodies with their seeds.
+"""What the scripts of the laboratory share: their options, their result files, and pre-trained bodies for each seed.
 
-A laboratory script measures one claim of the lecture. It leaves results.json, with the settings and every number that
-it speaks of, and pictures, in a folder; and it says no more than the spread over its seeds allows
-(`training.seeds.in_words`).
+A laboratory script measures one claim of the lecture. It writes pictures and results.json, with the settings and every
+number that it prints, into a folder. It reports a difference only as far as the standard deviation over its seeds
+allows (`training.seeds.in_words`).
 """
 import argparse
 import time
@@ -58,7 +58,7 @@ class Results:
 
 
 def _plain(value):
-    """As JSON can have it."""
+    """The value in the types that JSON has."""
     if isinstance(value, Seeds):
         value = {"runs": value.figures, "mean": value.mean(), "std": value.std(), "baseline": value.baseline}
     if isinstance(value, np.ndarray | np.generic):
@@ -83,7 +83,7 @@ def settings(options, **changes):
 
 
 def downstream(task, folders, settings, workers, *, from_scratch=False):
-    """`Seeds` of fine-tuning with seed i from the model in folders[i]: its spread is the luck of both trainings."""
+    """`Seeds` of fine-tuning with seed i from the model in folders[i]: its standard deviation covers both trainings."""
     runs = [run(task, folder, settings, workers, from_scratch=from_scratch, seeds=[seed], say=None)
             for seed, folder in enumerate(folders)]
     return Seeds([one for r in runs for one in r.seeds.figures], task.baseline)

@@ -1,4 +1,4 @@
-"""The machine: what it is, and how fast it multiplies matrices at best."""
+"""The machine: its description, and its highest speed at matrix multiplication."""
 import contextlib
 import importlib.metadata
 import os
@@ -16,9 +16,9 @@ PACKAGES = ("numpy", "torch", "transformers", "onnxruntime", "tokenizers")
 
 
 def sgemm_peak(threads, size=SIZE):
-    """The most floating-point operations a second that were ever seen in products of float32 matrices, by library.
+    """The most floating-point operations a second measured in products of float32 matrices, by library.
 
-    NumPy is measured as numbert uses it: a product on each of `threads` threads. torch is left out where it is not.
+    NumPy is measured as numbert uses it: a product on each of `threads` threads. torch is measured if it is installed.
     """
     x = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
     with Workers(threads) as workers:

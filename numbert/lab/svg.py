@@ -5,7 +5,7 @@ from html import escape
 
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b")
 WIDTH, HEIGHT, LEFT, TOP, GAP = 640, 300, 60, 40, 50
-FEW = 12                                # a line of no more points shows them
+FEW = 12                                # a line with at most so many points marks them
 FONT = 'font-family="sans-serif" font-size="12"'
 
 
@@ -104,7 +104,7 @@ def _range(values):
 
 
 def _pixels(label):
-    """About how wide a text of size 12 is: Chinese characters are as wide as they are high."""
+    """The approximate width of a text of size 12: Chinese characters are as wide as they are high."""
     return sum(12 if unicodedata.east_asian_width(char) in "WF" else 7 for char in label)
 
 

@@ -84,7 +84,7 @@ def measure(labels, predictions):
 
 
 def passages(part, tokenizer, max_length):
-    """Questions in SQuAD's fields as the Passages of `squad_windows`."""
+    """Questions in SQuAD's fields as Passages of tasks/squad/windows.py."""
     examples = [Example(f"{number}", one["question"], one["context"],
                         tuple(Answer(gold["text"], gold["answer_start"]) for gold in one["answers"]),
                         one["is_impossible"]) for number, one in enumerate(part)]

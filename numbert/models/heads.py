@@ -181,7 +181,7 @@ class BertForQuestionAnswering(BertWithHead):
     alike, a softmax does not see that, and so its gradient is zero up to rounding (like that of the last layer norm's
     bias, which adds the same to every h). The softmax of training also covers [CLS], the question and [SEP]. An answer
     is not the two maxima, of which the second may stand before the first, but the best pair i <= j over all windows of
-    a document (`tasks.squad_answers.read_answers`). And "no answer" is not a maximum at [CLS], but a threshold on how
+    a document (`tasks.squad.answers.read_answers`). And "no answer" is not a maximum at [CLS], but a threshold on how
     much better the best span of all windows is than [CLS] (section 4.3).
     """
 

@@ -1,11 +1,11 @@
-"""What a loss must be read against: how well counting alone guesses the tokens that are asked for.
+"""Baselines of the loss: how well counting alone guesses the tokens that a model must guess.
 
-A loss of 4.2 nats says nothing by itself.  Two predictors without any learning of representations give it a scale:
+A loss of 4.2 nats says nothing by itself.  Count models, which learn no representations, give it a scale:
 
-unigram       knows how frequent each token is and sees no context.  A model above it has learnt nothing.
+unigram       knows how frequent each token is and sees no context.  A model with a higher loss has learnt nothing.
 neighbours    knows how often tokens stood side by side and sees the token on the left and the one on the right, as the
-              model sees them: they may be [MASK] or a random token themselves.  A model below it uses more of the
-              sentence than the two nearest words.
+              model sees them: they may be [MASK] or a random token themselves.  A model with a lower loss uses
+              more of the sentence than the two nearest words.
 trigram       the same for a causal model: sees the last token and the one before that.
 
 All are measured on the same tokens of the held-out text as the model, in nats per token.
@@ -14,7 +14,7 @@ import numpy as np
 
 from .masking import IGNORED, mask_tokens
 
-# What is looked at, as distances from the token that is asked for.
+# The context tokens, as distances from the token to be guessed.
 NEIGHBOURS = ((-1,), (1,), (-1, 1))
 TRIGRAM = ((-1,), (-2, -1))
 
@@ -31,7 +31,7 @@ def unigram_baseline(counts, labels):
     """Cross-entropy (nats per token) of `labels` under the frequencies of the training text.
 
     counts     (V,) how often each id occurs in the training text: np.bincount(tokens, minlength=V)
-    labels     any shape, -100 where nothing is asked for
+    labels     any shape, -100 where nothing is to be guessed
 
     One is added to every count (Laplace), so that no token is impossible: p(w) = (c(w) + 1) / (N + V).
     """
@@ -85,7 +85,7 @@ class _Counts:
         self.base = V + 1                                     # V itself stands for "no neighbour", never counted
         self.unigram = _unigram(np.bincount(tokens, minlength=V))
         self.contexts, self.distances = contexts, _distances(contexts)
-        near = {}                                             # distance -> what stands there, for each token
+        near = {}                                             # distance -> the token there, for each token
         for distance in self.distances:
             place = np.arange(len(tokens)) + distance
             inside = (place >= 0) & (place < len(tokens))
@@ -127,8 +127,8 @@ def _look_up(table, keys):
 
 
 def _fit(probabilities, classes, iterations=30):
-    """The weights (classes, 1 + contexts) that make the tokens most likely, with one more token a class that is shared
-    evenly among the contexts seen, so that no class is without weights and no a0 is 0."""
+    """The weights (classes, 1 + contexts) of maximum likelihood. One extra token for each class is shared equally among
+    the contexts seen, so that every class has weights and no a0 is 0."""
     contexts = probabilities.shape[1] - 1
     seen = np.ones((4 ** contexts, 1 + contexts))
     seen[:, 1:] = np.stack(np.unravel_index(np.arange(4 ** contexts), (4,) * contexts), axis=1) > 0
@@ -166,7 +166,7 @@ def _distances(contexts):
 
 
 def _asked(input_ids, labels, V, contexts):
-    """(1 + distances, M): each token that is asked for, and what the model sees at each distance; V where nothing is.
+    """(1 + distances, M): each token to be guessed, and what the model sees at each distance; V where nothing is.
     """
     hidden, T = np.asarray(labels) != IGNORED, np.shape(input_ids)[1]
     around = np.pad(input_ids, ((0, 0), (2, 2)), constant_values=V)

@@ -2,8 +2,8 @@
 
 Google writes a data set with ten fixed maskings to disk.  Here each epoch draws new pairs and each batch new blanks
 (as RoBERTa does, Liu et al. 2019, section 4.1), and nothing is stored: a batch is a pure function of the seed, the
-epoch and its number in the epoch.  So training that stops can go on exactly where it was, and all it must remember is
-the number of the step.
+epoch and its number in the epoch.  So training that stops can continue exactly where it was, from the number of the
+step alone.
 """
 import copy
 import itertools
@@ -110,8 +110,8 @@ class PretrainingData:
         return part
 
     def evaluation_batches(self):
-        """One pass over held-out documents: the same examples and blanks every time, in the order of the text, the
-        last batch as short as it comes."""
+        """One pass over held-out documents: the same examples and blanks every time, in the order of the text;
+        the last batch may be smaller."""
         examples = self._draw(self._rng(0))
         for batch, start in enumerate(range(0, len(examples), self.batch_size)):
             yield self._batch(examples[start:start + self.batch_size], self._rng(0, batch))
@@ -119,7 +119,7 @@ class PretrainingData:
     def _rng(self, epoch, batch=None):
         """The generator of an epoch's examples, or of a batch's blanks.
 
-        The last number keeps the two apart: NumPy takes the seeds [s, e] and [s, e, 0] for the same.
+        The last number tells the two apart: NumPy treats the seeds [s, e] and [s, e, 0] as equal.
         """
         return np.random.default_rng([self.seed, epoch, 0 if batch is None else 1 + batch])
 
@@ -156,7 +156,7 @@ class PretrainingData:
 
 
 def end_of_text_id(tokenizer):
-    """The id that ends a document: eos, or sep of a tokenizer that knows of no eos, as WordPiece."""
+    """The id that ends a document: eos, or sep of a tokenizer without eos, such as WordPiece."""
     return tokenizer.eos_token_id if hasattr(tokenizer, "eos_token_id") else tokenizer.sep_token_id
 
 

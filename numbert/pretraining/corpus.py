@@ -78,7 +78,7 @@ def split_sentences(text):
     digit, so `3.14` and `numpy.array` stay whole; but not after an abbreviation (`Dr.`, `Fig.`), an initial
     (`J. Smith`) or letters with full stops (`i.e.`, `U.S.`). In Chinese it ends at 。！？ and the quotes that follow.
 
-    A rule of thumb, no more: it misses the end in "He left the U.S. Then ..." and splits after "No. 5".
+    This is a heuristic: it misses the end in "He left the U.S. Then ..." and splits after "No. 5".
     """
     sentences, start = [], 0
     for end in _END.finditer(text):
@@ -201,7 +201,7 @@ def prose(text):
 
 
 def _paragraph_lines(lines):
-    """Lists of lines that belong together, without what is no prose by its form."""
+    """Lists of lines that belong together, without the lines whose form is not that of prose."""
     paragraphs, last, code = [[]], "", None                   # code: the indentation that a block of code goes beyond
     for line, below in itertools.pairwise([*lines, ""]):
         words, indent = line.strip(), _indent(line)

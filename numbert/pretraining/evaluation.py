@@ -1,8 +1,8 @@
-"""How good is a pre-trained model? Its losses and hits on held-out batches, and what it puts into a blank, or writes.
+"""How good is a pre-trained model? Its losses and accuracies on held-out batches, filled-in blanks, and written text.
 
-Nats per token cannot be compared between two vocabularies: who cuts a text into fewer tokens has more to guess in each.
-Bits per character can: the nats of all tokens asked for, divided by ln 2 and by the number of characters that these
-tokens stand for. What it means depends on the objective, and the two are not the same quantity:
+Nats per token cannot be compared between two vocabularies: with fewer tokens for a text, each is harder to guess.
+Bits per character can: the nats of all guessed tokens, divided by ln 2 and by the number of characters of these
+tokens. What it means depends on the objective, and the two are not the same quantity:
 
     causal    the code length of the text. Each token is guessed from those before it, so the product of the guesses is
               p(text), and -log2 p(text) the number of bits that the model could compress it to. (A token sees
@@ -33,7 +33,7 @@ def hits(part, output):
 
 def evaluate(model, batches, workers, characters=None):
     """The figures of held-out batches, by the model's losses: `mlm` in nats per hidden token, `lm` in nats per next
-    token, `nsp` and `sop` in nats per pair; of each the share of hits (`mlm_accuracy`, ...); and how many tokens and
+    token, `nsp` and `sop` in nats per pair; of each the accuracy (`mlm_accuracy`, ...); and how many tokens and
     pairs there were (`masked`, `scored`, `pairs`).
 
     characters    (V,), from `characters_per_token`: then also `bits_per_character`; at the top of this file it says
@@ -115,7 +115,7 @@ def fill_mask(model, tokenizer, text, top=5):
         raise ValueError(f"the text has {len(whole)} tokens, of which the model takes {model.max_tokens}: "
                          f"{masks - kept} of {masks} {mask} would be cut off")
     batch = tokenizer.pad([encoding], side="right")
-    labels = np.where(batch["input_ids"] == mask_id, 0, IGNORE)                     # any label: which logits we want
+    labels = np.where(batch["input_ids"] == mask_id, 0, IGNORE)                     # any label: it selects the logits
     with no_grad():
         output = model(**model.accepted(batch), labels=labels)
     logits = (output.prediction_logits if hasattr(output, "prediction_logits") else output.logits).data
@@ -150,7 +150,7 @@ def continuations(model, tokenizer, sentences, rng, *, count=6, words=(8, 25), t
     """`count` of the sentences, cut in the middle: [(beginning, what a causal model writes after it, true end), ...].
 
     Sentences have a number of words in the range `words`, and at most so many `tokens`. The model writes as many tokens
-    as the true end has, always the likeliest one.
+    as the true end has, always the most probable one.
     """
     found = []
     for i in rng.permutation(len(sentences)):

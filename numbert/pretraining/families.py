@@ -33,7 +33,7 @@ class Family(NamedTuple):
     pair_label: str | None = None
 
 
-BYTES = {"add_prefix_space": True}          # so that a word is the same token wherever it stands
+BYTES = {"add_prefix_space": True}          # so that a word is the same token at every position
 FAMILIES = {
     "bert": Family(BertForPreTraining, WordPieceTokenizer, {},
                    ("mlm+nsp", "mlm", "mlm+sop", "full-sentences"), "token", "next_sentence_label"),
@@ -65,7 +65,7 @@ def build_model(family, tokenizer, *, layers, width, max_positions, heads=None, 
     """A new model of a family, for texts of up to `max_positions` tokens of any tokenizer.
 
     heads: None for Google's heads, 64 wide. Weights are drawn from N(0, s²), s = 0.02 √(768 / width): BERT's 0.02 is
-    for 768 wide matrices, and a narrower one needs larger weights for sums as large. ALBERT's E is half the width, at
+    for 768 wide matrices, a narrower one needs larger weights for equally large sums. ALBERT's E is half the width, at
     most the published 128.
     """
     heads = max(1, width // 64) if heads is None else heads

@@ -8,11 +8,11 @@ tokens of a sequence are chosen.  Of those
     10%  stay as they are             my dog is hairy -> my dog is hairy
 
 and the model must guess all of them.  If every chosen token became [MASK], the model could learn that any other
-token is right as it stands, and would have nothing to say about text without [MASK], which is all the text that it
-meets later.
+token is right as it stands, and would learn nothing for text without [MASK], the only text in
+fine-tuning.
 
-What is chosen together, the `unit`, decides how hard the guess is: of a word whose other pieces are there to see, or
-of a fixed phrase, the rest is easily known.
+What is chosen together, the `unit`, decides how hard the guess is: a piece of a word is easy to
+guess from its other pieces, and a word of a fixed phrase from the rest of the phrase.
 
     token   each by itself                                          BERT
     word    all pieces of a word                                    BERT's later "whole word masking"
@@ -57,10 +57,11 @@ def mask_tokens(input_ids, rng, *, ordinary, mask_id, unit="token", continues=No
 
     The masked ids have the dtype of `input_ids`, which is not changed; labels (int64) are the original id where a
     token was chosen and -100 elsewhere.  Of n > 0 ordinary tokens exactly max(1, round(rate * n)) are chosen, as in
-    Google's create_pretraining_data.py (which counts [CLS] and [SEP] too): compared with a coin for every token, no
-    sequence goes without a blank and the number of blanks in a batch hardly varies.  Whole words are taken in random
-    order while they fit, so the number may fall a little short, and a word larger than the whole number is taken only
-    where all words are.  Runs are taken in random order, each from its first word on, so the last one may be cut short.
+    Google's create_pretraining_data.py (which counts [CLS] and [SEP] too): unlike with a separate draw for each
+    token, no sequence is without a blank and the number of blanks in a batch hardly varies.  Whole words are taken in
+    random order while they fit, so the number may fall a little short, and a word larger than the whole number is taken
+    only where all words are.  Runs are taken in random order, each from its first word on, so the last one may be cut
+    short.
 
     Raises ValueError if shapes, ids or shares do not fit.
     """
@@ -83,7 +84,7 @@ def mask_tokens(input_ids, rng, *, ordinary, mask_id, unit="token", continues=No
     masked = input_ids.copy()
     originals = masked[chosen]                                                       # (M,)
     fate = rng.random(len(originals))
-    if unit == "span":                                        # one fate for all of a run
+    if unit == "span":                                        # one replacement kind for the whole run
         row, _ = np.nonzero(chosen)
         fate = fate[np.unique(row * run.shape[1] + run[chosen], return_inverse=True)[1]]
     drawn = rng.choice(np.flatnonzero(ordinary), size=len(originals))

@@ -34,8 +34,8 @@ class TokenizedText:
     """Documents as one flat array of token ids.
 
     tokens       (N,) int32, all tokens
-    sentences    (S + 1,) int64: sentence i is tokens[sentences[i]:sentences[i + 1]]
-    documents    (D + 1,) int64: document d is the sentences documents[d] to documents[d + 1] - 1
+    sentences    (number of sentences + 1,) int64: sentence i is tokens[sentences[i]:sentences[i + 1]]
+    documents    (number of documents + 1,) int64: document i is sentences documents[i] to documents[i + 1] - 1
 
     Built from documents given as lists of sentences given as lists of ids. Sentences without tokens and documents
     without sentences are left out. With a `separator`, an id, the first sentence of each document begins with it.
@@ -72,10 +72,10 @@ class TokenizedText:
 
 
 def draw_examples(text, rng, *, objective, max_length):
-    """One pass over `text`: an (n, 5) int64 table of examples in the order of the text.
+    """One pass over `text`: an int64 table (number of examples, 5) in the order of the text.
 
     A row is (A start, A stop, B start, B stop, label), places in `text.tokens`. Without pairs B is empty and the label
-    0. [CLS] A [SEP] or [CLS] A [SEP] B [SEP] is never longer than `max_length`, nor is the bare A of "causal".
+    0. [CLS] A [SEP] or [CLS] A [SEP] B [SEP] is never longer than `max_length`, nor is A alone for "causal".
     """
     if objective in RUNNING:
         rows = causal(text, max_length) if objective == "causal" else full_sentences(text, max_length - 2)
@@ -161,7 +161,7 @@ def full_sentences(text, room):
 
 
 def causal(text, length):
-    """[(start, stop), ...]: rows of `length` tokens, the last one as short as it comes.
+    """[(start, stop), ...]: rows of `length` tokens; the last may be shorter.
 
     Each row begins with the last token of the row before it, so that every token but the very first, a separator, is
     the next token of another one exactly once.

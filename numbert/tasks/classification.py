@@ -12,7 +12,7 @@ from ..recording import no_grad
 
 
 def encode(rows, tokenizer, max_length):
-    """[(Encoding, label), ...] of rows (text, pair, label): pair None for a single text; what follows is not looked at.
+    """[(Encoding, label), ...] of rows (text, pair, label): pair None for a single text; further entries are ignored.
 
     label: a class id, a float for regression, or C numbers 0 and 1 where several classes may hold. Of texts too long
     for `max_length` tokens the longer one is cut. Raises ValueError for an example without any token: an empty text,
@@ -36,7 +36,7 @@ def collate(tokenizer):
 
 
 def predict(model, tokenizer, examples, workers, batch_size=64):
-    """Logits (N, C) for `encode`d examples, in their order. Their labels are not looked at."""
+    """Logits (B, C) for B `encode`d examples, in their order. Their labels are ignored."""
     def logits(start):
         with no_grad():
             batch = tokenizer.pad([x for x, _ in examples[start:start + batch_size]], side="right")
@@ -45,7 +45,7 @@ def predict(model, tokenizer, examples, workers, batch_size=64):
 
 
 def decide(config, logits):
-    """What logits (N, C) say: class ids (N,); numbers (N,) for regression; for several classes 0 and 1, (N, C)."""
+    """Decisions from logits (B, C): class ids (B,); numbers (B,) for regression; for several classes 0 or 1 (B, C)."""
     if config.problem_type == "multi_label_classification":
         return (logits > 0).astype(np.int64)
     if config.problem_type == "regression" or config.num_labels == 1:
@@ -63,8 +63,8 @@ def evaluation(examples, tokenizer, measure, workers):
 
 
 def majority(training_labels, labels, measure):
-    """The figures of the answer that looks at nothing: the most frequent class of the training labels (of equals the
-    lowest), or for floats their mean, for every one of `labels`."""
+    """The figures of a constant prediction for `labels`: the most frequent class of the training labels (the lowest of
+    equally frequent ones), or their mean if they are floats."""
     if isinstance(training_labels[0], float):
         answer = sum(training_labels) / len(training_labels)
     else:
@@ -74,8 +74,8 @@ def majority(training_labels, labels, measure):
 
 
 def balanced_weights(training_labels, classes):
-    """Class weights (C,) that let every class count as much as any other, 1 on average over the examples:
-    N / (classes that occur · n_c), and 0 for a class that does not occur."""
+    """Class weights (C,) that give every class the same total weight, 1 on average over the examples:
+    examples / (classes that occur · examples of the class), and 0 for a class that does not occur."""
     counts = np.bincount([label for label in training_labels if label >= 0], minlength=classes)
     return np.where(counts, counts.sum() / (np.maximum(counts, 1) * (counts > 0).sum()), 0.0)
 
@@ -83,8 +83,8 @@ def balanced_weights(training_labels, classes):
 def classify(model, tokenizer, text, pair=None):
     """{label: probability}, the likeliest first, for one text or pair; for regression the number.
 
-    Labels have the names in the model's configuration, or are 0, 1, ... With several classes at once each probability
-    is on its own, and they do not add up to 1.
+    Labels have the names in the model's configuration, or are 0, 1, ... With several classes at once the probabilities
+    are independent and do not add up to 1.
     """
     config = model.config
     with no_grad():

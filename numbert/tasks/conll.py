@@ -1,7 +1,7 @@
 """Tagged sentences, one word a line: CoNLL-U (Universal Dependencies) and the older column files (CoNLL-2003).
 
-A file is read into sentences of words and tags, and remembered: `TaggedFile.with_tags` gives it back with other
-tags in the same places and every other character as it was, so a prediction has the format of its input.
+A file is read into sentences of words and tags, and its text is kept: `TaggedFile.with_tags` returns it with other
+tags in the same places and every other character unchanged, so a prediction has the format of its input.
 """
 import re
 from typing import NamedTuple
@@ -85,8 +85,8 @@ def read_conllu(path, column="UPOS"):
 def read_conll(path, column=None):
     """A file of columns, as CoNLL-2003's: first the word, in another column its tag. Returns TaggedFile.
 
-    Columns are parted by tabs if the first line with a word has one, else by spaces; a blank line ends a sentence;
-    lines of the word -DOCSTART- part documents and are no words. column: which one holds the tag, from 0 or, below
+    Columns are separated by tabs if the first line with a word has one, else by spaces; a blank line ends a sentence;
+    lines of the word -DOCSTART- separate documents and are no words. column: which one holds the tag, from 0 or, below
     0, from the end (-1: the last); None: there are two columns. Raises ValueError with file and line if a line has
     another number of columns than the first.
     """
@@ -136,5 +136,5 @@ def _read(path, word_and_tag, unspecified=None):
 
 
 def _spans(line, separator):
-    """Where the columns of a line begin and end: [(start, end)]; only this separator parts, several count as one."""
+    """Where the columns of a line begin and end: [(start, end)]; several separators in a row count as one."""
     return [match.span() for match in re.finditer(f"[^{separator}]+", line)]

@@ -5,7 +5,7 @@ from ..recording import no_grad
 
 
 def embed(model, tokenizer, texts, *, pooling="mean", batch_size=32, max_length=None):
-    """Vectors (n, D) of length 1, so that a product of two is the cosine of the angle between them.
+    """Vectors (B, D) of length 1 for B texts: the dot product of two is the cosine of the angle between them.
 
     model: a body, such as BertModel. pooling: "mean" over the text's tokens, special ones included, or "cls", the first
     token's vector. Texts are cut at `max_length` tokens (default: as many as the model takes). Raises ValueError for
@@ -20,7 +20,7 @@ def embed(model, tokenizer, texts, *, pooling="mean", batch_size=32, max_length=
     for number, encoding in enumerate(encodings):
         if not len(encoding):
             raise ValueError(f"texts[{number}] is empty, and this tokenizer puts no tokens around a text")
-    order = sorted(range(len(texts)), key=lambda i: len(encodings[i]))          # alike lengths together
+    order = sorted(range(len(texts)), key=lambda i: len(encodings[i]))          # for little padding
     vectors = np.empty((len(texts), model.config.hidden_size), model.parameters()[0].dtype)
     for start in range(0, len(order), batch_size):
         chosen = order[start:start + batch_size]

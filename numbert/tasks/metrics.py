@@ -1,4 +1,4 @@
-"""The measures that the tasks are judged by, each a few lines of NumPy under its formula.
+"""The measures of the tasks, each a few lines of NumPy under its formula.
 
 Right answers come first, predictions second. Where a formula divides by zero (a constant prediction, no
 entity at all) the value is the one that scikit-learn, SciPy or seqeval gives, and the docstring says which.
@@ -22,7 +22,7 @@ def f1(labels, predictions, positive=1):
         F1 = 2 TP / (2 TP + FP + FN)
 
     (van Rijsbergen 1979, Information Retrieval, chapter 7, with equal weights.) 0 if the class is neither in
-    `labels` nor predicted. Other values than `positive` are all "not it". Both (N,); N >= 1.
+    `labels` nor predicted. All values other than `positive` are negative. Both (N,); N >= 1.
     """
     labels, predictions = _pair(labels, predictions)
     wanted, given = labels == positive, predictions == positive
@@ -146,7 +146,7 @@ def entity_scores(labels, predictions, scheme=None):
         precision = right / predicted,  recall = right / in the labels,  F1 = 2 precision recall / (precision + recall)
 
     (Tjong Kim Sang and De Meulder 2003, "Introduction to the CoNLL-2003 shared task", section 2.4; seqeval's micro
-    average.) A fraction with nothing below the line is 0. `labels`, `predictions`: lists of sentences, each a list
+    average.) A fraction whose denominator is 0 is 0. `labels`, `predictions`: lists of sentences, each a list
     of tags; `scheme` as in `entities`. Returns EntityScores.
     """
     if len(labels) != len(predictions):
@@ -186,7 +186,7 @@ def _pair(labels, predictions, dtype=None):
 
 
 def _unit(x):
-    """x less its mean, scaled to length 1; scaled before it is squared, so that 1e300 and 1e-300 do no harm."""
+    """x less its mean, scaled to length 1. It is scaled before it is squared, so that the squares do not overflow."""
     x = x / np.abs(x).max()
     x = x - x.mean()
     x = x / np.abs(x).max()

@@ -112,7 +112,7 @@ def with_ids(sentences, names):
 
 class Entities(NamedTuple):
     """How tags are read as entities. `scheme`: its name. `letters`: {tag: the same in IOBES letters}, as
-    `metrics.entities` takes it. `strange`: the tags that are none of the scheme's, and are read as O."""
+    `metrics.entities` takes it. `strange`: the tags outside the scheme, which are read as O."""
     scheme: str
     letters: dict
     strange: list
@@ -150,8 +150,8 @@ def entities_in(tags):
 def measure(tags, predictions, entities=None):
     """{"accuracy": of words that have a tag}, and before it {"f1": of entities} where the tags form entities.
 
-    tags, predictions: lists of sentences, each a list of tags. entities: how they are read (`Entities`; default: as
-    the tags themselves, and those that are predicted, say).
+    tags, predictions: lists of sentences, each a list of tags. entities: how they are read (`Entities`; default:
+    found from the tags and the predictions).
     """
     pairs = [(a, b) for row, guess in zip(tags, predictions, strict=True) for a, b in zip(row, guess, strict=True)
              if a is not None]
@@ -183,8 +183,8 @@ def described(sentences_by_name):
 
 
 def baselines(training, sentences):
-    """Two answers that need no model, learnt from training sentences: {"majority": the most frequent tag of all,
-    "by word": of each word, wherever it stands (the former for a new word)}, each a list of tags per sentence."""
+    """Two baselines without a model, learnt from training sentences: {"majority": the most frequent tag of all,
+    "by word": the most frequent tag of each word (of a new word the former)}, each a list of tags per sentence."""
     of_word = defaultdict(Counter)
     for words, tags in training:
         for word, tag in zip(words, tags, strict=True):
@@ -197,7 +197,7 @@ def baselines(training, sentences):
 
 
 def task_of(training, development, tokenizer, settings, workers, test=None):
-    """The `experiment.Task` of tagging sentences [(words, tags), ...], and lines about what one should know of them.
+    """The `experiment.Task` of tagging sentences [(words, tags), ...], and lines on how their tags are judged.
 
     settings: an `experiment.FineTuning`.
     """

@@ -1,4 +1,4 @@
-"""Which tokenizer a folder holds: its files say, and `AutoTokenizer` looks."""
+"""`AutoTokenizer` loads the tokenizer that a folder holds, of the class that its files name."""
 from pathlib import Path
 
 from ..hub.errors import CheckpointError, exists
@@ -41,14 +41,14 @@ def tokenizer_class(folder):
         for cls, (_, file, _) in READERS.items():
             if exists(folder / file):
                 return cls
-    if exists(folder / "tokenizer.json"):               # what a class of another name does is said there in full
+    if exists(folder / "tokenizer.json"):               # it holds the whole tokenizer, whatever the class is called
         model = Settings.read(folder / "tokenizer.json").inner("model")
         for cls, (_, _, written) in READERS.items():
             if model.values.get("type") == written:
                 return cls
         if model.values.get("type") is not None or kind:
             raise model.error("type", f"must be one of {', '.join(row[2] for row in READERS.values())}")
-        return ByteLevelBPETokenizer if "merges" in model.values else WordPieceTokenizer     # old files do not say it
+        return ByteLevelBPETokenizer if "merges" in model.values else WordPieceTokenizer     # old files do not name it
     if kind:
         raise settings.error("tokenizer_class", "must be one of "
                              + ", ".join(name for classes, _, _ in READERS.values() for name in classes))

@@ -5,7 +5,7 @@
 A text is cut into words, a space being part of the word behind it, and a word is taken as its UTF-8 bytes, each written
 as a character that can be seen: the space is Ġ (byte_bpe_words.py). There are 256 bytes and all are tokens, so any text
 can be written, and read back as it was. Then neighbours are joined, in the order in which training joined them
-(byte_bpe_training.py). What the files of published tokenizers look like stands in byte_bpe_files.py.
+(byte_bpe_training.py). byte_bpe_files.py describes the files of published tokenizers.
 
 Ids, offsets and word ids are those of `ByteLevelBPETokenizer` in Hugging Face's `tokenizers`.
 

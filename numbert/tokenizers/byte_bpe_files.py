@@ -6,8 +6,8 @@ tokenizer_config.json     RoBERTa's or GPT-2's class, add_prefix_space, trim_off
 special_tokens_map.json   names of special tokens, once more
 tokenizer.json            all of it in one file; read when there is no vocab.json, and else it must say the same
 
-A setting that `ByteLevelBPETokenizer` could not follow is refused, rather than ignored. What becomes of each stands in
-the tables below and in tokenizer_files.py.
+A setting that `ByteLevelBPETokenizer` could not follow is refused, rather than ignored. The tables
+below and in files.py say how each is treated.
 
 Where no file says whether <mask> takes the space before it with it, it does, as in the files of roberta-base and in
 fairseq; version 5 of transformers assumes the contrary.
@@ -104,7 +104,7 @@ def read(folder):
 
 
 def _resolved(arguments):
-    """With the values that the tokenizer has where None is given."""
+    """With the tokenizer's default in place of each None."""
     trim, first = arguments["trim_offsets"], arguments.get("trim_first_space")
     trim = "cls" in arguments["special_tokens"] if trim is None else trim
     first = not arguments["add_prefix_space"] if first is None else first
@@ -213,6 +213,6 @@ def _unframed(names, framed):
 
 
 def _flags_of(added):
-    """`flags_of`, with what the module's docstring says of <mask>."""
+    """`flags_of`, with the rule for <mask> in the docstring of this module."""
     flags = flags_of(added)
     return flags | {"strip_left": flags["strip_left"] | ({"<mask>"} - {token.content for token in added})}

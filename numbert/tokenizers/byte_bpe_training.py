@@ -8,8 +8,8 @@
 The pairs in the order in which they were joined, the merges, are what is learnt: new text is cut by joining in the same
 order (byte_bpe.py). Of equally common pairs the one with the smaller ids is taken, as in Hugging Face's `tokenizers`.
 
-Whoever joins one occurrence need not look at the rest of its word, so a word of a million letters takes as long as that
-many letters in short words.
+Joining one occurrence does not look at the rest of its word, so one word of a million letters takes as long as a
+million letters in short words.
 """
 import heapq
 from collections import Counter, defaultdict

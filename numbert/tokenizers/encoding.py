@@ -1,4 +1,4 @@
-"""What a tokenizer returns for one example, how a long one is cut, and how several become rectangles of numbers.
+"""What a tokenizer returns for one example, how a long one is cut, and how several become arrays.
 
 For the pair ("How old?", "Ten.") the columns of an Encoding are
 

@@ -1,11 +1,11 @@
-"""What the files of all tokenizers have in common: which of them counts, settings that are checked when they are asked
-for, names of special tokens, added tokens. Each complaint is a CheckpointError of one line that names the file and the
+"""What the files of all tokenizers have in common: which file is read, settings that are checked when they are read,
+names of special tokens, added tokens. Each complaint is a CheckpointError of one line that names the file and the
 place in it, as in "tokenizer.json: model.unk_token must be a string, got 3".
 
-What becomes of every setting that Hugging Face's transformers (4 and 5) and `tokenizers` write stands in tables (see
-hub/settings.py), here and in the files of the kinds of tokenizers. A setting that no table knows is refused in
+Tables (see hub/settings.py), here and in the files of each kind of tokenizer, say how every setting is treated that
+Hugging Face's transformers (4 and 5) and `tokenizers` write. A setting that no table knows is refused in
 tokenizer.json, which programs write and of which each part changes how a text is cut, unless it is off. In the other
-files it is logged as not followed: anybody may note anything in them, and their readers pass over it.
+files it is logged as not followed: they may hold any entry, and other programs ignore unknown ones.
 """
 import json
 import re
@@ -36,7 +36,7 @@ CONFIG = NAMES | {
     "pad_token_type_id": Only(0, None),
     "add_bos_token": Only(False, None),
     "add_eos_token": Only(False, None),
-    "auto_map": Only(None, {}),                     # code of the folder's own, which is not run
+    "auto_map": Only(None, {}),                     # code in the folder, which is never run
     "max_length": CALL, "truncation": CALL, "truncation_strategy": CALL, "stride": CALL, "padding": CALL,
     "pad_to_multiple_of": CALL, "return_tensors": CALL, "return_token_type_ids": CALL, "is_split_into_words": CALL,
     "split_special_tokens": "special tokens in a text are found if and only if a call says special_tokens_in_text",

@@ -8,7 +8,7 @@ whole pipeline is a table from a character to the text that takes its place, and
 
     "É" -> "e"     "," -> " , "     "東" -> " 東 "     "\\n" -> " "     "\\0" -> ""
 
-A table is also all it takes to know where each character of the result came from (`align`).
+The same table tells where each character of the result came from (`align`).
 
 The steps are those of `BasicTokenizer` in google-research/bert (tokenization.py). Published vocabularies are used with
 Hugging Face's `tokenizers` today, and where the two differ this file follows the latter, checked on every code point:

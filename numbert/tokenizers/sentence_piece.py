@@ -1,9 +1,9 @@
-"""SentencePiece, the tokenizer of ALBERT (Lan et al. 2020; Kudo and Richardson 2018): spaces are letters, too.
+"""SentencePiece, the tokenizer of ALBERT (Lan et al. 2020; Kudo and Richardson 2018): spaces are ordinary characters.
 
     "Unaffable,  9,000"  ->  cleaned: unaffable, 9,000  ->  ▁unaffable,▁9,000  ->  ▁un  aff  able  ,  ▁9  ,  000
 
-A space is written ▁, so the pieces alone say how a text was spaced. How it is cut is in the file spiece.model: each
-piece has a probability, and of all ways to cut a text the likeliest is taken. That is done by the package
+A space is written ▁, so the pieces alone say how a text was spaced. The file spiece.model gives each piece
+a probability, and of all ways to cut a text the most probable is taken. That is done by the package
 `sentencepiece`, which wrote the file (the extra `sentencepiece`); what ALBERT does before and after is done here:
 
     before  spaces are made single ones, ``quotes'' made "quotes", accents and capitals taken off
@@ -52,7 +52,7 @@ class SentencePieceTokenizer(Tokenizer):
     """Texts to token ids and back. A text stands in [CLS] text [SEP], a pair in [CLS] text [SEP] text_pair [SEP].
 
     model: the bytes of a spiece.model. special_tokens, added_tokens, options: see `Tokenizer`. lowercase:
-    small letters only. keep_accents: é stays é, and is else an e.
+    small letters only. keep_accents: é stays é; otherwise it becomes e.
     Raises ImportError without the package `sentencepiece`, ValueError if the bytes are no model.
     """
 

@@ -1,7 +1,7 @@
 """What every tokenizer here does in the same way: special tokens, pairs of texts, truncation, batches, ids and tokens.
 
-A kind of tokenizer (wordpiece.py, byte_bpe.py, sentence_piece.py) says how plain text is cut (`cut`), how the same is
-had fast (`cut_to_pieces`, and `cut_to_ids` when nothing but ids is wanted), and which special tokens stand around a
+A kind of tokenizer (wordpiece.py, byte_bpe.py, sentence_piece.py) says how plain text is cut (`cut`), how to do the
+same faster (`cut_to_pieces`, and `cut_to_ids` when nothing but ids is wanted), and which special tokens stand around a
 text (`frame`).
 """
 import re
@@ -69,7 +69,7 @@ class Tokenizer:
     @cached_property
     def _finders(self):
         """(what finds tokens in a text as it is, what finds tokens in a normalised text): patterns and {what a match
-        looks like: its token}. Where two tokens come to look alike, it is the one of the lower id."""
+        looks like: its token}. Of two tokens that look the same once normalised, the one with the lower id is found."""
         found = sorted({*self._special, *self._always_found}, key=self.vocab.get, reverse=True)
         return (_finder({token: token for token in found if token not in self.normalized}),
                 _finder({self.normalise(token): token for token in found if token in self.normalized}))
@@ -82,7 +82,7 @@ class Tokenizer:
 
         At most `max_length` tokens remain; truncation ("longest_first", "only_first", "only_second" or False) says
         which text gives way, see `truncated_lengths`. special_tokens_in_text: a literal "[MASK]" in a text means the
-        special token; without it, that is plain text like any other, so that no text can smuggle one in.
+        special token; without it, that is plain text like any other, so that no text can insert one.
         """
         truncation = check_truncation(truncation)
         texts = [text] if text_pair is None else [text, text_pair]
@@ -108,7 +108,7 @@ class Tokenizer:
         return [[*before, *self._kept(self._ids(text, special_tokens_in_text), room), *after] for text in texts]
 
     def encode_words(self, words):
-        """The ids of each of the words of a text, a list of lists: of what it is where a space stands before it."""
+        """The ids of each of the words of a text, a list of lists: as cut with a space before it."""
         return self.encode_batch([word if word.startswith(" ") else " " + word for word in words],
                                  add_special_tokens=False)
 
@@ -118,7 +118,7 @@ class Tokenizer:
 
     def pad(self, examples, max_length=None, side=None):
         """B Encodings, or lists of ids, as a dict of int64 arrays (B, T): input_ids, token_type_ids (where the
-        tokenizer's models have segments), attention_mask. Without a pad token, eos stands on the padding.
+        tokenizer's models have segments), attention_mask. Without a pad token, the padding is eos.
 
         side: where the padding stands, "left" or "right"; None means `padding_side`.
         """

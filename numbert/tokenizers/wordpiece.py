@@ -4,9 +4,8 @@
 
 A text is normalised into words (normalise.py). A word is cut greedily: take the longest vocabulary entry that the word
 begins with, then the longest one, marked by ##, that the rest begins with, and so on (`split_word` below). A word that
-cannot be cut up to its end is one [UNK]. How a vocabulary is learnt stands in wordpiece_training.py, what the files of
-published ones look like in wordpiece_files.py, what all tokenizers have in common in tokenizer.py, what a call returns
-in encoding.py.
+cannot be cut up to its end is one [UNK]. Learning a vocabulary is in wordpiece_training.py, the files of published ones
+in wordpiece_files.py, what all tokenizers have in common in tokenizer.py, and what a call returns in encoding.py.
 
 Ids, offsets and word ids are those of `BertWordPieceTokenizer` in Hugging Face's `tokenizers`. So a word of more than
 100 characters is [UNK]; in Google's code the limit is 200.
@@ -163,7 +162,7 @@ class WordPieceTokenizer(Tokenizer):
     # Ids to texts
 
     def decode(self, ids, skip_special_tokens=True):
-        """The text of `ids`, as near as it can be had: pieces joined, no space before . , ! ? and around apostrophes.
+        """The text of `ids`, approximately: pieces joined, no space before . , ! ? and around apostrophes.
 
         Capitals, accents and the original spaces are gone. The rules for spaces are those of Hugging Face transformers.
         """
@@ -182,5 +181,5 @@ class WordPieceTokenizer(Tokenizer):
 
 
 def _chunks(text):
-    """The text between one space and the next, where the end of a line is a space, too."""
+    """The text between one space and the next, where the end of a line counts as a space."""
     return text.replace("\n", " ").split(" ")

@@ -5,8 +5,8 @@ tokenizer_config.json     do_lower_case, strip_accents, tokenize_chinese_chars, 
 special_tokens_map.json   names of special tokens, once more
 tokenizer.json            all of it in one file; read when there is no vocab.txt, and else it must say the same
 
-A setting that `WordPieceTokenizer` could not follow is refused, rather than ignored: ids that are slightly wrong
-are the kind of mistake that nobody sees. What becomes of each stands in the tables below and in tokenizer_files.py.
+A setting that `WordPieceTokenizer` could not follow is refused, rather than ignored: nobody notices ids
+that are slightly wrong. The tables below and in files.py say how each is treated.
 """
 from pathlib import Path
 

@@ -2,7 +2,7 @@
 
     un ##aff ##able     join (##aff, ##able)  ->     un ##affable
 
-Which pair is the best is all that the two classical answers differ in:
+The two classical algorithms differ only in which pair is the best:
 
 - "bpe", byte-pair encoding (Sennrich, Haddow and Birch 2016, section 3.2): the pair that occurs most often.
 - "likelihood", WordPiece (Schuster and Nakajima 2012, section 3): the pair whose joining raises the likelihood of the

@@ -5,12 +5,14 @@ lose and find things, get wet in the rain and eat when they are hungry, and say 
 pre-training text, four labelled tasks, and the loss that no model can beat; in English, and word for word the same
 world in Chinese. The files, in reading order:
 
-    toyworld_lexicon    what there is, in two languages
-    toyworld_world      what events do, what follows from them, and what is true
-    toyworld_language   the two grammars, with part-of-speech tags
-    toyworld_story      making up stories
-    toyworld_tasks      tags, inference, sentiment, questions
-    toyworld_entropy    the floor under the losses of pre-training
+    lexicon.py      the people, things and places, in two languages
+    world.py        what events do, what follows from them, and what is true
+    language.py     the two grammars, with part-of-speech tags
+    story.py        making up stories
+    tasks.py        tags, inference, sentiment, questions
+    entropy.py      the floor: the lowest expected loss of pre-training that any model can reach
+    glue.py         the nine tasks of GLUE in miniature
+    glue_files.py   the same, written to files in GLUE's layout
 
 `python -m numbert.toyworld --seed 0 --language en` prints a story with all that is known about it.
 """
@@ -37,7 +39,7 @@ __all__ = ["LANGUAGES", "NLI_LABELS", "SENTIMENT_LABELS", "VARIANTS", "Story", "
 
 
 def show(seed, language):
-    """A story, and items of the four tasks, as text for people to read."""
+    """A story, and examples of the four tasks, as readable text."""
     lines = ["Story"]
     for one in next(stories(np.random.default_rng(seed), language)).sentences:
         tagged = "  ".join(f"{word}/{tag}" for word, tag in zip(one.words, one.tags, strict=True))

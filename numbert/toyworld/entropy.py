@@ -1,10 +1,10 @@
-"""The floor under the loss: how well a masked word of the toy world, or the next sentence, can be guessed by anyone.
+"""The floor under the loss: how well anyone can guess a masked word of the toy world, or the next sentence.
 
-A small variant of the world has finitely many stories, and the teller makes a story by choices of known chances.
-So all stories can be listed with their exact probabilities, and the best possible guess at a masked word is
-Bayes' rule over the list: keep the stories that agree with what can be seen, and add up their probabilities by the
-word at the mask. The mean of -log p(true word | what can be seen) is an entropy in nats, and no model's expected
-loss on the same task lies below it.
+A small variant of the world has finitely many stories, and a story is made by random choices of known probability.
+So all stories can be listed with their exact probabilities. The best possible guess at a masked word is Bayes' rule
+over the list: keep the stories that agree with the visible words, and add up their probabilities by the word at the
+mask. The mean of -log p(true word | visible words) is an entropy in nats. No model's expected loss on the same task
+lies below it: this is the floor.
 """
 import math
 from collections import Counter
@@ -17,7 +17,7 @@ from .story import find_variant, render, tell
 
 
 class Language(NamedTuple):
-    """All texts of a variant, and how likely each is.
+    """All texts of a variant, and the probability of each.
 
     texts (n, T) int64: word ids, -1 behind the end of a shorter text; lengths (n,) int64; probabilities (n,) float64
     that sum to 1; words: id -> word (lower-cased English words, or Chinese characters).
@@ -29,7 +29,7 @@ class Language(NamedTuple):
 
 
 def every_run(program):
-    """Run program(choose) once for each way its choices can fall: pairs of (probability, result).
+    """Run program(choose) once for each combination of choices: pairs of (probability, result).
 
     A choice is uniform over its options, or in proportion to their weights.
     """
@@ -57,8 +57,9 @@ def every_run(program):
 
 @lru_cache(maxsize=4)
 def enumerated(variant="closed", language="en", unit="story"):
-    """The Language of a variant: all its stories, or with unit="sentence" all sentences, as they come when a story is
-    told and one of its sentences picked evenly. Raises ValueError for a variant with too many stories to list."""
+    """The Language of a variant: all its stories, or with unit="sentence" all sentences, with the probabilities
+    of drawing a story and then one of its sentences uniformly. Raises ValueError for a variant with too many stories to
+    list."""
     if unit not in ("story", "sentence"):
         raise ValueError(f"unit must be story or sentence, got {unit!r}")
     described = find_variant(variant)
@@ -79,19 +80,19 @@ def enumerated(variant="closed", language="en", unit="story"):
 
 
 def tokens(sentence, language):
-    """A Sentence as a BERT tokenizer that knows all its words would cut it, in lower case."""
+    """The words of a Sentence in lower case, as a BERT tokenizer with all of them in its vocabulary cuts it."""
     return list(sentence.text) if language == "zh" else [word.lower() for word in sentence.words]
 
 
 def masked_word_entropy(variant="closed", language="en", unit="story"):
-    """The exact expected loss, in nats, of the best guess at one masked word, all the others of its story (or of its
-    sentence alone) being seen; the masked word is picked evenly from the text. Full stops count as words."""
+    """The exact expected loss, in nats, of the best guess at one masked word, when all other words of its story (or of
+    its sentence alone) are visible. The masked word is drawn uniformly from the text. Full stops count as words."""
     return entropy_of_one_masked(enumerated(variant, language, unit))
 
 
 def entropy_of_one_masked(known):
     """The same for any Language. Two texts agree around position t if their first t words and all words after t do;
-    numbering the beginnings and the ends makes that a comparison of two numbers."""
+    with the beginnings and the ends numbered, that is a comparison of two numbers."""
     beginnings, ends = _numbered(known.texts), _numbered(known.texts[:, ::-1])[:, ::-1]
     total = 0.0
     for t in range(known.texts.shape[1]):
@@ -105,14 +106,14 @@ def entropy_of_one_masked(known):
 
 
 def unigram_entropy(known):
-    """The same for a guesser that sees nothing: the entropy of one word, picked evenly from a text."""
+    """The same without any visible word: the entropy of one word drawn uniformly from a text."""
     weights = np.repeat(known.probabilities / known.lengths, known.lengths)
     share = np.bincount(known.texts[known.texts >= 0], weights)
     return float(-(share * np.log(share)).sum())
 
 
 class Splits(NamedTuple):
-    """How likely it is that a text, cut evenly at the end of one of its sentences but the last, falls into A and B:
+    """The probability that a text, cut at the end of a uniformly drawn sentence (not the last), becomes A and B:
     `together` {(A, B): chance}, `first` {A: chance}, `second` {B: chance}; A and B are tuples of word ids."""
     together: Counter
     first: Counter
@@ -134,16 +135,17 @@ def splits(known):
 
 
 def loss_of_best_verdict(splits, a, b, follows):
-    """-log p(`follows` | A, B), in nats, of the best judge: half of the time A and B are cut from one text (True), half
-    of the time from two that have nothing to do with each other (False)."""
+    """-log p(`follows` | A, B), in nats, under the best possible guess: half of the time A and B are cut from one text
+    (True), half of the time from two independent texts (False)."""
     one, two = splits.together[a, b], splits.first[a] * splits.second[b]
     return math.log1p(two / one) if follows else math.log1p(one / two)
 
 
 def next_sentence_entropy(known):
-    """The exact expected loss, in nats, of the best guess whether B continues A, both being seen.
+    """The exact expected loss, in nats, of the best guess whether B continues A, when both are visible.
 
-    The sum over all (A, B) that a text may fall into: any other B is surely another text's, and costs nothing.
+    The sum runs over all (A, B) that a text can be cut into: any other B certainly comes from another text and
+    adds no loss.
     """
     chances, total = splits(known), 0.0
     for (a, b), one in chances.together.items():
@@ -153,7 +155,7 @@ def next_sentence_entropy(known):
 
 
 def _numbered(texts):
-    """(n, T + 1): a number for the first t words of each text, the same for two texts if and only if these are."""
+    """(n, T + 1): a number for the first t words of each text, equal for two texts if and only if these words are."""
     numbers = np.zeros((len(texts), texts.shape[1] + 1), np.int64)
     for t in range(texts.shape[1]):
         pairs = numbers[:, t] * (texts.max() + 2) + texts[:, t] + 1
@@ -162,7 +164,7 @@ def _numbered(texts):
 
 
 def masked_posterior(known, visible):
-    """For each None in `visible` (a list of words and Nones), {word: probability} given all that is seen.
+    """For each None in `visible` (a list of words and Nones), {word: probability} given the visible words.
 
     Returns {position: {word: probability}}. Raises ValueError if no text of the Language looks like that.
     """
@@ -184,9 +186,9 @@ def masked_posterior(known, visible):
 def bert_masking_entropy(known, rng, samples, rate=0.15, masked=0.8, random=0.1, vocabulary_size=None):
     """The same floor under BERT's masking (Devlin et al. 2019, section 3.1): (mean, its standard error), in nats.
 
-    Of T words max(1, round(rate T)) are selected; a selected one becomes [MASK] (80%), a word drawn evenly from
-    `vocabulary_size` ones (10%; default: the words of the Language) or stays (10%), and is to be guessed. The best
-    guesser weighs every text by how likely it would have come to look like this: `samples` texts are drawn, and the
+    Of T words max(1, round(rate T)) are selected; a selected one becomes [MASK] (80%), a word drawn uniformly
+    from `vocabulary_size` words (10%; default: the words of the Language) or stays (10%), and must be guessed. The best
+    guess weights every text by the probability that masking it gives the visible words. `samples` texts are drawn; the
     posterior of each selected word is exact.
     """
     size = vocabulary_size or len(known.words)
@@ -210,8 +212,8 @@ def loss_of_best_guess(known, text, seen, selected, kept, replaced):
     text, seen (T,): word ids, -1 in `seen` for [MASK]. A selected word looks as before with chance `kept`, and becomes
     any one other word with chance `replaced`.
     A text x that differs from `seen` at d words outside the masks had those d drawn at random; the rest of the
-    selected ones stayed, and may be any of its other words: C(others, stayed) kept^stayed replaced^d. That t is
-    known to be selected leaves one choice fewer.
+    selected ones stayed, and may be any of its other words: binomial(others, stayed) kept^stayed replaced^d. Since t
+    is known to be selected, there is one choice fewer.
     """
     same_length = known.lengths == len(text)
     texts, p = known.texts[same_length, :len(text)], known.probabilities[same_length]

@@ -1,7 +1,7 @@
 """GLUE in miniature: its nine tasks, made up from the toy world.
 
-GLUE (Wang et al. 2018) asks nine questions about sentences, so that a model cannot shine by knowing one trick. Each has
-its counterpart here, with the same labels in about the same shares, and with the truth known, since it was made up:
+GLUE (Wang et al. 2018) asks nine questions about sentences, so that one trick is not enough. Each has its counterpart
+here, with the same labels in about the same proportions. The correct label is always known:
 
     CoLA    is this a sentence?                            two neighbouring words of some have changed places
     SST-2   is it good news?                               "not at all sad" is
@@ -15,7 +15,7 @@ its counterpart here, with the same labels in about the same shares, and with th
     WNLI    whom does the pronoun mean?                    "Jack had a pen. Mark was there too. He now has the pen."
 
 All texts use words of the toy stories only. Each task is an endless iterator of (text, second text or None, what stands
-in the label column), drawn from a generator, in English or in Chinese; toyworld_glue_files writes them to GLUE's files.
+in the label column), drawn from a generator, in English or in Chinese; glue_files.py writes them to GLUE's files.
 """
 import re
 from dataclasses import replace
@@ -26,12 +26,12 @@ from .story import Variant, plots, render, stories
 from .tasks import SENTIMENT_LABELS, nli_examples, sentiment_examples
 from .world import after, facts, truth
 
-# Events that can be told in several ways without a change of meaning: the styles of the grammar that are such ways.
+# Events that can be told in several ways with the same meaning: the styles of the grammar that say the same.
 ALIKE = {"be": (0, 1), "there": (0, 1), "have": (0, 1), "want": (0, 1), "go": (0, 1), "come": (0, 1), "leave": (0, 1),
          "take": (0, 1), "drop": (0, 1), "give": (0, 1, 2), "lose": (0, 1), "plan": (0, 1)}
 NAMES = {"who": tuple(PEOPLE), "whom": tuple(PEOPLE), "what": tuple(THINGS), "place": tuple(PLACES)}
 
-# kind of question -> in English and in Chinese, what the question reads like, and how else one may ask
+# kind of question -> in English and in Chinese, the pattern of the question, and other ways to ask it
 REWORDED = {
     "where person": ((r"Where is (.*) now\?", r"Now where is \1?"), (r"(.*)现在在哪里？", r"现在\1在哪里？")),
     "where thing": ((r"Where is (.*) now\?", r"Now where is \1?"), (r"(.*)现在在哪里？", r"现在\1在哪里？")),
@@ -45,12 +45,12 @@ REWORDED = {
 
 
 # ------------------------------------------------------------------------------------------------ one sentence
-# Words with these tags that change places leave no sentence: "the in park", "in kitchen the", "he a took walk".
+# Two neighbours with these tags, swapped, make no sentence: "the in park", "in kitchen the", "he a took walk".
 ORDERED = {("DET", "NOUN"), ("DET", "ADJ"), ("ADP", "DET"), ("VERB", "DET"), ("NUM", "NOUN")}
 
 
 def acceptability(rng, language):
-    """CoLA: 0 for a sentence of which two neighbouring words have changed places. A bag of words cannot tell."""
+    """CoLA: 0 for a sentence with two neighbouring words swapped. A bag of words cannot tell."""
     for story in stories(rng, language):
         one = _draw(rng, story.sentences)
         places = [i for i, pair in enumerate(zip(one.tags, one.tags[1:], strict=False)) if pair in ORDERED]
@@ -73,8 +73,8 @@ def sentiment(rng, language):
 # ------------------------------------------------------------------------------------------------ the same, or alike?
 
 def paraphrases(rng, language):
-    """MRPC: 1 where the second sentence tells the same in another way; else one name in it is another, or those of
-    giver and receiver have changed places."""
+    """MRPC: 1 where the second sentence says the same in other words; else one name differs, or giver and receiver
+    are swapped."""
     for event in _events(rng, ALIKE):
         first, second = rng.permutation(ALIKE[event.kind])[:2].tolist()
         same = rng.random() < 2 / 3
@@ -86,7 +86,7 @@ SUBSTITUTES = [("take", "drop", "lose", "plan"), ("be", "go", "come")]      # ki
 
 
 def similarity(rng, language):
-    """STS-B: of what happens, who does it, and with what or where, the share that is the same, times 5."""
+    """STS-B: 5 times the share of what is equal among the event, the person, and the thing or place."""
     for event in _events(rng, sum(SUBSTITUTES, ())):
         aspects = ("kind", *event.roles)
         changed = rng.permutation(aspects)[:rng.integers(len(aspects) + 1)].tolist()
@@ -102,7 +102,7 @@ def similarity(rng, language):
         yield _told(event, first, language), _told(other, second, language), f"{score:.3f}"
 
 
-ASKED = (*REWORDED, *3 * ("who gave", "when did", "why"))       # oftener what can be asked in more ways
+ASKED = (*REWORDED, *3 * ("who gave", "when did", "why"))       # more often what can be asked in more ways
 
 
 def questions(rng, language):
@@ -143,7 +143,7 @@ def inference(rng, language, variant=NEAR):
         yield from nli_examples(64, rng, language, variant)
 
 
-# What the sentence of these kinds of events answers is what `answered_by` says, and nothing else.
+# The sentence of an event of these kinds answers the questions of `answered_by` and no others.
 QUIET = ("be", "there", "have", "want", "go", "come", "follow", "leave", "take", "drop", "give", "lose", "find", "see",
          "feel", "feel but", "feel because")
 
@@ -173,7 +173,7 @@ def answers(rng, language):
         asked = [one for event in told for one in answered_by(event)]
         if not asked:
             continue
-        kinds = sorted({kind for kind, _ in asked})                             # each kind as often as can be
+        kinds = sorted({kind for kind, _ in asked})                             # each kind as often as possible
         wanted = _draw(rng, kinds)
         kind, roles = _draw(rng, [one for one in asked if one[0] == wanted])
         entailed = rng.random() < 0.5
@@ -185,11 +185,11 @@ def answers(rng, language):
 
 
 def rte(rng, language, agreeing=0.95):
-    """RTE, with a shortcut: of the statements that follow few are denials, of the others most are; `agreeing` is the
-    share of examples that are so. With 0.5 a denial says nothing, and the story must be read.
+    """RTE, with a shortcut: few of the statements that follow are denials, most of the others are; `agreeing` is the
+    share of examples for which this holds. With 0.5 a denial tells nothing about the label.
 
-    Real collections have such traces of how they were made: people who are asked for something that does not follow
-    like to write a "not" (Gururangan et al. 2018, "Annotation Artifacts in Natural Language Inference Data").
+    Real collections have such annotation artifacts: people who are asked for a statement that does not follow
+    often write a "not" (Gururangan et al. 2018, "Annotation Artifacts in Natural Language Inference Data").
     """
     def wish():
         entailed = rng.random() < 0.5
@@ -246,7 +246,7 @@ def _events(rng, kinds):
 
 
 def _another(roles, role, rng):
-    """Another name for a role, none that plays one already."""
+    """Another name for a role, one that has no role yet."""
     return _draw(rng, [name for name in NAMES[role] if name not in roles.values()])
 
 
@@ -266,7 +266,7 @@ def _told(event, style, language):
 
 
 def _alone(event, language):
-    """The sentence of an event, to be understood without those before it; a time only where one asks for it."""
+    """The sentence of an event, understandable without those before it; with a time only if it is asked for."""
     return sentence(replace(event, opening=event.opening if event.kind == "go" else None, pronoun=False), language).text
 
 

@@ -3,7 +3,7 @@
     python -m numbert.toyworld.glue_files glue                             nine folders, glue/CoLA to glue/WNLI
     python -m numbert.tasks.glue --task rte --data glue/RTE --model RUN_FOLDER
 
-What the nine tasks are is told in toyworld_glue.
+glue.py describes the nine tasks.
 """
 import argparse
 import sys
@@ -71,7 +71,7 @@ def write_glue(folder, training, development, *, seed=0, language="en"):
 
 
 def _new(rows, seen):
-    """Those rows whose texts were not `seen`, which then have been."""
+    """The rows whose texts are not in `seen`; they are added to it."""
     for row in rows:
         if row[:2] not in seen:
             seen.add(row[:2])

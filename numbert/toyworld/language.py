@@ -1,8 +1,8 @@
 """The two grammars of the toy world, side by side: each line says one thing in English and in Chinese.
 
 A template is words with their universal part-of-speech tags (word/TAG) and slots ({who}, {at:place}) that the roles
-of an event fill. Rendering draws nothing: whatever could be said in two ways was decided when the story was made up
-(`style`), so one story has one text in each language, sentence by sentence the same.
+of an event fill. Rendering is deterministic: the choice among several wordings (`style`) is made with the
+story. So one story has one text in each language, and the two correspond sentence by sentence.
 """
 from dataclasses import dataclass
 from functools import cache

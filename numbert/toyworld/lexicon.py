@@ -1,4 +1,4 @@
-"""What there is in the toy world, and what it is called in English and in Chinese.
+"""The people, things and places of the toy world, with their names in English and in Chinese.
 
 A thing is known by its English name everywhere in the code ("ball", "kitchen", "Anna"); these tables say
 how each language writes it, and the few properties that the world's rules need: which places lie under the sky,

@@ -2,7 +2,7 @@
 
 The teller never touches a random number. It asks `choose(options)`, each equally likely unless weighted. Give it a
 generator's choices and it tells stories without end (`plots`); give it every choice in turn and it tells all the
-stories there are, each with its exact probability (toyworld_entropy).
+stories there are, each with its exact probability (entropy.py).
 """
 from bisect import bisect
 from collections.abc import Sequence
@@ -58,11 +58,11 @@ VARIANTS = {
         styles=1, people_told=(2,), places_told=2, things_told=(1,), openings=False, moods=False),
 }
 
-# How often a kind of event is told where it is possible (once if not named here).
+# The weight of a kind of event where it is possible (1 if not listed here).
 WEIGHTS = {"go": 4, "take": 8, "give": 10, "drop": 2, "use": 2, "follow": 4, "come": 4, "find": 4, "plan": 2, "talk": 3,
            "sleep": 4, "see": 2}
 
-# After these, a mood has a reason that the sentence of the mood does not name.
+# After these events a mood has a reason that its own sentence does not state.
 MOVING = ("wet", "lose", "find", "give", "use", "hungry", "tired")
 
 
@@ -93,7 +93,7 @@ def documents(n, rng, language="en", variant="open"):
 
 
 def plots(rng, variant="open"):
-    """An endless iterator of stories before any language: lists of Events."""
+    """An endless iterator of stories, independent of the language: lists of Events."""
     described = find_variant(variant)
     draw = rng.random
 
@@ -112,7 +112,7 @@ def render(plot, language):
 
 
 def find_variant(variant):
-    """A Variant, by its name in VARIANTS or as it is. Raises ValueError for a name that is not there."""
+    """A Variant, by its name in VARIANTS or as given. Raises ValueError for an unknown name."""
     if isinstance(variant, Variant):
         return variant
     if variant not in VARIANTS:
@@ -121,8 +121,8 @@ def find_variant(variant):
 
 
 def tell(choose, variant):
-    """One story as a list of Events. `choose(options, weights=None)` returns one of a sequence: each is as likely
-    as the others, or in proportion to its weight."""
+    """One story as a list of Events. `choose(options, weights=None)` returns one element of a sequence, drawn
+    uniformly or in proportion to its weight."""
     return _Teller(choose, variant).tell()
 
 
@@ -133,7 +133,7 @@ class _Teller:
         self.world = World()
         self.plot = []
         self.clock = 0              # the number of the next time of the day that has not been told
-        self.due = {}               # person -> the mood that what happened must leave them in
+        self.due = {}               # person -> the mood that must follow from what happened
         self.causes = list(CIRCUMSTANCES)
 
     def tell(self):
@@ -158,7 +158,7 @@ class _Teller:
         return chosen
 
     def happen(self, kind, opening=None, **roles):
-        """Add an event, in one of the ways to say it; the second time running a subject is a pronoun."""
+        """Add an event, in one of the ways to say it; a subject repeated from the sentence before becomes a pronoun."""
         styles = min(len(GRAMMAR[kind]), self.variant.styles)
         style = self.choose(range(styles)) if styles > 1 else 0
         pronoun = bool(self.plot and "who" in roles and self.plot[-1].roles.get("who") == roles["who"])
@@ -167,7 +167,7 @@ class _Teller:
         self.world.happen(event)
 
     def introduce(self):
-        """Who is where, and what there is."""
+        """Introduce the people, where they are, and the things."""
         variant, choose = self.variant, self.choose
         hero, *others = self.people
         home = choose(self.places)

@@ -1,8 +1,8 @@
 """Four labelled tasks from the toy world, where the truth is known: tags, inference, sentiment, questions.
 
-All of them draw on plots, before any language, so that one seed gives the same items in English and in Chinese.
-None can be had from single words: a hypothesis uses only words that its premise used, whatever its label, and is
-denied as often as not; "not at all sad" is good news; the answer to a question is the last of several places.
+All of them are drawn from plots, independent of the language: one seed gives the same examples in English and in
+Chinese. None can be solved from single words: a hypothesis uses only words of its premise, and is denied equally often
+under every label; "not at all sad" is good news; the answer to a question is the last of several places.
 """
 from .language import QUESTIONS, language_number, question, sentence, statement
 from .lexicon import THINGS, TIMES
@@ -47,8 +47,8 @@ def nli_examples(n, rng, language="en", variant="open"):
     which they end, and whether that follows from them (a label from NLI_LABELS, a third of each on average).
 
     For each kind of fact the label, and whether the fact is denied (one in four), are drawn first and independently;
-    the next story that has such a statement to make gets it. So neither the hypothesis's form nor its "not" tells
-    anything.
+    the next story that allows such a statement is used. So neither the form of the hypothesis nor its "not" tells
+    anything about the label.
     """
     language_number(language)
     wanted = {kind: _wanted_inference(rng) for kind in FACT_KINDS}
@@ -142,7 +142,7 @@ def _questions(plot, kind):
 
 
 def _once(found, names):
-    """Questions from {(value, value): answers}. What happened twice, or at a time that was not told, is not asked."""
+    """Questions from {(value, value): answers}. What happened twice, or at an unknown time, is left out."""
     return [(dict(zip(names, values, strict=True)), answers[0] if answers else None)
             for values, answers in found.items() if not answers or (len(answers) == 1 and answers[0][1])]
 
@@ -165,8 +165,8 @@ def _where(world, what):
 
 
 def _reasons(plot, world):
-    """Why somebody felt so: told, or not told where the only circumstance named is one in spite of which they did.
-    What happened just before may be a reason too, so a mood that it moved is not asked about."""
+    """Why somebody felt so. There is no answer where the only circumstance stated is a contrast ("although ...").
+    The event just before may be a reason too, so a mood that it changed is not asked about."""
     questions = []
     feelings = [(number, event.roles, event.kind) for number, event in enumerate(plot) if event.kind.startswith("feel")]
     for number, roles, kind in feelings:

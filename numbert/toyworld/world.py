@@ -1,20 +1,20 @@
 """The toy world: what events do, what follows from them, and what a reader of them knows.
 
-`World` is not what is so but what has been told: Anna is in the kitchen, the ball is with Ben, nothing was said
-about where Lucy is. Every question of truth in the toy tasks is a look into it. A fact is true, false, or not told,
-and that is entailment, contradiction, or neutral.
+`World` holds what has been told, not what is so: Anna is in the kitchen, the ball is with Ben, nothing was said
+about where Lucy is. Every label of the toy tasks is read from it. A fact is true, false, or not told:
+entailment, contradiction, or neutral.
 """
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from .lexicon import DENIALS, GOOD_FEELINGS, PLACES, STATES, THINGS
 
-UNCLEAR = "unclear"     # not told, but something has happened that makes readers guess
+UNCLEAR = "unclear"     # not told, but something has happened from which readers may guess
 
 
 @dataclass(frozen=True)
 class Event:
-    """One sentence of a story before any language: what happens, who plays which role, and how it is put.
+    """One sentence of a story, independent of the language: what happens, who plays which role, and in which style.
 
     `style` picks one of the grammar's ways to say it, `opening` is a time or a link that stands before it, and
     `pronoun` says that the subject, being that of the sentence before, is "she" or "he".
@@ -49,7 +49,7 @@ class World:
         self.ruled_out = {}         # (variable, subject) -> the one value known to be false, or None
         self.people, self.things, self.places = [], [], []      # in the order in which they were mentioned
         self.done = set()           # what happens at most once to the same people and things
-        self.goal = None            # (person, thing): someone wants to do with a thing what one does with it
+        self.goal = None            # (person, thing): someone wants to use a thing for its purpose
         self.raining = False
         self.last = None            # the last event
         self.sentences = 0
@@ -74,7 +74,7 @@ class World:
                     known.append(roles[name])
 
     def happen(self, event):
-        """Apply an event: the world afterwards is what the reader of its sentence knows."""
+        """Apply an event: afterwards the World holds what a reader of its sentence knows."""
         kind, roles = event.kind, event.roles
         who, what, whom, place = (roles.get(role) for role in ("who", "what", "whom", "place"))
         self._mention(roles)
@@ -137,7 +137,7 @@ def after(events):
 
 
 def valence(roles):
-    """+1 if the feeling told is good, -1 if it is bad: a denial turns it round."""
+    """+1 if the feeling told is good, -1 if it is bad: a denial reverses it."""
     good = roles["feeling"] in GOOD_FEELINGS
     return 1 if good != (roles["degree"] in DENIALS) else -1
 

@@ -5,7 +5,7 @@
     python -m numbert.trace "He drank." "It was tea." --html tea.html two segments; a page with a picture of every head
     python -m numbert.trace "A dull film." --model runs/classify --backward --label negative     a fine-tuned model
 
-Nothing is computed here that the model does not compute: `autograd.watching` looks on while it runs. In code:
+Only the model computes: a watcher records each op while it runs. In code:
 
     found = trace(model, batch, backward=True)
     found.steps[7].module, found.steps[7].output, found.steps[7].norm

@@ -39,7 +39,7 @@ def arguments():
 
 
 def load(folder, texts):
-    """(model, tokenizer, where they are from, what became of the file)."""
+    """(model, tokenizer, where they come from, the report of loading)."""
     if folder is None and Path(HOME, "config.json").exists():
         folder = HOME
     if folder is not None:
@@ -48,7 +48,7 @@ def load(folder, texts):
         said = "" if named else f"config.json names no class: taken for a {cls.__name__}\n"
         return model, AutoTokenizer.from_pretrained(folder), folder, f"{said}{model.load_report}"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                 # that so short a text gives few words is known
+        warnings.simplefilter("ignore")                 # training warns that so short a text gives few words
         tokenizer = WordPieceTokenizer.train(texts, vocab_size=1000, min_frequency=1)
     config = BertConfig(vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
                         intermediate_size=256, initializer_range=0.1)
@@ -68,7 +68,7 @@ def show(options):
             raise ValueError(f"a {type(model).__name__} has no loss, so there is nothing for --backward")
         given = Given(options.text, options.pair, encoding, batch, options.label)
         batch, labels = use.labels(model, tokenizer, given, np.random.default_rng(SEED))
-    trace(model, batch, backward=options.backward)      # once unseen: the first run of anything is slow
+    trace(model, batch, backward=options.backward)      # a run to warm up: the first one is slow
     found, c = trace(model, batch, backward=options.backward), model.config
     size = sum(p.data.size for p in model.parameters())
     title = (f"{source}: L = {c.num_hidden_layers}, D = {c.hidden_size}, H = {c.num_attention_heads}, "
@@ -81,7 +81,7 @@ def show(options):
     print(f"predicted by models/cost.py for the forward pass: {operations.total():,} ({parts})")
     if options.html:
         files.write_text(options.html, page(found, tokens, title))
-        print(f"{options.html}: the same with the backward pass's equations, everybody who called, and all heads")
+        print(f"{options.html}: the same with the backward pass's equations, all callers, and all heads")
 
 
 def main(argv=None):

@@ -79,7 +79,7 @@ RIGHT = {"step", "parameters", "operations", "ms", "ms back", "|dy|"}
 
 
 def table(trace):
-    """A line for each step. The backward pass stands beside it, and is to be read from the bottom to the top."""
+    """A line for each step. Beside it the backward pass, to be read from the bottom up."""
     found = columns(trace)
     widths = {title: max(len(title), *map(len, cells)) for title, cells in found.items()}
     return "\n".join("  ".join(cell.rjust(widths[title]) if title in RIGHT else cell.ljust(widths[title])
@@ -88,7 +88,7 @@ def table(trace):
 
 
 def summary(trace):
-    """What both passes come to, in lines."""
+    """The totals of both passes, in lines."""
     def total(name):
         return sum(getattr(step, name) for step in trace.steps)
 

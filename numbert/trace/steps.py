@@ -1,4 +1,4 @@
-"""What one run of a model did: a `OpStep` for every call of an op, in the order of the forward pass."""
+"""What one run of a model did: an `OpStep` for every call of an op, in the order of the forward pass."""
 import contextlib
 import sys
 import time
@@ -52,9 +52,9 @@ class Trace(NamedTuple):
 
 
 def trace(model, batch, *, backward=False):
-    """Run model(**batch) and look on: a Trace. With `backward` also through the gradient of its loss.
+    """Run model(**batch) and record it: a Trace. With `backward` also through the gradient of its loss.
 
-    Dropout that is off hands on what it got, and makes no step.
+    Dropout that is off returns its input, and makes no step.
     """
     watcher = _Watcher(model)
     with contextlib.nullcontext() if backward else no_grad(), watching(watcher.forward, watcher.backward):
@@ -64,7 +64,7 @@ def trace(model, batch, *, backward=False):
 
 
 class _Watcher:
-    """Makes a Step of every call that it is told of."""
+    """Makes an OpStep of every call that is reported to it."""
 
     def __init__(self, model):
         self.modules = {id(model): ""} | {id(module): path for path, module in submodules(model)}
@@ -135,7 +135,7 @@ def operations(op, inputs, options):
 
 
 def look(inputs, options):
-    """The `Attention` of each sequence, without dropout, whose draws are the run's own."""
+    """The `Attention` of each sequence, without dropout, which draws anew in every run."""
     query, key, _ = (np.asarray(x) for x in inputs)
     buckets, mask = options["buckets"], options.get("mask")
     found = ops.attention_probs(query, key, buckets=buckets, heads=options["heads"], mask=mask)

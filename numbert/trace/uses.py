@@ -1,8 +1,8 @@
 """What can be traced: the class that a folder holds, how many operations it should take, and labels for its loss.
 
 A folder says in config.json, under `architectures`, which class was saved there. A loss needs labels: words that are
-hidden, a class for the text, a class for each word, or the place of an answer. Those that are not given are the model's
-own guess, the highest score.
+hidden, a class for the text, a class for each word, or the place of an answer. Labels that are not given are the
+model's prediction, the highest score.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from ..recording import no_grad
 
 
 class Given(NamedTuple):
-    """What is to be read: the two texts (pair: None for none), their `Encoding`, its batch of one, and the label that
+    """The input: the two texts (pair: None for none), their `Encoding`, its batch of one, and the label that
     was given, in words (None for none)."""
     text: str
     pair: str | None
@@ -87,7 +87,7 @@ def next_words(model, tokenizer, given, rng):
 
 
 def class_of_the_text(model, tokenizer, given, rng):
-    """One class; or a number (or several); or, where each class is a question of its own, all that hold."""
+    """One class; or a number (or several); or, where the classes are independent, all that hold."""
     names = names_of(model)
     kind = model.config.problem_type if isinstance(model, BertForSequenceClassification) else None
     if kind == "regression" or (kind is None and len(names) == 1):

@@ -1,8 +1,8 @@
-"""GLUE on the command line: fine-tune a pre-trained model on one of the nine tasks, measure it, write what to hand in.
+"""GLUE on the command line: fine-tune a pre-trained model on one of the nine tasks, measure it, write the submission.
 
     python -m numbert.tasks.glue --task rte --data GLUE/RTE --model RUN_FOLDER
 
-What the tasks and their files are stands in glue_data.py, what the model does in classification.py.
+The tasks and their files are described in data.py, the model in tasks/classification.py.
 """
 import argparse
 from pathlib import Path
@@ -67,7 +67,7 @@ def glue(options, workers):
 
 
 def task_name(given):
-    """The task's name in glue_data, of "rte", "sst2" and such."""
+    """The task's name in data.TASKS, from "rte", "sst2" and such."""
     plain = {name.replace("-", "").lower(): name for name in glue_data.TASKS}
     return plain.get(given.replace("-", "").replace("_", "").lower(), given)
 
@@ -113,7 +113,7 @@ def assignments(option, given, known=None):
 def task_of(name, encoded, tokenizer, settings, workers, class_weights=False):
     """The `experiment.Task`: the task's own measures on its development sets, of which the first decides.
 
-    settings: an `experiment.FineTuning`. class_weights: let every class count the same, however frequent.
+    settings: an `experiment.FineTuning`. class_weights: every class has the same total weight, however frequent.
     """
     labels = glue_data.find(name).labels
     training = [label for _, label in encoded["train"]]

@@ -1,9 +1,9 @@
-"""GLUE's nine tasks: what their files look like, how each is scored, and what the benchmark wants back.
+"""GLUE's nine tasks: what their files look like, how each is scored, and the files of a submission.
 
 GLUE (Wang et al. 2018, "GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding") is
-nine folders of tab-separated files, no two laid out alike. The table `TASKS` says all that differs between them; one
-reader, one writer and one average serve them all. A quotation mark is a character like any other in these files, a
-line ends at a newline and nowhere else, and a file that differs from its layout is refused, not guessed at.
+nine folders of tab-separated files, no two laid out alike. The table `TASKS` holds all differences between them; one
+reader, one writer and one average serve all tasks. A quotation mark is a character like any other in these files, a
+line ends at a newline and nowhere else, and a file that differs from its layout is refused.
 """
 import math
 from dataclasses import dataclass, field
@@ -143,8 +143,8 @@ def average(scores):
 
     MRPC and QQP count as (F1 + accuracy) / 2, STS-B as (Pearson + Spearman) / 2, MNLI as the mean of its matched and
     mismatched accuracy (Wang et al. 2018, section 2; the leaderboard's macro-average, which with the paper's
-    WNLI makes BERT-large's 80.5). scores: name -> {measure: value} as from `evaluate`, for the eight tasks beside
-    MNLI, and for "MNLI-m" and "MNLI-mm". Raises ValueError if one is missing: another average is another number.
+    WNLI makes BERT-large's 80.5). scores: name -> {measure: value} as from `evaluate`, for the eight tasks other
+    than MNLI, and for "MNLI-m" and "MNLI-mm". Raises ValueError if one is missing.
     """
     if set(scores) != set(AVERAGED):
         missing = [name for name in AVERAGED if name not in scores]
@@ -272,5 +272,5 @@ def _index(cell, place):
 
 
 def _short(text):
-    """Enough of a cell for an error of one line."""
+    """The cell, shortened for an error of one line."""
     return text if len(text) <= 80 else text[:77] + "..."

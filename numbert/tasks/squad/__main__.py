@@ -5,9 +5,9 @@
     python -m numbert.tasks.squad --dev F --model FOLDER --out FOLDER                           predict
 
 --cmrc scores as CMRC 2018 does. All but the first write predictions.json, na_probs.json and nbest.json into FOLDER,
-and fine-tuning also the model, and in answers.json how sure it must be to say that there is no answer.
-The parts in reading order: squad_data reads the files, squad_windows cuts texts that are too long, squad_answers finds
-the best spans, squad_reader joins them to a model, squad_metrics scores.
+and fine-tuning also the model, and in answers.json the threshold above which there is no answer.
+The parts in reading order: data.py reads the files, windows.py cuts texts that are too long, answers.py finds the best
+spans, reader.py applies a model, metrics.py scores.
 """
 import argparse
 import json
@@ -122,7 +122,7 @@ def predict(options, folder, model, tokenizer, dev, deciding, workers):
 
 
 def choose_threshold(options, dev, readings):
-    """The threshold given, or the one that the fine-tuned model remembers, or the best on `dev`, or None."""
+    """The threshold given, or the one saved with the fine-tuned model, or the best on `dev`, or None."""
     if options.threshold is not None:
         return options.threshold
     stored = {} if options.train else load_threshold(options.model)
@@ -139,12 +139,12 @@ def choose_threshold(options, dev, readings):
 
 
 def judged(passages):
-    """Whether it is known what is right, for all."""
+    """Whether every question has gold answers, or is known to have none."""
     return all(passage.example.answers is not None for passage in passages)
 
 
 def load(path, tokenizer, options, shown=5):
-    """The passages of a file. What is wrong with its answers, and what the windows make of them, is printed."""
+    """The passages of a file. Problems of its answers, and what the windows lose of them, are printed."""
     questions = read(path)
     for fate, lines in (("found elsewhere than the file says, or at several places", questions.moved),
                         ("not found, and not used", questions.lost)):

@@ -25,7 +25,7 @@ class AnswerSpan(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of a question. answers: Spans, best first, no text twice.
+    """The model's reading of a question. answers: Spans, best first, no text twice.
 
     null_score: the score of "no answer". Probabilities are the softmax over the scores of all the spans that are
     allowed and null_score, so those of `answers` and null_probability add up to at most 1.
@@ -38,7 +38,7 @@ class Reading:
 
     @property
     def no_answer(self):
-        """exp(null_score) / (exp(null_score) + exp(the best span's score)): of these two, how probable is none?
+        """exp(null_score) / (exp(null_score) + exp(the best span's score)): how probable is "no answer", of these two?
 
         Above 0.5 where "no answer" has the higher score; a threshold t means the paper's margin τ = ln(1/t - 1).
         """
@@ -119,7 +119,7 @@ def no_answer_probabilities(passages, readings):
 def best_threshold(passages, readings):
     """The value of Reading.no_answer above which to say "no answer" for the best F1; None if all have an answer.
 
-    It is the best in hindsight: on these very questions, F1 with it flatters a little.
+    It is chosen on these questions, so F1 with it on the same questions is a little too high.
     """
     examples = [passage.example for passage in passages]
     if all(example.answers for example in examples):
@@ -134,7 +134,7 @@ def with_threshold(readings, threshold):
 
 
 class Oracle(NamedTuple):
-    """What a perfect model would answer: predictions, id -> text; and the ids for which even that may fail.
+    """The answers of a perfect model: predictions, id -> text; and the ids for which even these may be wrong.
 
     unknown: no answer is known to stand anywhere; misaligned: it begins or ends inside a token; beyond: no window holds
     all of it.
@@ -146,10 +146,10 @@ class Oracle(NamedTuple):
 
 
 def oracle(passages):
-    """Push the gold answers through the windows and back: what is lost on the way, no model can win. An Oracle.
+    """Send the gold answers through the windows and back: no model can recover what is lost there. An Oracle.
 
-    Each window gets a score of 1 where its label points and 0 elsewhere, and then everything goes as for a model, but
-    that an answer may be as long as it is.
+    Each window gets a score of 1 where its label points and 0 elsewhere, and the rest is as for a model, without a
+    limit on the answer's length.
     """
     readings = []
     for passage in passages:

@@ -1,8 +1,8 @@
-"""Extractive question answering files: SQuAD 1.1 and 2.0, CMRC 2018, and the layouts that others made of them.
+"""Extractive question answering files: SQuAD 1.1 and 2.0, CMRC 2018, and other layouts of the same data.
 
 The answer to a question is a span of its context, given as its text and the character where it starts. The two do
-not always agree, and a span that is one character off teaches a wrong answer; so every start is checked here, put
-right by a stated rule where that is possible, and otherwise taken away and reported.
+not always agree, and a span that is one character off teaches a wrong answer; so every start is checked here, corrected
+by a stated rule where that is possible, and otherwise removed and reported.
 """
 from typing import NamedTuple
 

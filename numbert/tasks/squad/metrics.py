@@ -1,7 +1,7 @@
 """How answers are scored: SQuAD's exact match and F1 with its no-answer thresholds, and CMRC 2018's.
 
 `evaluate` gives the keys and numbers of SQuAD's official evaluation script, version 2.0, on any predictions that are
-complete; a question without a prediction, at which that script stops, is counted, listed and scored as wrong.
+complete. That script stops at a question without a prediction; here it is counted, listed and scored as wrong.
 """
 import argparse
 import json
@@ -21,7 +21,7 @@ from .data import read
 
 
 def normalize_answer(text):
-    """What is compared of an answer: lower case, no ASCII punctuation, no a, an, the, one space between words.
+    """The form in which answers are compared: lower case, no ASCII punctuation, no a, an, the, one space between words.
 
     (Rajpurkar et al. 2016, "SQuAD", section 6.1: "we ignore punctuations and articles".) May be empty: "The" is.
     """
@@ -53,7 +53,7 @@ def word_f1(gold, prediction):
 def evaluate(examples, predictions, na_probs=None, na_prob_thresh=1.0):
     """SQuAD 2.0's evaluation (Rajpurkar et al. 2018, "Know What You Don't Know", section 5). Returns a dict.
 
-    examples: of squad_data.Example.  predictions: id -> text, "" for "no answer"; ids of no example are ignored.
+    examples: data.Example each.  predictions: id -> text, "" for "no answer"; ids of no example are ignored.
     na_probs: id -> probability (or any score) that there is no answer, for every id with a prediction.
 
     A score is the best over the gold answers; gold answers that normalise to nothing do not count, and a question
@@ -61,7 +61,7 @@ def evaluate(examples, predictions, na_probs=None, na_prob_thresh=1.0):
     is "no answer": right if the question has no gold answer. In percent: exact, f1; HasAns_exact, HasAns_f1 over the
     questions with answers; NoAns_exact, NoAns_f1 over those without; *total counts; and with na_probs best_exact and
     best_f1, the scores at the threshold that is best in hindsight, and best_exact_thresh, best_f1_thresh.
-    Keys of which there is nothing are absent. "missing" counts the questions without prediction, if there are any:
+    Keys without any question are absent. "missing" counts the questions without prediction, if there are any:
     they score 0 everywhere, and the thresholds leave them out. Raises ValueError if an example has no answers entry.
     """
     examples = list(examples)
@@ -107,7 +107,7 @@ def sweep_thresholds(scores, predictions, na_probs, has_answer):
     At first everything is "no answer" and each question without answer scores 1. Then, from the least probable "no
     answer" on, one prediction after the other is let through: a question with an answer adds its score, one
     without loses its 1 unless the prediction is "". Among equal na_probs the order is that of `na_probs`, and the
-    sum between them counts, as in the official script: with ties best_exact may be a little too good to be true.
+    sum between them counts, as in the official script: with ties best_exact may be a little too high.
     """
     score = sum(1 for i in scores if not has_answer[i])
     best, threshold = score, 0.0

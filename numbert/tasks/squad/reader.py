@@ -1,11 +1,11 @@
-"""A model that reads: Reader answers questions with it, qa_task says how it learns to.
+"""A model that answers questions: Reader applies it, qa_task describes its fine-tuning.
 
     reader = Reader.from_pretrained("runs/answer")
     reading = reader("Where is the banana now?", "David took the banana. He went to the forest.")
     reading.text, reading.answers[0].probability, reading.answers[0].start, reading.no_answer
 
-A model alone does not say how sure it must be that there is no answer. That threshold is chosen on development
-questions, and stands beside the model in its folder, in answers.json.
+The model's scores do not say from which probability on there is no answer. That threshold is chosen on development
+questions and saved in the model's folder, in answers.json.
 
 (Devlin et al. 2019, sections 4.2 and 4.3.)
 """
@@ -26,7 +26,7 @@ from .windows import batch_of, make_passages, windows_of
 
 
 class Reader:
-    """Answers questions: `Reader(model, tokenizer)(question, context)` is a `squad_answers.Reading`.
+    """Answers questions: `Reader(model, tokenizer)(question, context)` is an `answers.Reading`.
 
     model: a BertForQuestionAnswering, or that of another family, that was fine-tuned. max_length: 384 by default, or
     what the model takes if that is less; step, max_question_length: see `make_passages`. n_best, max_answer_length,
@@ -66,7 +66,7 @@ def save_threshold(folder, threshold):
 
 
 def load_threshold(folder):
-    """{"threshold": what `remember` wrote there}, or {} if nothing was. Raises CheckpointError for anything else."""
+    """{"threshold": what `save_threshold` wrote}, or {} without a file. Raises CheckpointError for anything else."""
     path = Path(folder) / "answers.json"
     if not exists(path):
         return {}
@@ -110,7 +110,7 @@ def qa_task(tokenizer, training, dev, workers, *, test=None, batch_size=32, cmrc
     def read(model, passages):
         return read_passages(model, tokenizer, passages, workers, **deciding)
 
-    threshold = deciding.get("threshold")               # what a user wants, else what is best for the last model
+    threshold = deciding.get("threshold")               # given by the user, else the best for the last model
 
     def evaluated(model):
         nonlocal threshold
@@ -131,7 +131,8 @@ def qa_task(tokenizer, training, dev, workers, *, test=None, batch_size=32, cmrc
 def scores(passages, readings, cmrc=False):
     """How good the answers are, in percent: f1 and exact, with `cmrc` CMRC's. If some questions have no answer, also
     HasAns_f1 and NoAns_f1, of those that have one and those that have none, and span_f1: HasAns_f1 if "no answer" were
-    never said. So span_f1 tells whether the model knows where, the others whether it also knows if.
+    never predicted. So span_f1 measures whether the model finds the place, the others also whether it finds that there
+    is none.
     """
     examples, answers = [passage.example for passage in passages], predictions(passages, readings)
     if cmrc:
@@ -146,5 +147,5 @@ def scores(passages, readings, cmrc=False):
 
 
 def always_no_answer(passages):
-    """The readings of the baseline that looks at nothing: it always says that there is no answer."""
+    """The readings of the constant baseline: it always predicts that there is no answer."""
     return [Reading([], 0.0, 1.0, None) for _ in passages]

@@ -1,5 +1,5 @@
-"""Extractive question answering drawn in plain text: the two vectors at work, the windows, the answer in its context,
-the candidates. The tokens of a context are counted from one here, as in the lecture: d1, d2, ...
+"""Extractive question answering drawn in plain text: the scores of the two vectors, the windows, the answer in its
+context, the candidates. The tokens of a context are counted from one here, as in the lecture: d1, d2, ...
 """
 import sys
 import textwrap
@@ -44,7 +44,7 @@ def two_vectors(model, tokenizer, passage, window, reading):
 
 def draw_windows(passage, span=None, width=72):
     """How the context is cut, a line for each window: '#' where it scores a token, '-' where it holds one that another
-    window scores, with more context (`squad_windows.scored_by`); below, '^' under a `Span`. If they fit, a mark is
+    window scores, with more context (`windows.scored_by`); below, '^' under a `Span`. If they fit, a mark is
     a token.
     """
     tokens = len(passage.context)
@@ -67,7 +67,7 @@ def draw_windows(passage, span=None, width=72):
 def highlight(context, span=None, width=100, colour=None):
     """The context, wrapped, with the `Span` in reversed colours, or between >> and << where there are no colours.
 
-    colour: None for what the terminal can do.
+    colour: None: as the terminal allows.
     """
     colour = sys.stdout.isatty() if colour is None else colour
     before, after = ("\x1b[7m", "\x1b[0m") if colour else (">>", "<<")

@@ -58,7 +58,7 @@ class Passage:
 
     @property
     def misaligned(self):
-        """Whether the answer begins or ends inside a token, so that its tokens say more than it."""
+        """Whether the answer begins or ends inside a token, so that its tokens hold more than the answer."""
         return self.answer is not None and self.text(*self.answer)[0] != self.gold.text.strip()
 
     def text(self, first, last):
@@ -135,9 +135,9 @@ def context_around(window, first, last):
     """How much context the tokens first..last (numbers or arrays) have in a window; -inf where they stick out.
 
     The smaller of the two sides counts, plus a hundredth of the window's length (Google's measure). Of several windows
-    that with most context scores a token or a span, of equal ones the first: what stands at the edge of one window is
-    better understood in another. Google asks it of a span's first token alone; here of the whole span, or else an
-    answer would be lost whose first token has most context in a window that ends before its last.
+    that with most context scores a token or a span, of equal ones the first: a token at the edge of one window
+    has more context in another. Google compares the context of a span's first token alone. Here the whole span counts;
+    otherwise an answer is lost if its first token has most context in a window that ends before its last.
     """
     start, stop = window
     sides = np.minimum(first - start, stop - 1 - last)
@@ -187,7 +187,7 @@ def batch_of(pairs, tokenizer, labels=False):
 
 
 def describe(passages):
-    """What the cutting made of a data set, in lines for people to read: whatever is lost is counted here."""
+    """A summary of the windows of a data set, as lines of text: it counts everything that is lost."""
     windows = [len(passage.windows) for passage in passages]
     labels = [passage.label(window) for passage, window in windows_of(passages) if passage.labelled]
     without = labels.count(NO_ANSWER)
