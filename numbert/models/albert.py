@@ -128,12 +128,12 @@ class AlbertModel(AlbertPretrainedModel, BertModel):
         return [self.layers[int(i / each) * inner + j] for i in range(L) for j in range(inner)]
 
 
-class AlbertTask(AlbertPretrainedModel, BertWithHead):
+class AlbertWithHead(AlbertPretrainedModel, BertWithHead):
     """ALBERT's body with a head on it."""
     body_class = AlbertModel
 
 
-class AlbertForPreTraining(AlbertTask, BertForPreTraining):
+class AlbertForPreTraining(AlbertWithHead, BertForPreTraining):
     """ALBERT with both heads that it is pre-trained with: which words were masked, and were A and B exchanged?"""
 
     def targets(self, packed, *, labels=None, sentence_order_label=None):
@@ -155,21 +155,21 @@ class AlbertForPreTraining(AlbertTask, BertForPreTraining):
         return self.both(targets, words, "sop", sop_logits=self.nsp(head_dropout(self.config, pooled, rng)))
 
 
-class AlbertForMaskedLM(AlbertTask, BertForMaskedLM):
+class AlbertForMaskedLM(AlbertWithHead, BertForMaskedLM):
     """As BERT's."""
 
 
-class AlbertForSequenceClassification(AlbertTask, BertForSequenceClassification):
+class AlbertForSequenceClassification(AlbertWithHead, BertForSequenceClassification):
     """As BERT's."""
 
 
-class AlbertForTokenClassification(AlbertTask, BertForTokenClassification):
+class AlbertForTokenClassification(AlbertWithHead, BertForTokenClassification):
     """As BERT's."""
 
 
-class AlbertForQuestionAnswering(AlbertTask, BertForQuestionAnswering):
+class AlbertForQuestionAnswering(AlbertWithHead, BertForQuestionAnswering):
     """As BERT's."""
 
 
-class AlbertForMultipleChoice(AlbertTask, BertForMultipleChoice):
+class AlbertForMultipleChoice(AlbertWithHead, BertForMultipleChoice):
     """As BERT's."""

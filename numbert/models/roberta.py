@@ -94,16 +94,16 @@ class RobertaClassificationHead(Module):
         return self.output(head_dropout(self.config, x, rng))
 
 
-class RobertaTask(RobertaPretrainedModel, BertWithHead):
+class RobertaWithHead(RobertaPretrainedModel, BertWithHead):
     """RoBERTa's body with a head on it."""
     body_class, mlm_class = RobertaModel, RobertaLMHead
 
 
-class RobertaForMaskedLM(RobertaTask, BertForMaskedLM):
+class RobertaForMaskedLM(RobertaWithHead, BertForMaskedLM):
     """RoBERTa with the head that it is pre-trained with."""
 
 
-class RobertaForSequenceClassification(RobertaTask, BertForSequenceClassification):
+class RobertaForSequenceClassification(RobertaWithHead, BertForSequenceClassification):
     """As BERT's, with another head."""
 
     def __init__(self, config, *, rng, dtype=np.float32, class_weights=None):
@@ -117,13 +117,13 @@ class RobertaForSequenceClassification(RobertaTask, BertForSequenceClassificatio
         return self.classifier(self.body.encode(packed, rows=packed.first_rows(), rng=rng), rng)
 
 
-class RobertaForTokenClassification(RobertaTask, BertForTokenClassification):
+class RobertaForTokenClassification(RobertaWithHead, BertForTokenClassification):
     """As BERT's."""
 
 
-class RobertaForQuestionAnswering(RobertaTask, BertForQuestionAnswering):
+class RobertaForQuestionAnswering(RobertaWithHead, BertForQuestionAnswering):
     """As BERT's."""
 
 
-class RobertaForMultipleChoice(RobertaTask, BertForMultipleChoice):
+class RobertaForMultipleChoice(RobertaWithHead, BertForMultipleChoice):
     """As BERT's."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tiny_family import check_golden, check_there_and_back, close, folder_with, same_bits, shaken, text
 
 import numbert as nb
-from numbert.models.roberta import RobertaTask
+from numbert.models.roberta import RobertaWithHead
 from numbert.recording import watching
 
 CONFIG = nb.RobertaConfig(vocab_size=20, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
@@ -131,7 +131,7 @@ def test_names():
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("cls", CLASSES)
 def test_there_and_back(cls, tied, tmp_path):
-    assert not issubclass(cls, RobertaTask) or cls.body_class is nb.RobertaModel
+    assert not issubclass(cls, RobertaWithHead) or cls.body_class is nb.RobertaModel
     check_there_and_back(shaken(cls, CONFIG.replace(tie_word_embeddings=tied), dtype=np.float32), tmp_path)
 
 

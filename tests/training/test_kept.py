@@ -164,7 +164,7 @@ def test_the_best_model_stands_there_before_anything_is_said(name, data, tmp_pat
             if "  loss " in text:
                 seen.append(sorted(path.name for path in out.iterdir()))
             return super().write(text)
-    monkeypatch.setattr(command, "Output", Watched)
+    monkeypatch.setattr(command, "Stream", Watched)
     run(name, data, out)
     assert len(seen) == 6 and all({"model.safetensors", "metrics.jsonl", "checkpoint.safetensors"} <= set(found)
                                   for found in seen)
