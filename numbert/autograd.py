@@ -16,8 +16,8 @@ Called with a `Tensor` among its inputs, an op gives a `Tensor` and remembers wh
 alone, it gives an array. `gradients` walks back through the recorded nodes. It returns arrays and changes nothing that
 is shared, so any number of threads may differentiate at once with respect to the same parameters.
 
-One rule makes copies unnecessary: a backward function changes only arrays that it allocated, and never returns the same
-memory twice (it may return `dy` itself, once).
+One rule makes most copies unnecessary: a backward function changes only arrays that it allocated, and never returns the
+same memory twice (it may return `dy` itself, once).
 """
 import functools
 
@@ -144,7 +144,7 @@ def _walk(output, wanted, upstream):
     if np.shape(upstream) != output.shape:
         raise ValueError(f"upstream must have the output's shape {output.shape}, got {np.shape(upstream)}")
 
-    # deepest first: before a node's turn, everything that was computed from it has had its turn
+    # deepest first: everything that was computed from a node comes before it
     nodes = sorted(_ancestors(output.node), key=lambda node: node.depth, reverse=True)
     total, kept = {output.node: np.array(upstream, output.dtype)}, set(wanted)
     for node in nodes:

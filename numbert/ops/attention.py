@@ -93,7 +93,7 @@ def attention(query, key, value, *, buckets, heads, mask=None, rate=0.0, rng=Non
 
 
 def _dropped(probs, keep, rate):
-    """Probabilities after dropout. The backward pass computes them again, since `keep` takes a quarter of the memory."""
+    """Probabilities after dropout. The backward pass computes them again: `keep` takes a quarter of the memory."""
     if keep is None:
         return probs
     dropped = probs * keep

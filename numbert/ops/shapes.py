@@ -6,8 +6,8 @@ def check_shapes(op, **arrays):
     """Raise ValueError unless every array has the axes that its letters name, and each letter has one size.
 
     check_shapes("linear", x=(x, "N D"), weight=(weight, "F D")): x has two axes, and the second axis of each is D.
-    "N ..." is one axis, followed by any others. Without the check NumPy could broadcast an array, and its gradient would
-    have the wrong shape.
+    "N ..." is one axis, followed by any others. Without the check NumPy might broadcast an array, and its gradient
+    would have another shape.
     """
     sizes = {}
     for name, (array, axes) in arrays.items():

@@ -1,4 +1,4 @@
-"""What all commands share: --quick, settings that cannot be, and how a command ends.
+"""What all commands share: --quick, checks of the settings, and how a command ends.
 
     def main(argv=None):
         command.start(experiment, parser, argv)             # calls experiment(options, workers)
@@ -22,8 +22,8 @@ def add_quick(parser, values):
 
 
 def parse(parser, argv=None, check=None):
-    """The options, with those of --quick where none was given. Ends the program, in one line, for a number that cannot
-    be: check(dict of options) raises ValueError (default: `check_numbers`)."""
+    """The options, with those of --quick where none was given. Ends the program with one line if
+    check(dict of options) raises ValueError (default: `check_numbers`)."""
     options = parser.parse_args(argv)
     if getattr(options, "quick", False):
         parser.set_defaults(**options.quick_values)
@@ -35,7 +35,7 @@ def parse(parser, argv=None, check=None):
 
 
 def check_numbers(settings):
-    """Raises ValueError for a number that no command can use: a whole one below 1 (a seed below 0), any other that is
+    """Raises ValueError for a number that no command can use: an integer below 1 (a seed below 0), a float that is
     not above 0 (a dropout or threshold below 0), infinity, NaN."""
     for name, value in settings.items():
         for number in value if isinstance(value, list) else [value]:
@@ -51,7 +51,7 @@ def check_numbers(settings):
 
 
 def start(experiment, parser, argv=None):
-    """Call experiment(options, workers). What a user may do wrong, and Ctrl-C, ends the program in one line."""
+    """Call experiment(options, workers). A user's mistake, and Ctrl-C, ends the program with one line."""
     options = parse(parser, argv)
     with one_line(name_of(parser)), Workers(options.workers) as workers:
         experiment(options, workers)
@@ -59,10 +59,9 @@ def start(experiment, parser, argv=None):
 
 @contextlib.contextmanager
 def one_line(name, mistakes=(ValueError, OSError)):
-    """A block that ends the program in one line, with the name of the command, for a user's mistake and for Ctrl-C.
+    """A block that ends the program with one line, led by the command's name, for a user's mistake and for Ctrl-C.
 
-    To be asked to end (SIGTERM), and a closed terminal, are as Ctrl-C. Nothing is lost because nobody can read what is
-    printed: see `Output`.
+    SIGTERM and a closed terminal are treated as Ctrl-C. A closed output stops nothing: see `Output`.
     """
     with _ending_as_by_ctrl_c(), _patient_output():
         try:
@@ -74,14 +73,14 @@ def one_line(name, mistakes=(ValueError, OSError)):
 
 
 def name_of(parser):
-    """glue, of a parser for `python -m numbert.tasks.glue`; pretrain.py."""
+    """The name of the command: glue for `python -m numbert.tasks.glue`, or a file such as pretrain.py."""
     return parser.prog.removeprefix("python -m numbert.").removeprefix("tasks.")
 
 
 class Output:
-    """A text stream that goes on when nobody reads any more (`| head`), the terminal is closed, or its disk is full:
-    what cannot be written is dropped, since the work is worth more than what is said of it. A character that the
-    encoding lacks becomes a question mark."""
+    """A text stream that raises no error when its reader has ended (`| head`), the terminal is closed, or the disk is
+    full: what cannot be written is dropped, so that the training goes on. A character that the encoding lacks becomes
+    a question mark."""
 
     def __init__(self, stream):
         self.stream = stream
@@ -101,7 +100,7 @@ class Output:
         return getattr(self.stream, name)
 
     def close_if_broken(self):
-        """Nothing may be left in the stream that Python would fail to write at its end."""
+        """Empty the buffer of a broken stream, which Python would fail to write when it exits."""
         try:
             self.stream.flush()
         except OSError:
