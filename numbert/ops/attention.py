@@ -60,11 +60,11 @@ def attention_probs(query, key, *, buckets, heads, mask=None):
 
 def _probs(query, key, bucket, heads, mask):
     q, k = split_heads(query[bucket.queries], bucket.count, heads), split_heads(key[bucket.keys], bucket.count, heads)
-    scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.swapaxes(-1, -2)                # 1  (count, H, Tq, T)
+    scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.swapaxes(-1, -2)                # 1     (count, H, Tq, T)
     if mask is not None:
         places = np.arange(k.shape[2])
         scores[..., ~mask(places if bucket.query_positions is None else bucket.query_positions, places)] = -np.inf
-    return softmax(scores)                                                          # 2  (count, H, Tq, T)
+    return softmax(scores)                                                          # 2     (count, H, Tq, T)
 
 
 @op
@@ -83,11 +83,11 @@ def attention(query, key, value, *, buckets, heads, mask=None, rate=0.0, rng=Non
         raise ValueError(f"attention: D = {query.shape[1]} cannot be cut into {heads} heads of equal width")
     out, looks = np.zeros_like(query), []
     for bucket in buckets:
-        probs = _probs(query, key, bucket, heads, mask)                               # 1, 2  (count, H, Tq, T)
+        probs = _probs(query, key, bucket, heads, mask)                             # 1, 2  (count, H, Tq, T)
         keep = keep_mask(probs.shape, rate, rng) if rng is not None and rate > 0 else None
         dropped = _dropped(probs, keep, rate)                                       # 3     (count, H, Tq, T)
-        v = split_heads(value[bucket.keys], bucket.count, heads)                        #       (count, H, T, K)
-        np.matmul(dropped, v, out=split_heads(out[bucket.queries], bucket.count, heads))        # 4  (count, H, Tq, K)
+        v = split_heads(value[bucket.keys], bucket.count, heads)                    #       (count, H, T, K)
+        np.matmul(dropped, v, out=split_heads(out[bucket.queries], bucket.count, heads))  # 4     (count, H, Tq, K)
         looks.append((probs, keep))
     return out, (query, key, value, out, buckets, heads, rate, looks)
 
@@ -114,14 +114,14 @@ def attention_backward(dy, saved):
         def of(x, rows, bucket=bucket):
             return split_heads(x[rows], bucket.count, heads)
         q, k, v = of(query, bucket.queries), of(key, bucket.keys), of(value, bucket.keys)
-        do, o = of(dy, bucket.queries), of(out, bucket.queries)                         #    (count, H, Tq, K)
+        do, o = of(dy, bucket.queries), of(out, bucket.queries)                     #       (count, H, Tq, K)
         dropped = _dropped(probs, keep, rate)
-        np.matmul(dropped.swapaxes(-1, -2), do, out=of(dvalue, bucket.keys))          # 4  (count, H, T, K)
-        ddropped = do @ v.swapaxes(-1, -2)                                          # 4  (count, H, Tq, T)
+        np.matmul(dropped.swapaxes(-1, -2), do, out=of(dvalue, bucket.keys))        # 4     (count, H, T, K)
+        ddropped = do @ v.swapaxes(-1, -2)                                          # 4     (count, H, Tq, T)
         dscores = ddropped
         dscores *= dropped                                                          # 3, 2
         dscores -= probs * np.vecdot(do, o)[..., None]                              # 2
         dscores *= scale                                                            # 1
-        np.matmul(dscores, k, out=of(dquery, bucket.queries))                         # 1  (count, H, Tq, K)
-        np.matmul(dscores.swapaxes(-1, -2), q, out=of(dkey, bucket.keys))             # 1  (count, H, T, K)
+        np.matmul(dscores, k, out=of(dquery, bucket.queries))                       # 1     (count, H, Tq, K)
+        np.matmul(dscores.swapaxes(-1, -2), q, out=of(dkey, bucket.keys))           # 1     (count, H, T, K)
     return dquery, dkey, dvalue

@@ -68,8 +68,7 @@ def in_words(ours, other):
 
 
 def table(rows):
-    """{name: Seeds} as a text: mean ± standard deviation of each figure, majority baseline, number of collapsed
-    runs."""
+    """{name: Seeds} as a text: mean ± standard deviation of each figure, the majority baseline, collapsed runs."""
     baseline = next(iter(rows.values())).baseline
     lines = [["", *baseline, ""]]
     for row, seeds in rows.items():
