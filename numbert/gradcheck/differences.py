@@ -56,7 +56,7 @@ class GradientResult(NamedTuple):
 
 
 def central_differences(evaluate, x, upstream, directions):
-    """The slopes of sum(upstream * evaluate()) along `directions` (n, *x.shape); evaluate() reads x, which is restored."""
+    """The slopes of sum(upstream * evaluate()) along `directions` (n, *x.shape). evaluate reads x; x is restored."""
     before, slopes = x.copy(), []
     for direction in directions:
         x[...] = before + STEP * direction
