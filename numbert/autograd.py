@@ -13,11 +13,11 @@ The second turns the gradient of that output, `dy`, into the gradients of the in
         return dy * y, dy * x
 
 Called with a `Tensor` among its inputs, an op gives a `Tensor` and remembers where it came from; called with arrays
-alone, it gives an array. `gradients` walks back through what was remembered. It returns arrays and writes nothing that
-is shared, so any number of threads may differentiate at once over the same parameters.
+alone, it gives an array. `gradients` walks back through the recorded nodes. It returns arrays and changes nothing that
+is shared, so any number of threads may differentiate at once with respect to the same parameters.
 
-One rule keeps memory safe and copies few: a backward function changes nothing that it did not allocate, and returns no
-memory twice (`dy` itself it may return, once).
+One rule makes most copies unnecessary: a backward function changes only arrays that it allocated, and never returns the
+same memory twice (it may return `dy` itself, once).
 """
 import functools
 
@@ -32,7 +32,7 @@ REGISTRY = {}                                   # every op by name; the tests ch
 class Node:
     """How a tensor was made: by `op`, from `parents` of these `shapes`. It keeps `saved`, and not the tensor's value.
 
-    A node without an op is where the walk ends, that of a parameter. `backward()` adds into its `grad`.
+    The node of a parameter has no op: the walk ends there, and `backward()` adds to its `grad`.
     """
     __slots__ = ("op", "parents", "shapes", "saved", "depth", "grad")
 
@@ -42,7 +42,7 @@ class Node:
 
 
 class Tensor:
-    """An array, `data`, and the `node` that tells how it was made (None: no gradient reaches it)."""
+    """An array, `data`, and the `node` that records how it was made (None: no gradient reaches it)."""
     __slots__ = ("data", "node")
 
     def __init__(self, data, node=None):
@@ -90,7 +90,7 @@ class op:
     def __repr__(self):
         return f"<op {self.name}>"
 
-    def __reduce__(self):                       # in a copy of a model, also in another process, it is the same op
+    def __reduce__(self):                       # copied and pickled by name: there is one of each op
         return self.__qualname__
 
     def vjp(self, backward):
@@ -115,10 +115,11 @@ class op:
 def gradients(output, tensors, upstream=None):
     """The gradient of `output` with respect to each of `tensors`, as a list of arrays shaped like them.
 
-    `output` is a scalar Tensor, or of any shape with `upstream` an array of that shape: the gradient of
-    sum(output * upstream) is meant then. A tensor without influence gets zeros. The graph is used up: what it saved is
-    released on the way. Raises ValueError if `output` is not a scalar and has no upstream, if it does not depend on any
-    recorded tensor, if its graph was used before, or if a backward pass returns what cannot be a gradient.
+    `output` is a scalar Tensor, or of any shape with `upstream` an array of that shape; then it is the gradient of
+    sum(output * upstream). A tensor that output does not depend on gets zeros. The graph can be used only once: saved
+    arrays are released on the way. Raises ValueError if `output` is not a scalar and has no upstream, if it does not
+    depend on any recorded tensor, if its graph was used before, or if a backward pass returns what cannot be a
+    gradient.
     """
     tensors = list(tensors)
     found = _walk(output, [t.node for t in tensors], upstream)
@@ -143,7 +144,7 @@ def _walk(output, wanted, upstream):
     if np.shape(upstream) != output.shape:
         raise ValueError(f"upstream must have the output's shape {output.shape}, got {np.shape(upstream)}")
 
-    # deepest first: when a node's turn comes, everything that was computed from it has had its turn
+    # deepest first: everything that was computed from a node comes before it
     nodes = sorted(_ancestors(output.node), key=lambda node: node.depth, reverse=True)
     total, kept = {output.node: np.array(upstream, output.dtype)}, set(wanted)
     for node in nodes:

@@ -1,7 +1,7 @@
-"""The layers that every model here is made of, with nothing of any one model in them.
+"""The layers that the models share.
 
-A layer holds its parameters and says in `__call__` what it does with rows (N, D). It has no backward pass of its own:
-the gradient comes from the ops that it calls.
+A layer holds its parameters; `__call__` is its forward pass on rows (N, D). It has no backward pass of its own: the
+gradient comes from the ops that it calls.
 """
 from . import ops
 from .module import Module, normal, ones, zeros
@@ -29,7 +29,7 @@ class Embedding(Module):
 
 
 class LayerNorm(Module):
-    """Rows of mean 0 and variance 1, times gain, plus bias."""
+    """x (N, D) -> rows of mean 0 and variance 1, times gain (D,), plus bias (D,)."""
 
     def __init__(self, size, *, eps, dtype):
         self.gain, self.bias, self.eps = ones(size, dtype), zeros(size, dtype), eps
@@ -47,9 +47,9 @@ class SelfAttention(Module):
         self.heads, self.dropout = heads, dropout
 
     def __call__(self, x_query, x, buckets, *, mask=None, rng=None, cache=None):
-        """`x_query` (Nq, D) are those rows of x (N, D) whose output is wanted.
+        """`x_query` (Nq, D) are the rows of x (N, D) whose output is computed.
 
-        `cache(self, key, value)`, if it is given, gives the keys and values of earlier tokens and these, for `buckets`.
+        `cache(self, key, value)`, if given, returns the keys and values of the earlier tokens and these, for `buckets`.
         """
         key, value = self.key(x), self.value(x)                                     # (N, D) each
         if cache is not None:
@@ -84,7 +84,7 @@ class TransformerLayer(Module):
         self.dropout = self.feed_forward_dropout = dropout
 
     def __call__(self, x, packed, *, rows=None, mask=None, rng=None):
-        """x (N, D) -> (N, D), or with `rows` only those rows of it: all are attended to, only they are computed."""
+        """x (N, D) -> (N, D), or with `rows` (Nq,) the output of these rows alone, (Nq, D): they attend to all N."""
         x_query = x if rows is None else ops.take(x, ids=rows)                      # (Nq, D)
         a = self.attention(x_query, x, packed.buckets(rows), mask=mask, rng=rng)    # (Nq, D)
         a = ops.dropout(a, rate=self.dropout, rng=rng)

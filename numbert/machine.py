@@ -1,6 +1,6 @@
 """The machine that this process runs on: the memory it keeps, the cores it may use, the threads of NumPy's BLAS.
 
-These are settings of the whole process, and nothing else in the package has any.
+These are settings of the whole process. No other file in the package changes any.
 """
 import contextlib
 import ctypes
@@ -17,17 +17,17 @@ import numpy as np
 
 MALLOC = {                          # numbers of glibc's malloc.h: value
     -8: 1,                          # M_ARENA_MAX: one heap for all threads
-    -3: 32 << 20,                   # M_MMAP_THRESHOLD: only larger arrays (the most that can be set) bypass the heap
-    -1: 256 << 20,                  # M_TRIM_THRESHOLD: so much free memory is kept at the heap's end
+    -3: 32 << 20,                   # M_MMAP_THRESHOLD: only larger arrays bypass the heap (the largest value allowed)
+    -1: 256 << 20,                  # M_TRIM_THRESHOLD: how much free memory is kept at the heap's end
 }
 
 
 def keep_memory():
-    """Let the C library, where it is glibc, keep the memory of arrays that are gone, from now on; else do nothing.
+    """Tell glibc to keep freed memory for later arrays, from now on. With another C library this does nothing.
 
-    By itself it gives what is freed back to the system, to ask for it again a moment later, and the system fills every
-    page with zeros first. And each thread gets a heap of its own, whose holes no other thread can use. A pass through a
-    model makes and drops arrays of a few megabytes all the time: with these settings one sequence through BERT-base
+    By default glibc returns freed memory to the system and soon asks for it again, and the system fills every page with
+    zeros first. Each thread also has a heap of its own, whose free memory no other thread can use. A pass through a
+    model allocates and frees arrays of a few megabytes all the time: with these settings one sequence through BERT-base
     takes three quarters of the time, and a training step at tiny size 5% less time and a seventh less memory.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
@@ -72,8 +72,9 @@ def _quota(root, groups):
 
 # ---- BLAS ------------------------------------------------------------------------------------------------------------
 
-# (get, set) the number of threads, as the libraries call it, the one that rules first: FlexiBLAS passes on to others,
-# and OpenMP comes last, for libraries that have no function of their own. OpenBLAS's names have prefixes and suffixes.
+# Names of the functions (get, set) for the number of threads, in the order in which they are tried: FlexiBLAS first, as
+# it calls another BLAS, and OpenMP last, for libraries without such functions. OpenBLAS's names have prefixes and
+# suffixes.
 _CONTROLS = [("flexiblas_get_num_threads", "flexiblas_set_num_threads"),
              *((f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
                for prefix in ("scipy_", "") for suffix in ("64_", "_64", "")),
@@ -83,15 +84,15 @@ _CONTROLS = [("flexiblas_get_num_threads", "flexiblas_set_num_threads"),
 _ENVIRONMENT = "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"
 _lock, _requests, _controls = threading.RLock(), [], []         # [[n], ...]; [(set, number before), ...]
 _warned = False
-if hasattr(os, "register_at_fork"):         # a copy of this process must not find the lock held by a thread it lacks
+if hasattr(os, "register_at_fork"):         # the lock must be free in a forked process
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def _libraries():
-    """What a function of NumPy's BLAS may be looked up in.
+    """The shared libraries in which the functions of NumPy's BLAS are looked up.
 
-    In the part of NumPy that multiplies matrices: the system looks in all that it is linked to as well, whatever the
-    file's name, and in nothing else that happens to be loaded. Windows does not, and there a wheel brings its own.
+    The first is NumPy's own module for matrix products: the system also searches the libraries that it is linked to,
+    and no others. Windows does not, and there the library that comes with NumPy's wheel is opened by its file.
     """
     paths = sorted((Path(np.__file__).parent.parent / "numpy.libs").glob("*blas*.dll"))
     with contextlib.suppress(AttributeError):
@@ -102,7 +103,7 @@ def _libraries():
 
 
 def _accelerate(get, put):
-    """Apple's library since macOS 15 knows 0, many threads, and 1, one thread."""
+    """Apple's library has two settings since macOS 15: 0, many threads, and 1, one thread."""
     return lambda: 1 if get() else cores(), lambda n: put(int(n == 1))
 
 
@@ -127,9 +128,9 @@ def blas_controls():
 def blas_threads(n):
     """Within this block NumPy's matrix products use n threads each, so that other threads may have the other cores.
 
-    Blocks may overlap, in several threads too: the one that began last counts, and when the last one ends the number is
-    again what it was. Threads that are started within the block call `tell_blas`. Warns, once in a process, where
-    NumPy's BLAS does not let itself be told.
+    Blocks may overlap, also in several threads: the one that began last counts, and when the last one ends the number
+    before all of them is restored. Threads that are started within the block call `tell_blas`. Warns, once in a
+    process, if the number of threads of NumPy's BLAS cannot be set.
     """
     request = [n]
     with _lock:
@@ -148,8 +149,8 @@ def blas_threads(n):
 
 
 def tell_blas():
-    """Tell NumPy's BLAS the number of threads that holds now. Accelerate, and what is built on OpenMP, keep a number
-    for each thread that calls them: a new thread has to say it again."""
+    """Set the number of threads of NumPy's BLAS to that of the current block. Accelerate and libraries built on OpenMP
+    keep a number for each calling thread, so a new thread has to set it again."""
     with _lock:
         for put, before in _controls:
             put(_requests[-1][0] if _requests else before)
@@ -170,7 +171,7 @@ def _warn():
 
 
 def blocks(x, elements):
-    """Slices along the first axis of x, of at most about so many elements each, that cover it in order: so few stay in
-    the processor's cache while several lines work on them."""
+    """Slices along the first axis of x, in order, of about `elements` elements each at most, so that a block stays in
+    the processor's cache while several lines work on it."""
     step = max(1, elements // max(1, math.prod(x.shape[1:])))
     return [slice(i, i + step) for i in range(0, len(x), step)]

@@ -1,4 +1,4 @@
-"""Parameters, what holds them, and how they are drawn."""
+"""Parameters, the modules that hold them, and their initial values."""
 import contextlib
 from contextvars import ContextVar
 
@@ -8,12 +8,12 @@ from .autograd import Node, Tensor
 
 
 class Parameter(Tensor):
-    """A tensor to differentiate with respect to. Integers become float64, since no gradient is a whole number; raises
-    TypeError for what is no number."""
+    """A tensor to differentiate with respect to. Integers become float64, since gradients are not integers; raises
+    TypeError for anything but numbers."""
     __slots__ = ("leaf",)                       # its node, also while it is frozen
 
     def __init__(self, data):
-        data = np.asarray(data, order="C")      # in one piece, so that it can be moved in place
+        data = np.asarray(data, order="C")      # contiguous, so that it can be updated in place
         if data.dtype.kind in "iu":
             data = data.astype(np.float64)
         if data.dtype.kind != "f":
@@ -64,8 +64,8 @@ _drawing = ContextVar("drawing", default=None)
 def shapes_only():
     """Within this block parameters are made that have a shape, and take no memory: all of their entries are one zero.
 
-    So a model can be compared with a file before anything is allocated that a configuration merely claims. Gives
-    {parameter: function of nothing that draws its values}, in the order in which they are made, to draw some later.
+    So a model can be compared with a file before the sizes in a configuration are trusted and memory is allocated.
+    Gives {parameter: function without arguments that draws its values}, in the order of creation.
     """
     token = _drawing.set(drawing := {})
     try:
@@ -88,7 +88,7 @@ def parameter(shape, dtype, fill):
 
 
 def rescale(parameter, factor):
-    """Make the values that a new parameter has, or will be drawn, `factor` times as large."""
+    """Multiply the values of a new parameter, those drawn already or later, by `factor`."""
     if (drawing := _drawing.get()) is None:
         parameter.data *= factor
     else:

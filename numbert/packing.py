@@ -1,12 +1,12 @@
-"""Rows, not rectangles: a batch is the real tokens of all its sequences, one below the other.
+"""Packed batches: the real tokens of all sequences as rows, one sequence after the other, without padding.
 
     input_ids (B, T) = (3, 4)      attention_mask          packed: N = 8 rows
         7 4 9 .                     1 1 1 0                7 4 9 | 5 2 | 8 8 1
         5 2 . .                     1 1 0 0                starts = 0, 3, 5, 8
         8 8 1 .                     1 1 1 0
 
-Everything that looks at one token at a time (linear, layer norm, GELU, loss) is then plain work on a matrix (N, D), and
-no padding is ever computed. Only attention needs to know where the sequences begin.
+Everything that works on one token at a time (linear, layer norm, GELU, loss) then takes a matrix (N, D), and nothing
+is computed for padding. Only attention needs to know where the sequences begin.
 """
 from dataclasses import dataclass
 
@@ -23,15 +23,15 @@ class Packed:
     """N tokens of B sequences; sequence b is rows starts[b]:starts[b + 1]."""
     ids: np.ndarray             # (N,)
     segments: np.ndarray        # (N,)
-    positions: np.ndarray       # (N,) of the token in its text: the column that it stood in, or as the model counts
+    positions: np.ndarray       # (N,) of the token in its text: its column of input_ids, or as the model counts
     starts: np.ndarray          # (B + 1,)
     padded_index: np.ndarray    # (N,) b·T + t of each row
     shape: tuple                # (B, T)
 
-    cache = None                # of earlier tokens' keys and values, while a text is written: see models/generation.py
+    cache = None                # function that keeps keys and values during generation: models/generation.py
 
     def buckets(self, rows=None):
-        """The `Bucket`s of all sequences, as attention wants them. `rows`, ascending: the queries (default: all).
+        """The `Bucket`s of all sequences, for `ops.attention`. `rows`, ascending: the queries (default: all).
 
         Where all tokens are queries, neighbours of equal length share a bucket: one product of many small matrices.
         """
@@ -62,18 +62,18 @@ class Packed:
         return self.starts[:-1]
 
     def on_padding(self, wanted):
-        """(b, t), the first place that is wanted, (B, T) of bool, and stands on padding; None if there is none."""
+        """(b, t) of the first True in `wanted` (B, T) that is padding; None if there is none."""
         padding = np.ones(self.shape[0] * self.shape[1], bool)
         padding[self.padded_index] = False
         places = np.argwhere(padding.reshape(self.shape) & wanted)
         return tuple(places[0].tolist()) if len(places) else None
 
     def unpack(self, rows, fill=0.0):
-        """(N, ...) -> (B, T, ...), with `fill` where there was padding."""
+        """(N, ...) -> (B, T, ...), with `fill` on padding."""
         return unpack(rows, padded_index=self.padded_index, shape=self.shape, fill=fill)
 
     def labels(self, name, labels):
-        """Labels (B, T) -> (N,). Raises ValueError for a wrong shape, and for a label that stands on padding."""
+        """Labels (B, T) -> (N,). Raises ValueError for a wrong shape, and for a label on padding."""
         labels = integers(name, labels, self.shape)
         if (place := self.on_padding(labels >= 0)) is not None:
             raise ValueError(f"{name}[{place[0]}, {place[1]}] = {labels[place]} stands on padding (attention_mask is 0 "
@@ -85,7 +85,7 @@ class Packed:
         return integers(name, labels, self.shape[:1])
 
     def columns(self, name, columns):
-        """Columns of the text (B,), or -100 for none, checked. Raises ValueError for one that stands on padding."""
+        """Columns of input_ids (B,), or -100 for none, checked. Raises ValueError for a column that is padding."""
         columns = integers(name, columns, self.shape[:1])
         outside = (columns != IGNORE) & ((columns < 0) | (columns >= self.shape[1]))
         place = self.on_padding(np.arange(self.shape[1]) == columns[:, None])
@@ -108,10 +108,10 @@ def integers(name, array, shape=None):
 
 
 def pack(input_ids, token_type_ids=None, attention_mask=None, *, vocab_size, type_vocab_size):
-    """From what users know, (B, T) integers and a mask of 0 and 1, to `Packed`.
+    """(B, T) integers and a mask of 0 and 1, to `Packed`.
 
     token_type_ids default to 0, the mask to 1. Raises ValueError or TypeError for a wrong shape or kind, and for values
-    outside the tables of embeddings; what stands on padding is not looked at.
+    outside the tables of embeddings; values on padding are not checked.
     """
     input_ids = integers("input_ids", input_ids)
     if input_ids.ndim != 2:

@@ -1,5 +1,5 @@
-"""Whether ops remember how their outputs were made, and who looks on while they work. Both hold for a block of code and
-the thread that runs it."""
+"""Whether ops record how their outputs were made, and functions that watch them. Both hold for a block of code and the
+thread that runs it."""
 import contextlib
 from contextvars import ContextVar
 
@@ -17,7 +17,7 @@ def _within(variable, value):
 
 
 def recording():
-    """Whether an op that is called now may be asked for its backward pass later."""
+    """Whether an op that is called now is recorded for a backward pass."""
     return _recording.get()
 
 
@@ -28,8 +28,8 @@ def no_grad():
 
 def watching(forward=None, backward=None):
     """Within this block, `forward(op, inputs, options, output, node)` is called after every op's forward pass (node is
-    None where nothing is recorded), and `backward(node, dy, found)` after every backward pass. They look on: the arrays
-    are neither changed nor kept."""
+    None where nothing is recorded), and `backward(node, dy, found)` after every backward pass. They must
+    neither change nor keep the arrays."""
     return _within(_watchers, (forward, backward))
 
 

@@ -1,9 +1,9 @@
-"""A gradient that is zero outside some rows: of 30,522 words, a batch looks up a few hundred."""
+"""Gradients that are zero outside some rows: a batch looks up a few hundred of 30,522 words."""
 import numpy as np
 
 
 class SparseRows:
-    """The gradient of a table: `values` (n, ...) belong to its rows `ids` (n,), all other rows are zero.
+    """The gradient of a table: `values` (n, ...) are for its rows `ids` (n,), all other rows are zero.
 
     A row may be listed more than once; its values then add up.
     """
@@ -28,12 +28,12 @@ class SparseRows:
 
 
 def dense(gradient):
-    """A gradient as an array, whichever it was (None stays None)."""
+    """An array or `SparseRows` as an array (None stays None)."""
     return gradient.dense() if isinstance(gradient, SparseRows) else gradient
 
 
 def accumulate(total, gradient):
-    """total + gradient, in total's memory where that is an array; either may be `SparseRows`, and total None."""
+    """total + gradient, in total's memory if that is an array; either may be `SparseRows`, and total may be None."""
     if total is None:
         return gradient
     if isinstance(total, SparseRows):

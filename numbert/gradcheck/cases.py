@@ -1,6 +1,6 @@
-"""What the gradient check looks at: every op, layer and model, at inputs that leave no line of a backward pass unused.
+"""The cases of the gradient check: every op, layer and model, with inputs that reach every line of a backward pass.
 
-A new op belongs into `op_cases` (a test says so), a new layer into `subjects`, a new model into `MODELS`.
+A new op belongs into `op_cases` (a test checks it), a new layer into `subjects`, a new model into `MODELS`.
 """
 import copy
 import dataclasses
@@ -228,7 +228,7 @@ def subjects():
     packed = pack(ids, segments, mask, vocab_size=7, type_vocab_size=2)
 
     x, x_query, words = (Parameter(rng.standard_normal(shape)) for shape in ((11, 4), (3, 4), (7, 4)))
-    rows = np.array([0, 2, 6])                      # of the three sequences, 2, 0 and 1 tokens ask
+    rows = np.array([0, 2, 6])                      # queries: 2, 0 and 1 tokens of the three sequences
     layer = dict(eps=1e-5, dropout=0.2, attention_dropout=0.2, **new)
     untied = dataclasses.replace(config, tie_word_embeddings=False)
 

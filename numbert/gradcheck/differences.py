@@ -1,13 +1,13 @@
 """Is every derivative right? Hand-written backward passes against central differences.
 
-The slope of f at x is what (f(x + h) - f(x - h)) / 2h tends to. In float64, with h = 1e-5, that quotient is good to
-about ten digits (the formula is off by something like h² = 1e-10, rounding by 1e-16 / h = 1e-11), so a backward pass
-agrees to six digits or it is wrong. The gradient that is sent into an output, its `upstream`, is random: with ones, for
+The derivative of f at x is the limit of (f(x + h) - f(x - h)) / 2h. In float64, with h = 1e-5, that quotient is good to
+about ten digits (the error of the formula is about h² = 1e-10, that of rounding 1e-16 / h = 1e-11), so a backward pass
+agrees to six digits or it is wrong. The gradient of the output, the `upstream`, is random: with ones, for
 instance, everything that should flow back through a softmax or a layer norm sums to zero, and mistakes with it.
 
     python -m numbert.gradcheck             ops element by element; layers and models along random directions
-    python -m numbert.gradcheck NAME ...    these alone: layer_norm, attention, BertForQuestionAnswering, ...
-    python -m numbert.gradcheck --mutants   the check of the check: backward passes with one mistake in each
+    python -m numbert.gradcheck NAME ...    only these: layer_norm, attention, BertForQuestionAnswering, ...
+    python -m numbert.gradcheck --mutants   tests the check: backward passes with one mistake in each
 """
 import argparse
 import difflib
@@ -32,8 +32,8 @@ DIRECTIONS = 3                                      # per parameter of a layer o
 
 
 class GradientResult(NamedTuple):
-    """One place of a gradient, what backward says of it, and what the difference says: the first place where they do
-    not agree, or if they agree everywhere the one where they do least."""
+    """One element of a gradient by the backward pass and by central differences: the first one where they disagree, or
+    if they agree everywhere, the one with the largest error."""
     subject: str
     input: str
     shape: tuple
@@ -56,7 +56,7 @@ class GradientResult(NamedTuple):
 
 
 def central_differences(evaluate, x, upstream, directions):
-    """The slopes of sum(upstream * evaluate()) along `directions` (n, *x.shape); `evaluate` reads x. x is put back."""
+    """The slopes of sum(upstream * evaluate()) along `directions` (n, *x.shape). evaluate reads x; x is restored."""
     before, slopes = x.copy(), []
     for direction in directions:
         x[...] = before + STEP * direction
@@ -95,7 +95,7 @@ def compare(subject, name, gradient, shape, directions, slopes, *, every_element
 
 
 class Measured(NamedTuple):
-    """A `Case` with what is known of it without its backward pass."""
+    """A `Case` with its upstream gradient and central differences."""
     case: Case
     upstream: np.ndarray
     slopes: list                                    # for each input the differences along its elements, or None
@@ -154,11 +154,11 @@ def check_module(subject, rng):
 
 
 def fate(backward, measured):
-    """How a wrong backward pass ends over all cases of its op: "error", "wrong" number, or None, not found."""
+    """The result of a wrong backward pass over all cases of its op: "error", "wrong" number, or None, not found."""
     try:
         with np.errstate(all="ignore"):
             return None if all(result.passed for m in measured for result in judge(m, backward)) else "wrong"
-    except Exception:                               # a mistake that cannot even be computed is found, too
+    except Exception:                               # a mistake that raises an error is found, too
         return "error"
 
 
@@ -177,7 +177,7 @@ def names():
 def report(chosen=()):
     """Print a table of all checks, or of those whose names are `chosen`; whether all passed.
 
-    Of a layer or model, the worst parameter is shown. What could not be checked is one line, too.
+    Of a layer or model, the worst parameter is shown. A check that raises an error is one line, too.
     """
     rng, good, cases = np.random.default_rng(0), True, op_cases()
     some = [name for name in REGISTRY if not chosen or name in chosen]
@@ -209,12 +209,12 @@ def _check_subject(subject, rng):
 
 
 def _attempt(name, check):
-    """What check() says; if it cannot say anything, one line with the reason, and False."""
+    """The result of check(); if it raises an error, print one line with the reason, and give False."""
     try:
         return check()
     except NotImplementedError as error:
         print(f"{name:50}{str(error) or 'not written yet'}  FAILED")
-    except Exception as error:                      # whatever is wrong with a backward pass, it is one line
+    except Exception as error:                      # any error of a backward pass is one line
         where = traceback.extract_tb(error.__traceback__)[-1]
         said = (str(error).splitlines() or [""])[0]
         print(f"{name:50}{type(error).__name__}: {said} ({Path(where.filename).name}:{where.lineno})  FAILED")
@@ -230,8 +230,8 @@ def _print(results):
 
 
 def report_mutants(chosen=()):
-    """Print how many mutants of each op (or of those `chosen`) were made and found; whether all were, but for those
-    that change nothing."""
+    """Print how many mutants of each op (or of those `chosen`) were made and found; whether all were, except those
+    that compute the same gradient."""
     print(f"{'op':24}{'mutants':>8}{'wrong number':>14}{'error':>8}{'not found':>11}")
     count, good = 0, True
     for name, op in sorted(REGISTRY.items()):

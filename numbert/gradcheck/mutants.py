@@ -1,8 +1,8 @@
-"""Backward passes with one mistake in each, made from the right one. A gradient check worth its name finds them all.
+"""Backward passes with one mistake in each, made from the right one. The gradient check must find them all.
 
 The mistakes are those that people make: a term is forgotten or has the wrong sign, a factor is lost, a line is missing,
 a transpose is missing, an index or an axis is one too high, a branch is not taken. They are made in the syntax tree of
-the function, and in those of the functions of its own file that it calls. On top come mistakes in what it returns.
+the function, and in those of the functions of its own file that it calls. Further mistakes are made in what it returns.
 """
 import ast
 import inspect
@@ -43,7 +43,7 @@ def mutants(op, inputs):
 
 
 def _in_the_source(op):
-    """Also in functions that the forward pass calls to compute a gradient; their names end with _backward."""
+    """Mutants of the source, also of functions named ..._backward, with which a forward pass computes a gradient."""
     for what, backward, *where in _changed(op.backward, lambda function: True):
         yield Mutant(what, op.forward, backward, *where)
     for what, forward, *where in _changed(op.forward, lambda function: function.__name__.endswith("_backward")):
@@ -76,7 +76,7 @@ def _parse(function):
             case ast.UnaryOp(ast.USub(), ast.Constant(value)):
                 put(ast.copy_location(ast.Constant(-value), node))    # -1 is one number, not a sign and a number
             case ast.Attribute(_, "empty_like"):
-                node.attr = "zeros_like"            # what is forgotten must not hold the right answer by chance
+                node.attr = "zeros_like"            # memory left uninitialised could hold the right answer
     return tree
 
 

@@ -4,7 +4,7 @@ A published model is a folder. Its weights are in one file, or, when it is large
 beside them: {"metadata": {...}, "weight_map": {"a.weight": "model-00001-of-00002.safetensors", ...}}.
 
 A shard's name is the name of a file in the index's own folder and never a path, so no index can point outside it.
-Links are followed: whoever owns the folder made them (a Hugging Face cache is a folder of links), not who wrote the
+Links are followed: the owner of the folder made them (a Hugging Face cache is a folder of links), not the author of the
 index.
 """
 import os
@@ -23,7 +23,7 @@ def load_weights(folder_or_file):
     """The weights by name: a dict of str to read-only arrays, in their own dtype (BF16 as float32).
 
     Takes a folder, where the first of `NAMES` that exists is read, or one file: .safetensors, .bin (also .pt, .pth)
-    or .index.json. Raises CheckpointError if there is none, or if the file cannot be believed.
+    or .index.json. Raises CheckpointError if there is none, or if the file is damaged.
     """
     path = weights_file(folder_or_file)
     if path.name.endswith(".index.json"):

@@ -1,6 +1,6 @@
-"""Other people's files: what is checked before a byte of theirs is believed.
+"""Checks of files from others before their content is used.
 
-A weight file may be cut short, damaged, or made to harm whoever opens it. Every reader in this folder
+A weight file may be cut short, damaged, or made to harm the user who opens it. Every reader in this folder
 starts from the functions here, and whatever is wrong ends in one `CheckpointError` that names the file.
 """
 import json
@@ -34,14 +34,14 @@ class CheckpointError(ValueError):
 
 
 def quoted(text):
-    """A stranger's text for a one-line message: in quotes, line ends escaped, 100 characters at most."""
+    """Text from a file for a one-line message: in quotes, line ends escaped, 100 characters at most."""
     return repr(text) if len(text) <= 100 else repr(text[:100]) + "..."
 
 
 def map_file(path):
-    """The bytes of a file, mapped and not read: a page comes from the disk when it is first looked at.
+    """The bytes of a file, mapped and not read: a page is read from the disk when it is first used.
 
-    Links are followed. Like every mapping, it holds as long as nobody cuts the file short; to replace a file,
+    Links are followed. Like every mapping, it is valid as long as the file is not truncated; to replace a file,
     write a new one and rename it (`replacing` in files.py). Raises CheckpointError if there is nothing to map.
     """
     try:
@@ -61,7 +61,7 @@ def map_file(path):
 
 
 def _absence(path):
-    """That nothing is there, and what is there instead."""
+    """Say that the file is missing, and what is there instead."""
     if os.path.islink(path):
         return f"is a link to {os.readlink(path)}, where there is no file"
     folder, name = os.path.split(path)
@@ -80,7 +80,7 @@ def exists(path):
 def read_json(path, kind=dict, limit=MAX_JSON):
     """The JSON value in a UTF-8 file, which must be of type `kind` (None: any) and have at most `limit` bytes.
 
-    Raises CheckpointError, also for what Python's json lets through: a key that comes twice, NaN and infinity, an
+    Raises CheckpointError, also for what Python's json accepts: a key that comes twice, NaN and infinity, an
     integer of thousands of digits, nesting thousands deep, half of a surrogate pair.
     """
     data = map_file(path)

@@ -1,7 +1,7 @@
-"""Reading and writing files so that nothing is lost and every complaint says where.
+"""Reading and writing files so that nothing is lost and every error names the file.
 
 A file is written under a temporary name in its own folder, flushed to the disk and then renamed:
-whoever looks, and whenever the machine stops, finds the old file or the new one, whole.
+at every moment, also after a crash, there is either the whole old file or the whole new one.
 """
 import contextlib
 import errno
@@ -17,8 +17,8 @@ from pathlib import Path
 def replacing(path):
     """A binary file to write to; it takes the place of `path` when the block ends without an error.
 
-    A link stays a link, and the file that it leads to is replaced. What is no regular file (/dev/stdout, a pipe) is
-    written to. An OSError names `path`.
+    A link stays a link, and the file that it leads to is replaced. Anything but a regular file (/dev/stdout, a pipe)
+    is written to. An OSError names `path`.
     """
     if not writes():
         with open(os.devnull, "wb") as nowhere:
@@ -96,7 +96,7 @@ def open_to_read(path):
     """The regular file at `path`, opened for reading bytes. Raises ValueError for anything else that can be opened:
     a named pipe to which nobody writes would wait for ever, and /dev/zero has no end.
 
-    It is looked at after it has been opened, so that what was looked at is what is read.
+    It is checked after it has been opened, so that the checked file is the one that is read.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
@@ -113,8 +113,8 @@ def open_to_read(path):
 
 
 def read_text(path, keep_mark=False):
-    """The text of a UTF-8 file, without its byte-order mark unless `keep_mark`. Raises ValueError for what is no
-    regular file, and with the byte offset for what is not UTF-8."""
+    """The text of a UTF-8 file, without its byte-order mark unless `keep_mark`. Raises ValueError for anything but
+    a regular file, and with the byte offset for text that is not UTF-8."""
     with open_to_read(path) as file:
         data = file.read()
     try:

@@ -1,4 +1,4 @@
-"""Models that travel as Python packages: files to be found, without running the package's code."""
+"""Models distributed as Python packages: finds their files without running the package's code."""
 import importlib.util
 from pathlib import Path
 

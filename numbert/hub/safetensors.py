@@ -7,7 +7,7 @@
 
 The arrays follow each other with no gap and no overlap and fill the rest of the file exactly. Spaces at the end
 of the header bring the numbers to a multiple of 8 bytes. Nothing in the file can be executed, and an array can be
-used where it lies: `read` maps the file into memory, and a weight nobody looks at is never read.
+used where it lies: `read` maps the file into memory, and a weight that is not used is never read.
 
 Source: the format's description in the README of github.com/huggingface/safetensors.
 """

@@ -1,14 +1,14 @@
-"""Settings in other people's files: each is followed, refused by name, or known to have no influence.
+"""Settings in files from others: each is followed, refused by name, or known to have no influence.
 
-A table says what becomes of them, {name: what becomes of it}:
+A table says how each is treated, {name: treatment}:
 
-    FOLLOWED                 it is read, and does what its authors meant
-    Only(value, ...)         any other value is refused; None among them: so may it be missing
-    "a reason"               it may be anything: this is why it has no influence
+    FOLLOWED                 it is read, and has the effect that its authors meant
+    Only(value, ...)         any other value is refused; with None it may be missing
+    "a reason"               any value: the reason why it has no influence
     {name: ...}, [{...}]     an object with settings of its own, or a list of such; the name ANY stands for all others
     (FOLLOWED, {name: ...})  a text, or such an object
 
-The table is held to the code: what is asked for must be FOLLOWED there.
+The code can only read settings that are FOLLOWED in the table.
 """
 import logging
 

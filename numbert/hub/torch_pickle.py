@@ -31,7 +31,7 @@ from .unpickle import Call, Global, Persistent, unpickle
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
-ZIP_FLAGS = 0x808  # the two that say nothing about the bytes: sizes stand behind the record, the name is UTF-8
+ZIP_FLAGS = 0x808  # these two do not change the data: sizes follow the record, the name is UTF-8
 MAX_REPEATED = 2**26  # bytes; the most that a tensor may look like by repeating its elements (a stride of 0)
 
 # What the pickle may name; for a storage class or a dtype of PyTorch, what it is called in safetensors.
@@ -183,7 +183,7 @@ def _read_windows(path, data):
 
 
 def _describe(path, name, value):
-    """The StorageWindow that the calls in the pickle describe, its numbers in range, not yet held to the storage."""
+    """The StorageWindow that the calls in the pickle describe, in range, but not yet checked against the storage."""
     match value:
         case Call(Global("torch._utils._rebuild_parameter"), (tensor, _, _)):
             value = tensor

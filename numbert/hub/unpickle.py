@@ -1,9 +1,9 @@
 """Reading a pickle without running it.
 
 A pickle is a program for a small stack machine. Python's own machine can call any function the program names,
-so a stranger's pickle can do whatever a stranger's program can. The state dict of a model needs few of the
+so loading a pickle from others is running their program. The state dict of a model needs few of the
 instructions. This machine knows only those, and it calls nothing: a name becomes a `Global`, a call a
-`Call(function, arguments)` that stays written down for the reader to interpret.
+`Call(function, arguments)` that the reader interprets.
 
 For `{"bias": f(2)}` with f from module m, the stack grows to the right:
 
@@ -55,7 +55,7 @@ def unpickle(file, path, known=frozenset()):
     levels = [[]]  # the stack; MARK adds a level
     try:
         return _run(file, known, levels)
-    except IndexError:  # from a stack that is empty
+    except IndexError:  # from an empty stack
         problem = "an instruction lacks its operands"
     except ValueError as error:  # of pickletools about damaged bytes, or from below
         problem = " ".join(str(error).split())

@@ -1,11 +1,11 @@
-"""ALBERT (Lan et al. 2020): BERT with a tenth of the parameters, and a harder question about sentences.
+"""ALBERT (Lan et al. 2020): BERT with a tenth of the parameters, and a harder task on pairs of sentences.
 
-    factorised embeddings  what a word is takes few numbers, what it means in its text many: word vectors of width E
-                           are projected to width D, and V·D parameters become V·E + E·D
-    shared layers          one set of parameters is applied L times, as if the text were read again and again; the
-                           gradient of a shared set is the sum over its uses, which the graph sees to
-    sentence order (SOP)   B follows A, or the two were exchanged: unlike in BERT's next-sentence task, the topic gives
-                           nothing away
+    factorised embeddings  word vectors do not depend on the context and need less width than hidden states: they have
+                           width E and are projected to width D, so V·D parameters become V·E + E·D
+    shared layers          one set of parameters is applied L times. The gradient of a shared parameter is the sum
+                           over its uses; `gradients` adds them up
+    sentence order (SOP)   B follows A, or the two were exchanged. In BERT's next-sentence task the topic alone often
+                           gives the answer; here both orders have the same topic
 
 All three are in section 3.1.
 
@@ -63,7 +63,7 @@ class AlbertConfig(BertConfig):
 
 
 class AlbertEmbeddings(BertEmbeddings):
-    """BERT's, of width E, and then a projection to width D."""
+    """BERT's embeddings, of width E, and then a projection to width D."""
 
     def __init__(self, config, *, rng, dtype):
         super().__init__(config, rng=rng, dtype=dtype)
@@ -71,7 +71,7 @@ class AlbertEmbeddings(BertEmbeddings):
                                  dtype=dtype)
 
     def __call__(self, packed, rng=None):
-        return self.projection(super().__call__(packed, rng))
+        return self.projection(super().__call__(packed, rng))                        # (N, E) -> (N, D)
 
 
 class AlbertLayer(TransformerLayer):
@@ -113,7 +113,7 @@ class AlbertPretrainedModel(BertPretrainedModel):
 
 
 class AlbertModel(AlbertPretrainedModel, BertModel):
-    """BERT's body with few layers that are used often."""
+    """BERT's body with few distinct layers, each used several times."""
     embeddings_class, layer_class = AlbertEmbeddings, AlbertLayer
 
     @property
@@ -137,7 +137,7 @@ class AlbertForPreTraining(AlbertWithHead, BertForPreTraining):
     """ALBERT with both heads that it is pre-trained with: which words were masked, and were A and B exchanged?"""
 
     def targets(self, packed, *, labels=None, sentence_order_label=None):
-        """What each loss is asked for: "mlm" (N,), "sop" (B,)."""
+        """The labels of each loss: "mlm" (N,), "sop" (B,)."""
         found = super().targets(packed, labels=labels)
         if sentence_order_label is not None:
             found["sop"] = packed.sequence_labels("sentence_order_label", sentence_order_label)
@@ -151,7 +151,7 @@ class AlbertForPreTraining(AlbertWithHead, BertForPreTraining):
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels, sentence_order_label=sentence_order_label)
-        pooled, words = self.read(packed, targets, rng)
+        pooled, words = self.read(packed, targets, rng)                              # (B, D), dict
         return self.both(targets, words, "sop", sop_logits=self.nsp(head_dropout(self.config, pooled, rng)))
 
 

@@ -1,6 +1,6 @@
-"""Which model a folder holds: config.json says, in `model_type`, and these classes look. Their `from_pretrained`
-gives the class of the right family, `AutoModelForMaskedLM.from_pretrained(folder)` a `RobertaForMaskedLM` where a
-RoBERTa is saved; what a family does not have is refused by name, and before any weight is read.
+"""Classes that choose the family of a model by `model_type` in config.json. For a folder with a RoBERTa,
+`AutoModelForMaskedLM.from_pretrained(folder)` gives a `RobertaForMaskedLM`. A model that a family does not have raises
+CheckpointError before any weight is read.
 """
 from pathlib import Path
 
@@ -18,7 +18,7 @@ CLASSES = {name: cls for module in (bert, heads, roberta, albert, gpt2) for name
 
 
 class AutoConfig:
-    """The configuration of a model, of whichever family."""
+    """The configuration of a model of any family."""
 
     @staticmethod
     def from_pretrained(folder, **changes):
@@ -34,7 +34,7 @@ class AutoConfig:
 
 
 def _model_type(path, settings):
-    """What config.json calls the family; older ones only name the class that was saved, as in BertForMaskedLM."""
+    """The family by config.json; older files only name the class that was saved, such as BertForMaskedLM."""
     kind = settings.get("model_type")
     if kind is None:
         name = (_saved_as(settings) or "").lower()
@@ -91,19 +91,19 @@ class AutoModel(_AutoModel):
 
 
 class AutoModelForPreTraining(_AutoModel):
-    """A model with what it is pre-trained with."""
+    """A model with the heads of its pre-training."""
     classes = {"bert": bert.BertForPreTraining, "roberta": roberta.RobertaForMaskedLM,
                "albert": albert.AlbertForPreTraining, "gpt2": gpt2.GPT2LMHeadModel}
 
 
 class AutoModelForMaskedLM(_AutoModel):
-    """A model that guesses masked words."""
+    """A model that predicts masked words."""
     classes = {"bert": heads.BertForMaskedLM, "roberta": roberta.RobertaForMaskedLM,
                "albert": albert.AlbertForMaskedLM}
 
 
 class AutoModelForCausalLM(_AutoModel):
-    """A model that guesses the next word."""
+    """A model that predicts the next word."""
     classes = {"gpt2": gpt2.GPT2LMHeadModel}
 
 
@@ -120,7 +120,7 @@ class AutoModelForTokenClassification(_AutoModel):
 
 
 class AutoModelForQuestionAnswering(_AutoModel):
-    """A model that says where an answer starts and ends."""
+    """A model that predicts the start and end of an answer."""
     classes = {"bert": heads.BertForQuestionAnswering, "roberta": roberta.RobertaForQuestionAnswering,
                "albert": albert.AlbertForQuestionAnswering, "gpt2": gpt2.GPT2ForQuestionAnswering}
 
@@ -134,9 +134,8 @@ class AutoModelForMultipleChoice(_AutoModel):
 def look(folder, auto_class, *, from_scratch=False):
     """(tokenizer, how many tokens the longest text has) of the model in `folder`, before work begins.
 
-    No weight is read, but whatever can be known to be wrong is refused: a family without such a model, settings or a
-    tokenizer that cannot be followed, and, unless it is only taken for its sizes (`from_scratch`), a folder without
-    weights. Raises CheckpointError.
+    Reads no weights. Raises CheckpointError for a family without such a model, for settings or a tokenizer that are not
+    supported, and for a folder without weights, unless only its sizes are used (`from_scratch`).
     """
     auto_class.class_of(folder)
     config = AutoConfig.from_pretrained(folder)

@@ -16,7 +16,7 @@ from .pretrained import Output, PretrainedModel, WithLosses, correct, word_loss
 
 
 class BertEmbeddings(Module):
-    """What a token is, where it stands, and which of the two segments it is in: three vectors, added."""
+    """The sum of three vectors for each token: of its word, its position and its segment."""
 
     def __init__(self, config, *, rng, dtype):
         size, tables = config.embedding_size, dict(rng=rng, std=config.initializer_range, dtype=dtype)
@@ -28,7 +28,7 @@ class BertEmbeddings(Module):
 
     def __call__(self, packed, rng=None):
         x = ops.add(ops.add(self.word(packed.ids), self.position(packed.positions)), self.segment(packed.segments))
-        return ops.dropout(self.norm(x), rate=self.dropout, rng=rng)
+        return ops.dropout(self.norm(x), rate=self.dropout, rng=rng)                 # (N, E), and E = D but in ALBERT
 
 
 class MaskedLMHead(Module):
@@ -46,7 +46,7 @@ class MaskedLMHead(Module):
 
     def __call__(self, x, words):
         """x (M, D) and the table of word embeddings (V, E) -> logits (M, V)."""
-        return ops.linear(*self.decoding(x, words))
+        return ops.linear(*self.decoding(x, words))                                  # (M, V)
 
     def loss(self, x, words, labels):
         """`word_loss` of x (M, D) with labels (M,)."""
@@ -54,7 +54,7 @@ class MaskedLMHead(Module):
 
     def decoding(self, x, words):
         """The inputs of the last product: (M, E), (V, E), (V,)."""
-        h = self.norm(self.activation(self.transform(x)))
+        h = self.norm(self.activation(self.transform(x)))                            # (M, E)
         return (h, self.decoder.weight, self.decoder.bias) if hasattr(self, "decoder") else (h, words, self.bias)
 
 
@@ -90,7 +90,7 @@ class BertPretrainedModel(PretrainedModel):
 class BertModel(BertPretrainedModel):
     """The body: a vector of width D for every token, and one, pooled from the first token, for the whole text."""
     embeddings_class, layer_class = BertEmbeddings, TransformerLayer
-    mask = None                             # which token sees which, as `ops.attention` wants it; None: each sees all
+    mask = None                             # the `mask` of `ops.attention`; None: each token sees all
 
     def __init__(self, config, *, rng, dtype=np.float32, add_pooling_layer=True):
         self.config = config
@@ -105,7 +105,7 @@ class BertModel(BertPretrainedModel):
                              dtype=dtype) if add_pooling_layer else None
 
     def pack(self, input_ids, token_type_ids=None, attention_mask=None):
-        """(B, T) arrays to rows, checked against the configuration. Warns, once, of padding without a mask."""
+        """`Packed` rows of (B, T) arrays, checked against the configuration. Warns, once, of padding without a mask."""
         c = self.config
         packed = pack(input_ids, token_type_ids, attention_mask, vocab_size=c.vocab_size,
                       type_vocab_size=c.type_vocab_size)
@@ -136,16 +136,16 @@ class BertModel(BertPretrainedModel):
         return self.layers
 
     def encode(self, packed, *, rows=None, rng=None):
-        """(N, D) for all tokens; with `rows` (ascending) only for those, and the last layer does only their work."""
-        x = self.embeddings(packed, rng)
+        """(N, D) for all tokens; with `rows` (ascending) for these alone, and the last layer computes no others."""
+        x = self.embeddings(packed, rng)                                             # (N, D)
         *before, last = self.sequence()
         for layer in before:
-            x = layer(x, packed, mask=self.mask, rng=rng)
-        return last(x, packed, rows=rows, mask=self.mask, rng=rng)
+            x = layer(x, packed, mask=self.mask, rng=rng)                            # (N, D)
+        return last(x, packed, rows=rows, mask=self.mask, rng=rng)                   # (N, D), or as many as rows
 
     def pool(self, first):
         """tanh of a linear layer, on the first token of each sequence (B, D)."""
-        return ops.tanh(self.pooler(first))
+        return ops.tanh(self.pooler(first))                                          # (B, D)
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, *, rng=None):
         """input_ids, token_type_ids, attention_mask: integers (B, T). Dropout is on if and only if `rng` is given.
@@ -154,19 +154,19 @@ class BertModel(BertPretrainedModel):
         asking for it raises ValueError if the first token of a text is padding).
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
-        x = self.encode(packed, rng=rng)
+        x = self.encode(packed, rng=rng)                                             # (N, D)
 
         def pooled():
-            return self.pooler and self.pool(ops.take(x, ids=packed.first_rows()))
+            return self.pooler and self.pool(ops.take(x, ids=packed.first_rows()))               # (B, D)
         try:
             pooler_output = {"pooler_output": pooled()}
-        except ValueError:                              # who reads it hears why it cannot be had
+        except ValueError:                              # raised again when it is read
             pooler_output = {"when_read": {"pooler_output": pooled}}
-        return Output(**pooler_output, last_hidden_state=packed.unpack(x))
+        return Output(**pooler_output, last_hidden_state=packed.unpack(x))           # (B, D), (B, T, D)
 
 
 class BertWithHead(WithLosses, BertPretrainedModel):
-    """A body with a head on it. The classes of both are the family's."""
+    """A body with a head on it. A family of models sets the classes of both."""
     body_class, mlm_class = BertModel, MaskedLMHead
 
 
@@ -180,7 +180,7 @@ class BertForPreTraining(BertWithHead):
         self.nsp = Linear(config.hidden_size, 2, rng=rng, std=config.initializer_range, dtype=dtype)
 
     def targets(self, packed, *, labels=None, next_sentence_label=None):
-        """What each loss is asked for: "mlm" (N,), "nsp" (B,)."""
+        """The labels of each loss: "mlm" (N,), "nsp" (B,)."""
         found = {}
         if labels is not None:
             found["mlm"] = packed.labels("labels", labels)
@@ -194,32 +194,32 @@ class BertForPreTraining(BertWithHead):
 
         Gives `loss`, the sum over the labels that were given (section 3.1), `prediction_logits` and
         `seq_relationship_logits` (B, 2). Without labels the prediction logits are (B, T, V). With labels they are
-        (M, V), for the M labelled tokens in reading order, and are computed only if they are read: the loss does not
-        need them all at once. `correct` says how many labels of each task the model guesses right.
+        (M, V), for the M labelled tokens in reading order, and are computed only if they are read, because the loss
+        never holds them all at once. `correct` says how many labels of each task the model predicts right.
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels, next_sentence_label=next_sentence_label)
-        pooled, words = self.read(packed, targets, rng)
+        pooled, words = self.read(packed, targets, rng)                              # (B, D), dict
         return self.both(targets, words, "nsp", seq_relationship_logits=self.nsp(pooled))
 
     def read(self, packed, targets, rng):
-        """What both tasks need, computed together: pooled first tokens (B, D), and what `output` takes of the words."""
+        """Computed once for both tasks: pooled first tokens (B, D), and arguments of `output` for the words."""
         first, words = packed.first_rows(), self.body.embeddings.word.weight
         if "mlm" not in targets:
             x = self.body.encode(packed, rng=rng)
             found = {"losses": {}, "correct": {}, "prediction_logits": packed.unpack(self.mlm(x, words))}
         else:
-            masked = np.flatnonzero(targets["mlm"] != ops.IGNORE)
-            rows = np.union1d(masked, first)
-            x = self.body.encode(packed, rows=rows, rng=rng)
-            first = np.searchsorted(rows, first)
-            masked_x = ops.take(x, ids=np.searchsorted(rows, masked))
+            masked = np.flatnonzero(targets["mlm"] != ops.IGNORE)                    # (M,)
+            rows = np.union1d(masked, first)                                   # (R,) masked and first rows, ascending
+            x = self.body.encode(packed, rows=rows, rng=rng)                         # (R, D)
+            first = np.searchsorted(rows, first)                                     # (B,) where they are in x
+            masked_x = ops.take(x, ids=np.searchsorted(rows, masked))                # (M, D)
             loss, right, logits = self.mlm.loss(masked_x, words, targets["mlm"][masked])
             found = {"losses": {"mlm": loss}, "correct": {"mlm": right}, "when_read": {"prediction_logits": logits}}
-        return self.body.pool(ops.take(x, ids=first)), found
+        return self.body.pool(ops.take(x, ids=first)), found                         # (B, D), dict
 
     def both(self, targets, words, pairs, **logits):
-        """The output for what `read` found of the words, and for the task on pairs of sentences, with its logits."""
+        """The output of both tasks: `words` as `read` gives it, and the task `pairs` with its logits."""
         if pairs in targets:
             scores, = logits.values()
             words["losses"][pairs] = ops.cross_entropy(scores, labels=targets[pairs])

@@ -1,4 +1,4 @@
-"""What a model is in numbers, under the names of Hugging Face's config.json; and BERT's."""
+"""Configurations of models, under the names of Hugging Face's config.json: what all share, and BERT's."""
 import dataclasses
 import logging
 import re
@@ -14,7 +14,7 @@ ACTIVATIONS = {"gelu": ops.gelu, "gelu_python": ops.gelu, "relu": ops.relu, "tan
                                ops.gelu_tanh)}
 
 # What may stand in a config.json and changes nothing here, and why. A key that is neither a field of the configuration
-# nor in `only` nor here is kept, written back, and logged as not followed: anybody may note anything in the file.
+# nor in `only` nor here is kept, written back, and logged as not followed.
 FROM = "where the file came from"
 SPEED = "memory and time, not results"
 OUTPUT = "what a model gives back besides; ours gives what its docstring says"
@@ -45,14 +45,14 @@ NO_INFLUENCE = {key: reason for reason, keys in {
 # Turc et al. 2019, table 1, and Devlin et al. 2019, section 3: layers and width; heads are 64 wide, F = 4 D.
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768)}
 
-MAX_LAYERS = 1000           # no model has as many; a file that claims more would keep us building
+MAX_LAYERS = 1000           # far more than real models have; bounds the time to build one
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What the configurations of all families have in common: checks, and the way to a config.json and back.
+    """What the configurations of all families share: checks, reading and writing config.json.
 
-    A subclass says in `whole`, `probabilities` and `positive` which of its numbers are of what kind (None is allowed
+    A subclass lists in `whole`, `probabilities` and `positive` which of its numbers are of which kind (None is allowed
     where it is the default). `extra` holds the keys of a config.json that are not the model's numbers; they are written
     back as they came.
     """
@@ -98,7 +98,7 @@ class ModelConfig:
         if size % heads:
             raise ValueError(f"{self.width} = {size} must be divisible by {self.heads} = {heads}: every head gets the "
                              "same width")
-        if activation not in tuple(ACTIVATIONS):                    # a tuple: a file may name what cannot be hashed
+        if activation not in tuple(ACTIVATIONS):                    # a tuple: the value in a file may be unhashable
             raise ValueError(f"{self.activation} must be one of {', '.join(ACTIVATIONS)}; got {activation!r}")
         for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
             value = getattr(self, name, None)
@@ -120,7 +120,7 @@ class ModelConfig:
 
     @property
     def max_tokens(self):
-        """How many tokens the longest text has."""
+        """How many tokens the longest text may have."""
         return self.max_position_embeddings
 
     @property
@@ -170,7 +170,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class BertConfig(ModelConfig):
-    """The published BERT by default. Raises ValueError for what cannot be, naming the value and the limit."""
+    """The published BERT by default. Raises ValueError for an invalid value, naming it and the limit."""
     vocab_size: int = 30522
     hidden_size: int = 768
     num_hidden_layers: int = 12
@@ -213,7 +213,7 @@ class BertConfig(ModelConfig):
 
 
 def _labels(settings):
-    """id2label with whole numbers for keys, and num_labels; where they disagree, the names count."""
+    """id2label with integer keys, and num_labels; if they disagree, the names are used."""
     names, count = settings.get("id2label"), settings.get("num_labels")
     if names is None:
         return None, 2 if count is None else count

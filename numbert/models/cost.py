@@ -1,17 +1,17 @@
-"""How many floating-point operations a model takes: a prediction from its configuration and the lengths of the texts.
+"""How many floating-point operations a model takes, computed from its configuration and the lengths of the texts.
 
 Only products of matrices count, since they are nearly all there is. Multiplying (n, m) by (m, k) takes 2nmk operations:
 n·k sums of m products. So a linear layer D -> F takes 2·N·D·F for N rows, and attention, whose two products are
-(T, K)(K, T) and (T, T)(T, K) in each of H heads, 4·D·T² for a sequence of T tokens. That is the whole of the theory:
-all is linear in the number of tokens but attention, which is quadratic in the length of a sequence; it overtakes the
+(T, K)(K, T) and (T, T)(T, K) in each of H heads, 4·D·T² for a sequence of T tokens. So all cost is
+linear in the number of tokens, except attention, which is quadratic in the length of a sequence. It exceeds that of the
 linear layers of a Transformer layer, 24·T·D² where F = 4 D, at T = 6 D.
 
 Every function gives a `Counter` of operations by part for one forward pass, to be added up with +. The parts are
-"linear" (all within the layers, poolers and transforms), "attention", and "decoder" (the scores of all V words).
+"linear" (all in the layers, poolers and transforms), "attention", and "decoder" (the scores of all V words).
 
-ALBERT saves parameters, not operations: a layer that is used L times is computed L times. Its words have width E, so
-there is a projection E -> D more, and scoring them takes E/D of the work. GPT's causal mask saves nothing either: what
-it hides is computed and thrown away.
+ALBERT saves parameters, not operations: a layer that is used L times is computed L times. Its word vectors have width
+E, so there is one more projection, E -> D, and scoring words takes E/D of the work. GPT's causal mask saves nothing
+either: the scores that it masks are computed and discarded.
 """
 from collections import Counter
 
@@ -23,8 +23,8 @@ TRAINING = 3        # times the forward pass: each product has two derivatives, 
 
 
 def encoder(config, lengths, asked=None):
-    """The layers, for sequences of `lengths` (B,) tokens. `asked` (B,): of how many tokens of each the last layer's
-    output is wanted; all by default."""
+    """The layers, for sequences of `lengths` (B,) tokens. `asked` (B,): for how many tokens of each the last layer's
+    output is computed; all by default."""
     D, F, L = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     keys = np.asarray(lengths)
     total = Counter()
@@ -40,7 +40,7 @@ def encoder(config, lengths, asked=None):
 
 
 def masked_lm_head(config, rows):
-    """The transform D -> E (which is D but in ALBERT) and the scores of all words, for so many rows."""
+    """The transform D -> E (E = D but in ALBERT) and the scores of all words, for so many rows."""
     D, E = config.hidden_size, config.embedding_size
     return Counter(linear=2 * rows * D * E, decoder=2 * rows * E * config.vocab_size)
 
@@ -72,6 +72,6 @@ def masked_language_modelling(config, lengths, masked):
 
 
 def language_modelling(config, lengths):
-    """GPT2LMHeadModel with labels: every token but the last of each text is asked for the next one."""
+    """GPT2LMHeadModel with labels: every token but the last of each text predicts the next one."""
     asked = np.maximum(np.asarray(lengths) - 1, 0)
     return encoder(config, lengths, asked) + causal_lm_head(config, int(asked.sum()))

@@ -1,8 +1,8 @@
-"""Writing: ask for the next token, choose one, append it, and again.
+"""Text generation: predict the next token, choose one, append it, and repeat.
 
-What a token asks of the tokens before it are their keys and values, and under a causal mask nothing that comes later
-changes those. So they are kept (the "key/value cache"): each new token is computed alone, and a text of T tokens costs
-T tokens of work in the layers instead of T²/2.
+A token attends to the keys and values of the tokens before it. Under a causal mask these do not depend on later tokens,
+so they are stored (the "key/value cache"). Each new token is computed alone, and generating a text of T tokens computes
+T rows in the layers instead of T²/2.
 """
 from dataclasses import dataclass
 
@@ -15,17 +15,17 @@ from ..recording import no_grad
 
 @dataclass(frozen=True)
 class Continuation(Packed):
-    """The next tokens of some of B texts. `padded_index` counts b·T + t, T being the room for each text in `store`."""
-    store: dict                             # of each attention the keys and values of all texts so far, (B·T, D)
+    """The next tokens of some of B texts. `padded_index` counts b·T + t, where T tokens of each text fit in `store`."""
+    store: dict                             # {SelfAttention: (keys, values)} of all texts so far, (B·T, D) each
 
     def cache(self, attention, key, value):
-        """Keep what is new, and give all there is."""
+        """Store the new keys and values (N, D); returns all, (B·T, D) each."""
         keys, values = self.store[attention]
         keys[self.padded_index], values[self.padded_index] = key, value
         return keys, values
 
     def buckets(self, rows=None):
-        """As `Packed.buckets`; those who answer are in the store."""
+        """As `Packed.buckets`; the keys and values are rows of the store."""
         rows = np.arange(len(self.padded_index)) if rows is None else rows
         found = []
         for start, end in zip(self.starts[:-1], self.starts[1:], strict=True):
@@ -37,7 +37,7 @@ class Continuation(Packed):
 
 
 class CachedDecoder:
-    """Reads B texts on and on, up to `room` tokens each, and gives the logits of what comes next."""
+    """Reads B texts step by step, up to `room` tokens each, and gives the logits of the next token."""
 
     def __init__(self, model, B, room):
         self.model, self.room, self.lengths = model, room, np.zeros(B, int)
@@ -46,7 +46,7 @@ class CachedDecoder:
                       for layer in model.body.layers}
 
     def __call__(self, tokens):
-        """tokens: {b: the next ids of text b, at least one}. Gives the logits after the last one of each (·, V)."""
+        """tokens: {b: next ids of text b, at least one}. Gives the logits (len(tokens), V) after the last of each."""
         ids = np.concatenate([np.asarray(new) for new in tokens.values()])
         positions = np.concatenate([self.lengths[b] + np.arange(len(new)) for b, new in tokens.items()])
         if positions.max() >= self.room:
@@ -62,10 +62,10 @@ class CachedDecoder:
 
 
 def choose(logits, rng, *, temperature=1.0, top_k=None, top_p=None):
-    """A token for each row of logits (B, V), drawn from softmax(logits / temperature); without `rng` the best one.
+    """A token for each row of logits (B, V), drawn from softmax(logits / temperature); without `rng` the most probable.
 
-    top_k: only the k best. top_p: only the best whose probabilities, after that, reach p together, the last of them
-    included (Holtzman et al. 2020, section 3.1). Of equals, the lower id is the better.
+    top_k: only the k most probable. top_p: after that, only the fewest most probable tokens whose probabilities add up
+    to at least p (Holtzman et al. 2020, section 3.1). Among equals the lower id comes first.
     """
     if rng is None:
         return logits.argmax(-1)
@@ -82,14 +82,14 @@ def choose(logits, rng, *, temperature=1.0, top_k=None, top_p=None):
 
 def generate(model, input_ids, max_new_tokens, *, attention_mask=None, rng=None, temperature=1.0, top_k=None,
              top_p=None, eos_token_id=None):
-    """Write up to `max_new_tokens` after each text of input_ids (B, T); attention_mask (B, T) says what is text.
+    """Generate up to `max_new_tokens` after each text of input_ids (B, T); attention_mask (B, T) says what is text.
 
     Without a generator `rng` always the best token ("greedy"); with one they are drawn: see `choose` for
     temperature > 0, top_k >= 1 and 0 < top_p <= 1. A text is finished after a token eos_token_id, an id or a list of
     them; None: the configuration's, if it has one; an empty list: none is the end.
-    Gives ids (B, up to T + max_new_tokens): the texts, each followed by what was written, padding behind them
+    Gives ids (B, up to T + max_new_tokens): the texts, each followed by the new tokens, padding behind them
     (pad_token_id of the configuration, or the first eos_token_id, or 0). Raises ValueError for a text that is empty or
-    has no room to go on.
+    already has as many tokens as the model takes.
     """
     for name, value, good in (("temperature", temperature, temperature > 0),
                               ("top_k", top_k, top_k is None or top_k >= 1),

@@ -1,13 +1,13 @@
-"""generation_config.json: how its authors let a model write.
+"""generation_config.json: the settings with which a model's authors generate text.
 
-What the arguments of `generate` choose stays the choice of its caller; what would change the text and cannot be
-followed is refused by name. Older folders have the same keys in config.json.
+Settings that are arguments of `generate` are left to its caller. Other settings that would change the text are refused
+by name. Older folders have the same keys in config.json.
 """
 from pathlib import Path
 
 from ..hub.settings import FOLLOWED, Only, Settings
 
-# The values that change nothing of what `generate` writes, for all that it does not do: {key: them}. None goes, too.
+# {key: the values that do not change the text} for settings that `generate` does not support. None is allowed, too.
 ONLY = {
     "min_length": 0, "num_beams": 1, "num_beam_groups": 1, "typical_p": 1.0, "repetition_penalty": 1.0,
     "no_repeat_ngram_size": 0, "bad_words_ids": None, "forced_bos_token_id": None, "forced_eos_token_id": None,
@@ -46,7 +46,7 @@ TABLE = {
 
 def read_generation_config(folder):
     """The ids of special tokens that `folder`/generation_config.json names, {} if there is no such file. Raises
-    CheckpointError for a setting that `generate` cannot follow."""
+    CheckpointError for a setting that `generate` does not support."""
     settings = Settings.read(Path(folder) / "generation_config.json", TABLE)
     found = {}
     for name in ("bos_token_id", "pad_token_id", "eos_token_id"):

@@ -1,13 +1,14 @@
-"""GPT-2 (Radford et al. 2019): the same Transformer layer, made to write instead of to read.
+"""GPT-2 (Radford et al. 2019): the same Transformer layer, trained to predict the next token and to generate text.
 
-    causal mask         a token sees what stands before it and nothing else, so that every token can be asked for the
-                        next one; BERT sees both sides, and learns only from the few words that it is denied
-    pre-layer-norm      each sublayer reads a normalised x, and x itself is only ever added to: x + sublayer(norm(x)).
-                        The last sum is normalised once more (section 2.3)
-    smaller last steps  the matrices that add to x begin 1 / √(2L) times as large, since 2L of them add up (section 2.3)
+    causal mask         a token sees itself and what stands before it, so every token is trained to predict the next
+                        one; BERT sees both sides, and is trained on the few masked words alone
+    pre-layer-norm      the input of each sublayer is normalised, and its output added: x + sublayer(norm(x)). The last
+                        sum is normalised once more (section 2.3)
+    scaled residuals    the matrices whose output is added to x are drawn 1 / √(2L) times as large, since 2L outputs add
+                        up (section 2.3)
 
 There are no segments, and no norm after the embeddings. The word embeddings are also the matrix that scores the words.
-How texts are written is in `generation.py`.
+Generation is in `generation.py`.
 
 The files keep query, key and value in one matrix, and every matrix as its transpose, (D, 3D): `_to_file`, `_from_file`.
 """
@@ -78,7 +79,7 @@ class GPT2Config(ModelConfig):
 
 
 class GPT2Embeddings(Module):
-    """What a token is and where it stands: two vectors, added."""
+    """The sum of two vectors for each token: of its word and its position."""
 
     def __init__(self, config, *, rng, dtype):
         tables = dict(rng=rng, std=config.initializer_range, dtype=dtype)
@@ -94,16 +95,16 @@ class GPT2Layer(TransformerLayer):
     """BERT's layer with each norm before its sublayer instead of after it."""
 
     def __call__(self, x, packed, *, rows=None, mask=None, rng=None):
-        """x (N, D) -> (N, D), or with `rows` only those rows of it: all are attended to, only they are computed."""
-        h = self.attention_norm(x)
+        """x (N, D) -> (N, D), or with `rows` (Nq,) the output of these rows alone, (Nq, D): they attend to all N."""
+        h = self.attention_norm(x)                                                   # (N, D)
         if rows is None:
-            x_query = h
+            x_query = h                                                              # (N, D)
         else:
-            x, x_query = ops.take(x, ids=rows), ops.take(h, ids=rows)
-        a = self.attention(x_query, h, packed.buckets(rows), mask=mask, rng=rng, cache=packed.cache)
-        x = ops.add(x, ops.dropout(a, rate=self.dropout, rng=rng))
-        f = self.feed_forward(self.feed_forward_norm(x))
-        return ops.add(x, ops.dropout(f, rate=self.feed_forward_dropout, rng=rng))
+            x, x_query = ops.take(x, ids=rows), ops.take(h, ids=rows)                # (Nq, D) each
+        a = self.attention(x_query, h, packed.buckets(rows), mask=mask, rng=rng, cache=packed.cache)        # (Nq, D)
+        x = ops.add(x, ops.dropout(a, rate=self.dropout, rng=rng))                   # (Nq, D)
+        f = self.feed_forward(self.feed_forward_norm(x))                             # (Nq, D)
+        return ops.add(x, ops.dropout(f, rate=self.feed_forward_dropout, rng=rng))      # (Nq, D)
 
 
 TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
@@ -136,7 +137,7 @@ class GPT2PretrainedModel(PretrainedModel):
     buffers = (".attn.bias", ".attn.masked_bias")   # older files hold the causal mask
 
     def _to_file(self, arrays):
-        """Query, key and value in one, and each matrix as its transpose: new arrays."""
+        """Query, key and value joined in one array, and each matrix transposed: new arrays."""
         parts = {}
         for name, array in arrays.items():
             parts.setdefault(name.partition("[")[0], []).append(array)
@@ -144,7 +145,7 @@ class GPT2PretrainedModel(PretrainedModel):
         return {name: np.ascontiguousarray(x.T) if name.endswith(TRANSPOSED) else x for name, x in whole.items()}
 
     def _from_file(self, arrays, source):
-        """The inverse, as views."""
+        """The inverse of `_to_file`, as views."""
         found = {}
         for name, array in arrays.items():
             x = array.T if name.endswith(TRANSPOSED) else array
@@ -158,7 +159,7 @@ class GPT2PretrainedModel(PretrainedModel):
 
 
 class GPT2Model(GPT2PretrainedModel, BertModel):
-    """The body: a vector of width D for every token, of itself and what stands before it."""
+    """The body: a vector of width D for every token, computed from it and the tokens before it."""
     embeddings_class, layer_class = GPT2Embeddings, GPT2Layer
     mask = staticmethod(ops.causal)
 
@@ -176,13 +177,13 @@ class GPT2Model(GPT2PretrainedModel, BertModel):
         return np.arange(len(packed.padded_index)) - np.repeat(packed.starts[:-1], np.diff(packed.starts))
 
     def encode(self, packed, *, rows=None, rng=None):
-        """(N, D) for all tokens; with `rows` (ascending) only for those."""
-        return self.final_norm(super().encode(packed, rows=rows, rng=rng))
+        """(N, D) for all tokens; with `rows` (ascending) for these alone."""
+        return self.final_norm(super().encode(packed, rows=rows, rng=rng))           # (N, D), or as many as rows
 
     def __call__(self, input_ids, attention_mask=None, *, rng=None):
         """input_ids, attention_mask: integers (B, T). Gives `last_hidden_state` (B, T, D), zeros on padding."""
         packed = self.pack(input_ids, None, attention_mask)
-        return Output(last_hidden_state=packed.unpack(self.encode(packed, rng=rng)))
+        return Output(last_hidden_state=packed.unpack(self.encode(packed, rng=rng)))  # (B, T, D)
 
 
 class GPT2LMHeadModel(WithLosses, GPT2PretrainedModel):
@@ -195,33 +196,33 @@ class GPT2LMHeadModel(WithLosses, GPT2PretrainedModel):
             config.vocab_size, config.n_embd, rng=rng, std=config.initializer_range, dtype=dtype)
 
     def targets(self, packed, *, labels=None):
-        """What the loss is asked for: "lm" (N,), of each token the label of the one after it, of a text's last none."""
+        """The labels of the loss: "lm" (N,), for each token the label of the next; -100 for the last one of a text."""
         if labels is None:
             return {}
         labels = packed.labels("labels", labels)
-        following = np.append(labels[1:], ops.IGNORE)[:len(labels)]
+        following = np.append(labels[1:], ops.IGNORE)[:len(labels)]                  # (N,)
         following[packed.starts[1:] - 1] = ops.IGNORE
         return {"lm": following}
 
     def __call__(self, input_ids, attention_mask=None, labels=None, *, rng=None):
-        """labels (B, T): usually input_ids again, with -100 on padding. They are shifted here: a token is asked for the
-        label of the token after it. The label of a text's first token is not looked at.
+        """labels (B, T): usually input_ids again, with -100 on padding. They are shifted here: the output at a token
+        is compared with the label of the token after it. The label of a text's first token is not used.
 
         `logits` are (B, T, V). With labels they are (M, V), for the M tokens before a labelled one in reading order,
-        and are computed only if they are read. `correct` says how many labels the model guesses right.
+        and are computed only if they are read. `correct` says how many labels the model predicts right.
         """
         packed = self.pack(input_ids, None, attention_mask)
         targets = self.targets(packed, labels=labels)
         if not targets:
             return self.output({}, targets, logits=packed.unpack(self.score(self.body.encode(packed, rng=rng))))
-        rows = np.flatnonzero(targets["lm"] != ops.IGNORE)
+        rows = np.flatnonzero(targets["lm"] != ops.IGNORE)                           # (M,)
         loss, right, logits = word_loss(self.decoding(self.body.encode(packed, rows=rows, rng=rng)),
                                         targets["lm"][rows])
         return self.output({"lm": loss}, targets, correct={"lm": right}, when_read={"logits": logits})
 
     def score(self, x):
         """x (M, D) -> logits (M, V)."""
-        return ops.linear(*self.decoding(x))
+        return ops.linear(*self.decoding(x))                                         # (M, V)
 
     def decoding(self, x):
         """The inputs of the last product: (M, D), (V, D) and no bias."""
@@ -231,8 +232,8 @@ class GPT2LMHeadModel(WithLosses, GPT2PretrainedModel):
 
     @classmethod
     def from_pretrained(cls, folder, **options):
-        """As `PretrainedModel.from_pretrained`. The ids of special tokens in generation_config.json count more than
-        those in config.json, and what `generate` cannot do is refused by name."""
+        """As `PretrainedModel.from_pretrained`. The ids of special tokens in generation_config.json override
+        those in config.json. Raises CheckpointError, naming the setting, for what `generate` cannot do."""
         return super().from_pretrained(folder, **{**read_generation_config(folder), **options})
 
 
@@ -256,8 +257,8 @@ class GPT2ForSequenceClassification(GPT2WithHead, BertForSequenceClassification)
         """Logits (B, C) of packed texts."""
         if empty := np.flatnonzero(np.diff(packed.starts) == 0).tolist():
             raise ValueError(f"text {empty[0]} is empty: it has no last token to read")
-        last = self.body.encode(packed, rows=packed.starts[1:] - 1, rng=rng)
-        return ops.linear(last, self.classifier.weight, None)
+        last = self.body.encode(packed, rows=packed.starts[1:] - 1, rng=rng)         # (B, D)
+        return ops.linear(last, self.classifier.weight, None)                        # (B, C)
 
 
 class GPT2ForTokenClassification(GPT2WithHead, BertForTokenClassification):

@@ -19,7 +19,7 @@ from .pretrained import correct
 
 
 def head(config, classes, rng, dtype):
-    """The new part: D -> classes, drawn from N(0, initializer_range²)."""
+    """The linear layer of a head, D -> classes, drawn from N(0, initializer_range²)."""
     return Linear(config.hidden_size, classes, rng=rng, std=config.initializer_range, dtype=dtype)
 
 
@@ -29,12 +29,12 @@ def head_dropout(config, x, rng):
 
 
 def first_tokens(body, packed, rng):
-    """The pooled first token of each sequence (B, D); the last layer computes nothing else."""
-    return body.pool(body.encode(packed, rows=packed.first_rows(), rng=rng))
+    """The pooled first token of each sequence (B, D); the last layer computes these rows alone."""
+    return body.pool(body.encode(packed, rows=packed.first_rows(), rng=rng))         # (B, D)
 
 
 class BertForMaskedLM(BertWithHead):
-    """Which words were masked? As in pre-training, without the second task."""
+    """Predicts masked words, as in pre-training, without the second task."""
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
@@ -42,25 +42,25 @@ class BertForMaskedLM(BertWithHead):
         self.mlm = self.mlm_class(config, rng=rng, dtype=dtype)
 
     def targets(self, packed, *, labels=None):
-        """What the loss is asked for: "mlm" (N,)."""
+        """The labels of the loss: "mlm" (N,)."""
         return {} if labels is None else {"mlm": packed.labels("labels", labels)}
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
         """labels (B, T), -100 where there is none. `logits` are (B, T, V). With labels they are (M, V), for the M
-        tokens with one, and are computed only if they are read. `correct` says how many labels are guessed right.
+        labelled tokens, and are computed only if they are read. `correct` says how many labels are predicted right.
         """
         packed, words = self.pack(input_ids, token_type_ids, attention_mask), self.body.embeddings.word.weight
         targets = self.targets(packed, labels=labels)
         if not targets:
-            logits = packed.unpack(self.mlm(self.body.encode(packed, rng=rng), words))
+            logits = packed.unpack(self.mlm(self.body.encode(packed, rng=rng), words))           # (B, T, V)
             return self.output({}, targets, logits=logits)
-        rows = np.flatnonzero(targets["mlm"] != ops.IGNORE)
+        rows = np.flatnonzero(targets["mlm"] != ops.IGNORE)                                      # (M,)
         loss, right, logits = self.mlm.loss(self.body.encode(packed, rows=rows, rng=rng), words, targets["mlm"][rows])
         return self.output({"mlm": loss}, targets, correct={"mlm": right}, when_read={"logits": logits})
 
 
 class BertForNextSentencePrediction(BertWithHead):
-    """Does the second segment follow the first?"""
+    """Predicts whether the second segment follows the first."""
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
@@ -68,7 +68,7 @@ class BertForNextSentencePrediction(BertWithHead):
         self.nsp = head(config, 2, rng, dtype)
 
     def targets(self, packed, *, labels=None, next_sentence_label=None):
-        """What the loss is asked for: "nsp" (B,), under either of its names."""
+        """The labels of the loss: "nsp" (B,), under either of its names."""
         name, given = (("labels", labels) if next_sentence_label is None else
                        ("next_sentence_label", next_sentence_label))
         return {} if given is None else {"nsp": packed.sequence_labels(name, given)}
@@ -81,7 +81,7 @@ class BertForNextSentencePrediction(BertWithHead):
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels, next_sentence_label=next_sentence_label)
-        logits = self.nsp(first_tokens(self.body, packed, rng))
+        logits = self.nsp(first_tokens(self.body, packed, rng))                                  # (B, 2)
         return self.output({name: ops.cross_entropy(logits, labels=target) for name, target in targets.items()},
                            targets, correct={name: correct(logits, target) for name, target in targets.items()},
                            logits=logits)
@@ -103,18 +103,18 @@ class BertForSequenceClassification(BertWithHead):
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
         """labels: classes (B,), -100 for none; or numbers (B,), for regression; or (B, C) of 0 and 1: several classes.
 
-        Which it is says `problem_type`; if it is None, regression with one label, else classes if the labels are
-        integers, else several. `logits` are (B, C).
+        `problem_type` of the configuration chooses. If it is None: regression where num_labels is 1, else one class for
+        each text if the labels are integers, else several classes. `logits` are (B, C).
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels)
-        logits = self.score(packed, rng)
+        logits = self.score(packed, rng)                                                         # (B, C)
         losses = {name: self._loss(self._problem(labels), logits, target) for name, target in targets.items()}
         return self.output(losses, targets, logits=logits)
 
     def score(self, packed, rng):
         """Logits (B, C) of packed texts."""
-        return self.classifier(head_dropout(self.config, first_tokens(self.body, packed, rng), rng))
+        return self.classifier(head_dropout(self.config, first_tokens(self.body, packed, rng), rng))        # (B, C)
 
     def _problem(self, labels):
         return self.config.problem_type or (
@@ -122,7 +122,7 @@ class BertForSequenceClassification(BertWithHead):
             "single_label_classification" if np.asarray(labels).dtype.kind in "iu" else "multi_label_classification")
 
     def targets(self, packed, *, labels=None):
-        """What the loss is asked for, "classification": classes (B,), or numbers (B, C)."""
+        """The labels of the loss "classification": classes (B,), or numbers (B, C)."""
         if labels is None:
             return {}
         problem, labels = self._problem(labels), np.asarray(labels)
@@ -154,25 +154,25 @@ class BertForTokenClassification(BertWithHead):
         self.class_weights = class_weights
 
     def targets(self, packed, *, labels=None):
-        """What the loss is asked for: "tagging" (N,)."""
+        """The labels of the loss: "tagging" (N,)."""
         return {} if labels is None else {"tagging": packed.labels("labels", labels)}
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
         """labels (B, T): classes, -100 for the tokens that have none. `logits` are (B, T, C)."""
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels)
-        logits = self.classifier(head_dropout(self.config, self.body.encode(packed, rng=rng), rng))
+        logits = self.classifier(head_dropout(self.config, self.body.encode(packed, rng=rng), rng))         # (N, C)
         losses = {name: ops.cross_entropy(logits, labels=target, weights=self.class_weights)
                   for name, target in targets.items()}
-        return self.output(losses, targets, logits=packed.unpack(logits))
+        return self.output(losses, targets, logits=packed.unpack(logits))                                  # (B, T, C)
 
 
 class BertForQuestionAnswering(BertWithHead):
-    """Where does the answer start, and where does it end? Two vectors, each asked of every token (section 4.2).
+    """The start and the end of an answer: two vectors, each multiplied with every token's vector (section 4.2).
 
     The lecture's picture is the matrix qa_outputs.weight (2, D): its row 0 is the start vector S (orange in the
-    lecture), its row 1 the end vector E (blue). Of the vector h (D,) that the body gives for a token they make two
-    numbers, and a softmax over the tokens of a text makes probabilities of those:
+    lecture), its row 1 the end vector E (blue). Their products with the vector h (D,) of a token are two scores, and a
+    softmax over the tokens of a text turns the scores into probabilities:
 
         start_logits[b, t] = S · h[b, t] + b_S      P(the answer starts at t) = softmax of start_logits[b] (T,) at t
         end_logits[b, t]   = E · h[b, t] + b_E      P(the answer ends at t)   = softmax of end_logits[b] (T,) at t
@@ -191,16 +191,16 @@ class BertForQuestionAnswering(BertWithHead):
         self.qa_outputs = head(config, 2, rng, dtype)
 
     def targets(self, packed, *, start_positions=None, end_positions=None):
-        """What each loss is asked for: "start" (B,), "end" (B,), columns of input_ids."""
+        """The labels of each loss: "start" (B,), "end" (B,), columns of input_ids."""
         return {name: packed.columns(f"{name}_positions", labels)
                 for name, labels in (("start", start_positions), ("end", end_positions)) if labels is not None}
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, start_positions=None, end_positions=None,
                  *, rng=None):
-        """start_positions and end_positions (B,): columns of input_ids, the end included; -100 for no answer given.
+        """start_positions and end_positions (B,): columns of input_ids, the end included; -100 where there is no label.
 
-        `start_logits` and `end_logits` are (B, T), -inf on padding, which so has no share in the softmax. The loss is
-        the mean of the two cross-entropies; `losses` holds their halves.
+        `start_logits` and `end_logits` are (B, T), -inf on padding, whose probability is then 0. The loss is the
+        mean of the two cross-entropies; `losses` holds half of each.
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, start_positions=start_positions, end_positions=end_positions)
@@ -214,7 +214,7 @@ class BertForQuestionAnswering(BertWithHead):
 
 
 class BertForMultipleChoice(BertWithHead):
-    """Which of C texts fits best? Each gets one score; a softmax over the scores decides."""
+    """Chooses the best of C texts: each gets one score, and a softmax over the C scores gives probabilities."""
 
     def __init__(self, config, *, rng, dtype=np.float32):
         self.config = config
@@ -222,7 +222,7 @@ class BertForMultipleChoice(BertWithHead):
         self.classifier = head(config, 1, rng, dtype)
 
     def pack(self, input_ids, token_type_ids=None, attention_mask=None):
-        """(B, C, T) arrays to the rows of B·C texts."""
+        """`Packed` rows of B·C texts, of (B, C, T) arrays."""
         input_ids = integers("input_ids", input_ids)
         if input_ids.ndim != 3:
             raise ValueError(f"input_ids must be (B, C, T), got {input_ids.shape}")
@@ -234,16 +234,16 @@ class BertForMultipleChoice(BertWithHead):
                                 for x in (input_ids, token_type_ids, attention_mask)))
 
     def targets(self, packed, *, labels=None):
-        """What the loss is asked for: "choice" (B,)."""
+        """The labels of the loss: "choice" (B,)."""
         return {} if labels is None else {"choice": integers("labels", labels)}
 
     def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
-        """input_ids, token_type_ids and attention_mask are (B, C, T) here; labels (B,) say which; `logits` (B, C)."""
+        """input_ids, token_type_ids and attention_mask are (B, C, T) here; labels (B,) in 0..C-1; `logits` (B, C)."""
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         if labels is not None:
             labels = integers("labels", labels, np.shape(input_ids)[:1])
         targets = self.targets(packed, labels=labels)
-        scores = self.classifier(head_dropout(self.config, first_tokens(self.body, packed, rng), rng))
-        logits = ops.reshape(scores, shape=np.shape(input_ids)[:2])
+        scores = self.classifier(head_dropout(self.config, first_tokens(self.body, packed, rng), rng))      # (B·C, 1)
+        logits = ops.reshape(scores, shape=np.shape(input_ids)[:2])                                         # (B, C)
         losses = {name: ops.cross_entropy(logits, labels=target) for name, target in targets.items()}
         return self.output(losses, targets, logits=logits)

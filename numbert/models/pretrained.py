@@ -1,4 +1,4 @@
-"""What every model can do: name its parameters as Hugging Face does, load a checkpoint, say what came of it, save."""
+"""What every model can do: name its parameters as Hugging Face does, load a checkpoint, report on it, save."""
 import functools
 import json
 import logging
@@ -17,17 +17,17 @@ from ..recording import no_grad, recording
 
 log = logging.getLogger("numbert")
 
-# What a file lacks may hold so many numbers, or so many for each that was loaded: a file that claims more is in error,
-# and would fill the memory. A decoder of its own doubles a model, and word vectors alone are a fifth of BERT-base.
+# Parameters that a file lacks may hold so many numbers, or so many for each that was loaded. A file that claims more is
+# in error, and would fill the memory. An untied decoder doubles a model, and word vectors are a fifth of BERT-base.
 NEW_NUMBERS, NEW_PER_LOADED = 2**24, 16
 
 
 class Output(types.SimpleNamespace):
-    """What a model gives back: `loss` (a scalar Tensor, or None without labels) and its outputs, by name.
+    """What a model returns: `loss` (a scalar Tensor, or None without labels) and its outputs, by name.
 
     With labels `loss` is the sum of `losses`, {name: scalar Tensor}, each the mean over as many labels as `counts`
-    says. `when_read`, {name: function}: outputs that are computed when somebody first reads them; after a call under
-    `no_grad` without a gradient, as they would have been then.
+    says. `when_read`, {name: function}: outputs that are computed when they are first read, without recording if the
+    call was under `no_grad`.
     """
 
     def __init__(self, *, when_read=None, **outputs):
@@ -35,7 +35,7 @@ class Output(types.SimpleNamespace):
         if when_read:
             self._when_read = {name: f if recording() else no_grad()(f) for name, f in when_read.items()}
 
-    def __getattr__(self, name):                # called for what is not there, or not yet
+    def __getattr__(self, name):                # called for attributes that are not there, or not yet
         later = vars(self).get("_when_read", {})
         if name not in later:
             there = dict.fromkeys(name for name in (*vars(self), *later) if not name.startswith("_"))
@@ -45,13 +45,13 @@ class Output(types.SimpleNamespace):
 
 
 class WithLosses:
-    """A body with a head on it: how it counts its labels, and what it gives back. Mixed into a `PretrainedModel`.
+    """A body with a head on it: its labels, their number, and its `Output`. Mixed into a `PretrainedModel`.
 
     `targets(packed, **labels)`, {name of a loss: labels as that loss takes them}, is each model's own.
     """
 
     def pack(self, input_ids, token_type_ids=None, attention_mask=None):
-        """(B, T) arrays to rows, as the body wants them."""
+        """`Packed` rows of (B, T) arrays, as the body takes them."""
         return self.body.pack(input_ids, token_type_ids, attention_mask)
 
     def label_counts(self, input_ids, token_type_ids=None, attention_mask=None, **labels):
@@ -66,7 +66,7 @@ class WithLosses:
 
 
 def correct(logits, labels):
-    """How many labels (N,) have the highest of their row of logits (N, C); -100 has none."""
+    """For how many labels (N,) is theirs the highest of the row of logits (N, C)? Rows labelled -100 do not count."""
     return int((logits.data.argmax(-1) == labels).sum())
 
 
@@ -80,15 +80,15 @@ def word_loss(decoding, labels):
 
 
 def check_dtype(dtype):
-    """Whole numbers would be all zeros, and float16 is neither fast nor exact enough to train in."""
+    """Raises TypeError but for float32 and float64. float16 is neither fast nor exact enough to train in."""
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise TypeError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
 
 
 @dataclass
 class LoadReport:
-    """What became of a checkpoint: names that were `loaded`, `new` ones and `unused` ones, each with the reason; and
-    `damaged`, those of the loaded that hold values which are not finite."""
+    """The result of loading a checkpoint: names that were `loaded`, `new` ones and `unused` ones, each with the reason;
+    and `damaged`, loaded ones with values that are not finite."""
     source: str
     loaded: list = field(default_factory=list)
     new: dict = field(default_factory=dict)
@@ -103,7 +103,7 @@ class LoadReport:
         return "\n".join(lines)
 
     def log(self):
-        """As a warning, if there is something to say."""
+        """Log a warning if anything is new, unused or damaged."""
         notable = self.new or self.damaged or any("buffer" not in reason for reason in self.unused.values())
         log.log(logging.WARNING if notable else logging.INFO, "%s", self)
 
@@ -129,11 +129,11 @@ class PretrainedModel(Module):
     base = ""
     names = ()
     their_words = their_decoder = their_bias = None
-    buffers = ("position_ids",)             # how the names of arrays end that stand in files and are no weights
+    buffers = ("position_ids",)             # ends of names in files that are not weights
     options = ()                            # names of arguments that are not in the configuration
 
     def __new__(cls, *arguments, dtype=np.float32, **options):
-        """Raises TypeError for a dtype that we do not compute in."""
+        """Raises TypeError for a dtype other than float32 and float64."""
         check_dtype(dtype)
         return super().__new__(cls)
 
@@ -144,7 +144,7 @@ class PretrainedModel(Module):
 
     @property
     def max_tokens(self):
-        """How many tokens the longest text has."""
+        """How many tokens the longest text may have."""
         return self.config.max_tokens
 
     def accepted(self, batch):
@@ -166,7 +166,7 @@ class PretrainedModel(Module):
     def load_state_dict(self, arrays, *, source="state_dict", strict=False):
         """Copy arrays, by Hugging Face's names, into the parameters. Returns a LoadReport.
 
-        Known to be the same: names with and without the `base` prefix, gamma and beta for weight and bias of layer
+        The same parameter: names with and without the `base` prefix, gamma and beta for weight and bias of layer
         norms. A parameter that the arrays lack keeps its value and is listed as new; an array that fits nowhere is
         listed as not used; with `strict` either raises. CheckpointError for a shape that does not fit, or for arrays
         that are not floating-point numbers.
@@ -203,10 +203,10 @@ class PretrainedModel(Module):
         return report
 
     def draw_new(self, report, drawing):
-        """Draw the parameters that are new in a LoadReport, in the order in which they are made; `drawing` is that of
-        `shapes_only`, under which the model was made.
+        """Draw the parameters that are new in a LoadReport, in the order of their creation; `drawing` is what
+        `shapes_only` gave when the model was made.
 
-        Raises CheckpointError if they are far more than what was loaded: their sizes are only claimed.
+        Raises CheckpointError if they are far larger than what was loaded.
         """
         new = {p for name, p in self.named_parameters().items() if self._their_name(name) in report.new}
         size = sum(p.data.size for p in new)
@@ -228,7 +228,7 @@ class PretrainedModel(Module):
         return {name: array for name, array in arrays.items() if name not in left_out}, left_out
 
     def _plain(self, name):
-        """A name without what differs between files that mean the same."""
+        """A name in the one form that the variants of different files are brought to."""
         for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
             if name.endswith(old):
                 name = name.removesuffix(old) + new
@@ -239,13 +239,13 @@ class PretrainedModel(Module):
         return arrays
 
     def _from_file(self, arrays, source):
-        """The inverse. Raises CheckpointError for a shape that cannot be."""
+        """The inverse. Raises CheckpointError for an impossible shape."""
         return arrays
 
     def _tie(self, given, report):
-        """Take out of `given` what only says again that two tensors are one.
+        """Remove the second copy of tied tensors from `given`.
 
-        A tied decoder may stand in a file again, or stand there alone; its bias has two names.
+        A file may hold a tied decoder beside the word embeddings or instead of them; its bias has two names.
         """
         weight, bias = f"{self.their_decoder}.weight", f"{self.their_decoder}.bias"
         if self.config.tie_word_embeddings and weight in given:
@@ -264,10 +264,9 @@ class PretrainedModel(Module):
         """The model in a folder of the Hugging Face format: config.json and weights, as safetensors or for PyTorch.
 
         Parameters that the file lacks, such as the head of a new task, are drawn with `rng` (default:
-        np.random.default_rng(0)), they alone: the same seed gives the same head, whatever the body. `changes` replace
+        np.random.default_rng(0)), and only these: the same seed gives the same head for every body. `changes` replace
         values of the configuration, as in num_labels=3, or are further arguments of the class, such as class_weights.
-        What was loaded, what is new and what was not used is kept in `load_report`, and logged if there is something
-        to say.
+        What was loaded, what is new and what was not used is kept in `load_report`, and logged unless all fits.
         Raises CheckpointError, and TypeError for a dtype other than float32 and float64.
         """
         check_dtype(dtype)

@@ -1,13 +1,13 @@
-"""RoBERTa (Liu et al. 2019): BERT, trained better. The network is the same; what changes is how it learns.
+"""RoBERTa (Liu et al. 2019): BERT, trained better. The network is the same; the training differs.
 
     no next-sentence task      it did not help (section 4.2): no segments, and pre-training is masked words alone
-    full sentences, new masks  texts run on until they fill T tokens, and are masked anew each time (sections 4.1, 4.2)
-    bytes instead of words     a vocabulary of byte sequences, in which everything can be written (section 4.4)
+    full sentences, new masks  texts are joined until they fill T tokens, and masked anew each time (sections 4.1, 4.2)
+    bytes instead of words     a vocabulary of byte sequences, so that no text has unknown words (section 4.4)
     longer, on more            larger batches and ten times the text (sections 4.3 and 5)
 
-Only details of the model differ. Positions are counted from behind the padding id, a habit of the library in which it
-was written. The head for masked words always bends with GELU. The head for classes has the pooler as a part of its own,
-with dropout before it, since there was no next-sentence task to train one.
+Only details of the model differ. Positions start at pad_token_id + 1, as in the library in which it was written
+(fairseq). The head for masked words always uses GELU. The head for classes has a pooler of its own, with dropout before
+it, since there was no next-sentence task to train one.
 """
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ class RobertaConfig(BertConfig):
 
     @property
     def max_tokens(self):
-        """How many tokens the longest text has: positions are counted from behind pad_token_id."""
+        """How many tokens the longest text may have: positions start at pad_token_id + 1."""
         return self.max_position_embeddings - self.pad_token_id - 1
 
 
@@ -69,8 +69,8 @@ class RobertaModel(RobertaPretrainedModel, BertModel):
 
     def positions(self, packed, input_ids):
         """pad_token_id + 1, + 2, ..., and pad_token_id for padding that is not masked."""
-        real = input_ids != self.config.pad_token_id
-        return (self.config.pad_token_id + np.cumsum(real, axis=1) * real).reshape(-1)[packed.padded_index]
+        real = input_ids != self.config.pad_token_id                                                        # (B, T)
+        return (self.config.pad_token_id + np.cumsum(real, axis=1) * real).reshape(-1)[packed.padded_index]  # (N,)
 
 
 class RobertaLMHead(MaskedLMHead):
@@ -82,7 +82,7 @@ class RobertaLMHead(MaskedLMHead):
 
 
 class RobertaClassificationHead(Module):
-    """The first token of each text (B, D) -> logits (B, C), by way of a layer of its own."""
+    """The first token of each text (B, D) -> logits (B, C), through a hidden layer of width D."""
 
     def __init__(self, config, *, rng, dtype):
         self.config = config
@@ -90,8 +90,8 @@ class RobertaClassificationHead(Module):
         self.output = head(config, config.num_labels, rng, dtype)
 
     def __call__(self, first, rng):
-        x = ops.tanh(self.dense(head_dropout(self.config, first, rng)))
-        return self.output(head_dropout(self.config, x, rng))
+        x = ops.tanh(self.dense(head_dropout(self.config, first, rng)))              # (B, D)
+        return self.output(head_dropout(self.config, x, rng))                        # (B, C)
 
 
 class RobertaWithHead(RobertaPretrainedModel, BertWithHead):
@@ -114,7 +114,7 @@ class RobertaForSequenceClassification(RobertaWithHead, BertForSequenceClassific
 
     def score(self, packed, rng):
         """Logits (B, C) of packed texts."""
-        return self.classifier(self.body.encode(packed, rows=packed.first_rows(), rng=rng), rng)
+        return self.classifier(self.body.encode(packed, rows=packed.first_rows(), rng=rng), rng)            # (B, C)
 
 
 class RobertaForTokenClassification(RobertaWithHead, BertForTokenClassification):

@@ -1,4 +1,4 @@
-"""The calculus: every op's forward pass with its backward pass right below it."""
+"""The ops: each forward pass, and right below it the backward pass."""
 from .activations import gelu, gelu_tanh, relu, tanh
 from .attention import Bucket, attention, attention_probs, causal, prefix
 from .dropout import dropout

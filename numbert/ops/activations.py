@@ -34,7 +34,7 @@ _TANH_OF_CDF = [1.8139308553323504e-09, -1.3378335466835597e-07, 3.9740731907341
 def normal_cdf(x):
     """Φ(x), the standard normal distribution function, in the dtype of x.
 
-    float64: to within 4e-16. Otherwise in float32, to within 2e-7, where a fifth of the time is what counts.
+    float64: to within 4e-16. Otherwise in float32, to within 2e-7, in a fifth of the time.
     """
     if x.dtype == np.float64:
         z = np.abs(x) / math.sqrt(2)
@@ -56,7 +56,7 @@ def normal_cdf(x):
 
 
 def normal_pdf(x):
-    """φ(x) = exp(-x²/2) / √2π, the slope of Φ."""
+    """φ(x) = exp(-x²/2) / √2π, the derivative of Φ."""
     y = x * x
     y *= -0.5
     np.exp(y, out=y)
@@ -98,7 +98,7 @@ def gelu_tanh(x):
 @gelu_tanh.vjp
 def gelu_tanh_backward(dy, saved):
     x, t = saved
-    inner = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)             # 1  the slope of what tanh is of
+    inner = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)             # 1  derivative of the argument of tanh
     return (dy * 0.5 * (1 + t + x * (1 - t * t) * inner),)                  # 2, 1  tanh' = 1 - tanh²
 
 

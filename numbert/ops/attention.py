@@ -1,7 +1,7 @@
 """Scaled dot-product attention with H heads (Vaswani et al. 2017, section 3.2), over sequences that lie end to end.
 
-This is the only op that knows where one sequence ends and the next begins. Padding does not exist here, so none is
-attended to.
+This is the only op that knows where one sequence ends and the next begins. The rows hold no padding, so no token
+attends to any.
 """
 import math
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class Bucket(NamedTuple):
     queries: slice
     keys: slice
     count: int = 1
-    query_positions: np.ndarray | None = None       # where in their sequence the queries stand; None: all of it
+    query_positions: np.ndarray | None = None       # (Tq,) positions in the sequence; None: all T
 
 
 def causal(query_positions, key_positions):
@@ -27,7 +27,7 @@ def causal(query_positions, key_positions):
 
 
 def prefix(n):
-    """The mask of a model that is given n tokens, to be read from both sides, and writes on from left to right.
+    """The mask of a prefix language model: the first n tokens see each other, later ones what stands before them.
 
     Source: Raffel et al. 2020, section 3.2.1.
     """
@@ -42,7 +42,7 @@ def split_heads(rows, count, heads):
 
 
 def softmax(x):
-    """exp(x) / Σ exp(x) over the last axis, in place; a row of nothing but -inf becomes zeros."""
+    """exp(x) / Σ exp(x) over the last axis, in place; a row with only -inf becomes zeros."""
     largest = x.max(-1, keepdims=True, initial=-np.inf)
     largest[np.isneginf(largest)] = 0
     x -= largest
@@ -60,11 +60,11 @@ def attention_probs(query, key, *, buckets, heads, mask=None):
 
 def _probs(query, key, bucket, heads, mask):
     q, k = split_heads(query[bucket.queries], bucket.count, heads), split_heads(key[bucket.keys], bucket.count, heads)
-    scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.swapaxes(-1, -2)                # 1  (count, H, Tq, T)
+    scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.swapaxes(-1, -2)                # 1     (count, H, Tq, T)
     if mask is not None:
         places = np.arange(k.shape[2])
         scores[..., ~mask(places if bucket.query_positions is None else bucket.query_positions, places)] = -np.inf
-    return softmax(scores)                                                          # 2  (count, H, Tq, T)
+    return softmax(scores)                                                          # 2     (count, H, Tq, T)
 
 
 @op
@@ -72,8 +72,8 @@ def attention(query, key, value, *, buckets, heads, mask=None, rate=0.0, rng=Non
     """softmax(q kᵀ / √K) v, for every head of every sequence. query (Nq, D), key and value (N, D); gives (Nq, D).
 
     `buckets` (see `Bucket`) says which rows of query meet which rows of key and value. `mask(query_positions,
-    key_positions)`, such as `causal`, gives booleans (Tq, T): what is False is not seen at all, whatever its score.
-    A token that sees nothing, or that no bucket holds, gets zeros. With a generator `rng`, a share `rate` of the
+    key_positions)`, such as `causal`, gives booleans (Tq, T): where False, the probability is 0.
+    A query that sees no key, or that is in no bucket, gets zeros. With a generator `rng`, a share `rate` of the
     probabilities is dropped. Raises ValueError for other shapes, for a D that is no multiple of `heads`, and for a rate
     outside [0, 1).
     """
@@ -83,17 +83,17 @@ def attention(query, key, value, *, buckets, heads, mask=None, rate=0.0, rng=Non
         raise ValueError(f"attention: D = {query.shape[1]} cannot be cut into {heads} heads of equal width")
     out, looks = np.zeros_like(query), []
     for bucket in buckets:
-        probs = _probs(query, key, bucket, heads, mask)                               # 1, 2  (count, H, Tq, T)
+        probs = _probs(query, key, bucket, heads, mask)                             # 1, 2  (count, H, Tq, T)
         keep = keep_mask(probs.shape, rate, rng) if rng is not None and rate > 0 else None
         dropped = _dropped(probs, keep, rate)                                       # 3     (count, H, Tq, T)
-        v = split_heads(value[bucket.keys], bucket.count, heads)                        #       (count, H, T, K)
-        np.matmul(dropped, v, out=split_heads(out[bucket.queries], bucket.count, heads))        # 4  (count, H, Tq, K)
+        v = split_heads(value[bucket.keys], bucket.count, heads)                    #       (count, H, T, K)
+        np.matmul(dropped, v, out=split_heads(out[bucket.queries], bucket.count, heads))  # 4     (count, H, Tq, K)
         looks.append((probs, keep))
     return out, (query, key, value, out, buckets, heads, rate, looks)
 
 
 def _dropped(probs, keep, rate):
-    """Computed anew in the backward pass: `keep` takes a quarter of the memory."""
+    """Probabilities after dropout. The backward pass computes them again: `keep` takes a quarter of the memory."""
     if keep is None:
         return probs
     dropped = probs * keep
@@ -101,10 +101,10 @@ def _dropped(probs, keep, rate):
     return dropped
 
 
-# The softmax of one row of scores s, p = exp(s) / Σ exp(s), has the slopes ∂pᵢ/∂sⱼ = pᵢ (δᵢⱼ - pⱼ), so
+# The softmax of one row of scores s, p = exp(s) / Σ exp(s), has the derivatives ∂pᵢ/∂sⱼ = pᵢ (δᵢⱼ - pⱼ), so
 #   ds = p (dp - Σ p dp).
-# With dropout dp = keep/(1 - rate) · ddropped, and p · dp = dropped · ddropped. The sum over the keys needs no pass of
-# its own: Σⱼ droppedⱼ (do · vⱼ) = do · Σⱼ droppedⱼ vⱼ = do · out, a sum over the width instead.
+# With dropout dp = keep/(1 - rate) · ddropped, and p · dp = dropped · ddropped. The sum over the keys is
+# Σⱼ droppedⱼ (do · vⱼ) = do · Σⱼ droppedⱼ vⱼ = do · out: a sum over the K numbers of a head, which is shorter.
 @attention.vjp
 def attention_backward(dy, saved):
     query, key, value, out, buckets, heads, rate, looks = saved
@@ -114,14 +114,14 @@ def attention_backward(dy, saved):
         def of(x, rows, bucket=bucket):
             return split_heads(x[rows], bucket.count, heads)
         q, k, v = of(query, bucket.queries), of(key, bucket.keys), of(value, bucket.keys)
-        do, o = of(dy, bucket.queries), of(out, bucket.queries)                         #    (count, H, Tq, K)
+        do, o = of(dy, bucket.queries), of(out, bucket.queries)                     #       (count, H, Tq, K)
         dropped = _dropped(probs, keep, rate)
-        np.matmul(dropped.swapaxes(-1, -2), do, out=of(dvalue, bucket.keys))          # 4  (count, H, T, K)
-        ddropped = do @ v.swapaxes(-1, -2)                                          # 4  (count, H, Tq, T)
+        np.matmul(dropped.swapaxes(-1, -2), do, out=of(dvalue, bucket.keys))        # 4     (count, H, T, K)
+        ddropped = do @ v.swapaxes(-1, -2)                                          # 4     (count, H, Tq, T)
         dscores = ddropped
         dscores *= dropped                                                          # 3, 2
         dscores -= probs * np.vecdot(do, o)[..., None]                              # 2
         dscores *= scale                                                            # 1
-        np.matmul(dscores, k, out=of(dquery, bucket.queries))                         # 1  (count, H, Tq, K)
-        np.matmul(dscores.swapaxes(-1, -2), q, out=of(dkey, bucket.keys))             # 1  (count, H, T, K)
+        np.matmul(dscores, k, out=of(dquery, bucket.queries))                       # 1     (count, H, Tq, K)
+        np.matmul(dscores.swapaxes(-1, -2), q, out=of(dkey, bucket.keys))           # 1     (count, H, T, K)
     return dquery, dkey, dvalue

@@ -1,4 +1,4 @@
-"""Dropout (Srivastava et al. 2014), in the form that leaves inference alone: what is kept grows by 1 / (1 - rate)."""
+"""Dropout (Srivastava et al. 2014), scaled in training: kept elements are multiplied by 1 / (1 - rate)."""
 import math
 
 import numpy as np
@@ -13,7 +13,7 @@ def check_rate(op, rate):
 
 
 def keep_mask(shape, rate, rng):
-    """Booleans that are False with probability `rate`, to within 2⁻¹⁷ (8 bits would make 0.1016 of 0.1)."""
+    """Booleans that are False with probability `rate`, to within 2⁻¹⁷ (with 8 bits 0.1 would become 0.1016)."""
     n = math.prod(shape)
     words = rng.integers(2**64, size=-(-n // 4), dtype=np.uint64)           # four 16-bit draws in each
     return (words.view(np.uint16)[:n] >= round(rate * 65536)).reshape(shape)

@@ -19,7 +19,7 @@ def add_backward(dy, saved):
 @op
 def scale(x, *, factor):
     """factor · x, for a number."""
-    factor = float(factor)                                      # a NumPy number would make float64 of float32
+    factor = float(factor)                                      # a NumPy float64 would turn float32 into float64
     return x * factor, (factor,)                                # 1
 
 
@@ -33,8 +33,8 @@ def scale_backward(dy, saved):
 def linear(x, weight, bias):
     """y = x weightᵀ + bias, for x (N, D), weight (F, D), bias (F,) or None; y is (N, F). Raises ValueError for others.
 
-    The weight lies as PyTorch lays it, so that a checkpoint's matrices are ours as they are, and so that a table of
-    word vectors (V, D) is at the same time the matrix that scores every word: the tied decoder is this op too.
+    The weight has PyTorch's layout. So the matrices of a checkpoint are used unchanged, and a table of word vectors
+    (V, D) is also the matrix that scores every word: the tied decoder is this op too.
     """
     check_shapes("linear", x=(x, "N D"), weight=(weight, "F D"), **({} if bias is None else {"bias": (bias, "F")}))
     y = x @ weight.T                                            # 1  (N, F)

@@ -2,9 +2,9 @@
 
     linear_cross_entropy(x, weight, bias, labels=labels)[0] == cross_entropy(linear(x, weight, bias), labels=labels)
 
-For a small model the scores (M, V) are the largest array of all. Here they are made, and used up, for a block of rows
-at a time. That works because a loss is one number, and so is the gradient that comes from above: a factor. A block's
-gradient can be computed during the forward pass, while its exponentials are at hand, and be multiplied by it later.
+For a small model the scores (M, V) are the largest array of all. Here they are computed for one block of rows at a
+time, and then dropped. That works because the loss is one number, and so its upstream gradient is one factor. The
+gradient of a block is computed during the forward pass, from the same exponentials, and multiplied by the factor later.
 """
 import numpy as np
 
@@ -50,7 +50,7 @@ def linear_cross_entropy(x, weight, bias, *, labels, block=BLOCK):
 def _softmax(scores, labels):
     """Of scores (m, V): -ln softmax at the labels (m,), whether the label's is the highest (m,), and softmax (m, V).
 
-    The last lies in the memory of the scores.
+    The last is written over the scores.
     """
     losses, right = np.empty(len(labels), scores.dtype), np.empty(len(labels), bool)
     for s in blocks(scores, CACHE):

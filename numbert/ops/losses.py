@@ -1,4 +1,4 @@
-"""Losses: each is one number, the mean over the labels that it is given, and 0 if there are none."""
+"""Losses: each is one number, the mean over the labels, and 0 if there are none."""
 import numpy as np
 
 from ..autograd import op
@@ -58,8 +58,8 @@ def cross_entropy(logits, *, labels, weights=None):
 def cross_entropy_backward(dy, saved):
     # A row with label t and weight w has the loss L = w/n (ln Σ_j exp x_j - x_t).
     # The derivative of ln Σ_j exp x_j by x_i is exp x_i / Σ_j exp x_j = softmax(x)_i, that of x_t is 1 where i = t.
-    # So dL/dx_i = w/n (softmax(x)_i - [i = t]): what the model gives each class, less what is true. Over a row it sums
-    # to 0. So the largest logit, which line 2 takes from all of them alike, has no gradient of its own.
+    # So dL/dx_i = w/n (softmax(x)_i - [i = t]): the probability of each class, less 1 for the true one. Over a row it
+    # sums to 0. So the maximum, which line 2 subtracts from the whole row, adds nothing to the gradient.
     log_probs, rows, labels, weight, n, shape = saved
     scale = (weight * (dy / n))[:, None]                                        # 4  (M, 1)
     dx = np.exp(log_probs) * scale                                              # 3  (M, C)

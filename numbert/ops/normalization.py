@@ -7,9 +7,9 @@ from .shapes import check_shapes
 
 @op
 def layer_norm(x, gain, bias, *, eps):
-    """Each row of x (N, D) moved to mean 0 and scaled to variance 1, then times gain (D,), plus bias (D,).
+    """Each row of x (N, D) shifted to mean 0 and scaled to variance 1, then times gain (D,), plus bias (D,).
 
-    The variance is the sum of squares over D, not over D - 1, and `eps` stands inside the root, beside the variance.
+    The variance is the sum of squares divided by D, not by D - 1, and `eps` is added to it under the root.
     Raises ValueError for other shapes.
     """
     check_shapes("layer_norm", x=(x, "N D"), gain=(gain, "D"), bias=(bias, "D"))
@@ -26,8 +26,8 @@ def layer_norm(x, gain, bias, *, eps):
 # With x̂ = (x - μ) r and r = (σ² + ε)^(-½), along one row:
 #   ∂x̂ᵢ/∂xⱼ = r (δᵢⱼ - 1/D)         through x itself and through the mean
 #            - r x̂ᵢ x̂ⱼ / D          through r, since ∂r/∂xⱼ = -r² x̂ⱼ / D
-# so dx = r (dx̂ - mean(dx̂) - x̂ mean(dx̂ · x̂)). What dx̂ has in the direction of 1 or of x̂ changes nothing but the
-# mean or the length of the row, and both are normalised away.
+# so dx = r (dx̂ - mean(dx̂) - x̂ mean(dx̂ · x̂)). The two subtracted terms are the components of dx̂ along
+# (1, ..., 1) and along x̂: x̂ does not change when all of x is shifted, nor when x - μ is scaled.
 @layer_norm.vjp
 def layer_norm_backward(dy, saved):
     xhat, rstd, gain = saved

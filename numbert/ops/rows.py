@@ -1,4 +1,4 @@
-"""Choosing rows and putting them back: embeddings, the tokens a head looks at, the way out of packed batches."""
+"""Selecting rows and putting them back: embeddings, the tokens that a head reads, unpacking of batches."""
 import math
 
 import numpy as np
@@ -21,15 +21,15 @@ def take(table, *, ids):
 @take.vjp
 def take_backward(dy, saved):
     ids, shape = saved
-    return (SparseRows(ids, dy, shape),)                        # 1  a row that was taken twice gets both gradients
+    return (SparseRows(ids, dy, shape),)                        # 1  a row that was taken twice gets the sum
 
 
 @op
 def unpack(rows, *, padded_index, shape, fill=0.0):
-    """The inverse of packing: row n of `rows` (N, ...) goes to place `padded_index[n]` of an array.
+    """The inverse of packing: row n of `rows` (N, ...) goes to index `padded_index[n]` of an array.
 
     `shape` are the first axes of that array: with (B, T), and `padded_index` counting b·T + t, it is (B, T, ...).
-    Places that no row goes to hold `fill`. Raises ValueError unless each row has a place of its own.
+    Elements that no row goes to hold `fill`. Raises ValueError unless each row has an index of its own.
     """
     places = math.prod(shape)
     check_integers("unpack", "padded_index", padded_index, places)

@@ -1,13 +1,13 @@
-"""The check at an op's door: do the arrays have the axes that its docstring says?"""
+"""Checks that the arrays given to an op have the axes that its docstring says."""
 import numpy as np
 
 
 def check_shapes(op, **arrays):
-    """Raise ValueError unless every array has the axes that its letters name, and a letter one size everywhere.
+    """Raise ValueError unless every array has the axes that its letters name, and each letter has one size.
 
     check_shapes("linear", x=(x, "N D"), weight=(weight, "F D")): x has two axes, and the second axis of each is D.
-    "N ..." is one axis and any others behind it. NumPy would broadcast what does not fit, and its gradient would have
-    the wrong shape.
+    "N ..." is one axis, followed by any others. Without the check NumPy might broadcast an array, and its gradient
+    would have another shape.
     """
     sizes = {}
     for name, (array, axes) in arrays.items():

@@ -1,4 +1,4 @@
-"""Stopping and going on: all that the next step depends on, in one file.
+"""Checkpoints of a training run: all that the next step depends on, in one file.
 
 The weights, both moments of AdamW, the number of steps done, and the settings that the run was started with. Batches
 and dropout need nothing here, they are functions of the seed and the step. One file, because it is replaced in one
@@ -12,7 +12,7 @@ from ..hub.files import json_text
 
 
 def save_checkpoint(path, model, optimizer, step, settings, *, state=None, best=None):
-    """Write `path`. `settings` is a flat dict of JSON values, to be compared on the way back.
+    """Write `path`. `settings` is a flat dict of JSON values, compared when the run is resumed.
 
     Under MPI all ranks must call it together, and rank 0 writes what one process would have written.
     state: a dict of JSON values that the run goes on from besides. best: arrays in the order of optimizer.parameters,
@@ -42,7 +42,7 @@ def load_checkpoint(path, model, optimizer, settings):
     """Put the state at `path` into `model` and `optimizer`; the number of steps done.
 
     Raises ValueError, listing the differences, if the run was started with other settings, and CheckpointError if the
-    file is damaged or does not fit; then nothing was changed.
+    file is damaged or does not fit. In both cases nothing is changed.
     """
     arrays, step, t, saved, _ = _read(path)
     if differences := compare(saved, settings):
@@ -66,7 +66,7 @@ def load_best(path, model, optimizer):
 
 
 def _names(model):
-    """Of the parameters that learn, in the order in which the optimizer has them."""
+    """The names of the trainable parameters, in the order of the optimizer."""
     return [name for name, parameter in model.named_parameters().items() if parameter.requires_grad]
 
 

@@ -1,4 +1,4 @@
-"""What all commands share: --quick, settings that cannot be, and how a command ends.
+"""What all commands share: --quick, checks of the settings, and how a command ends.
 
     def main(argv=None):
         command.start(experiment, parser, argv)             # calls experiment(options, workers)
@@ -23,8 +23,8 @@ def add_quick(parser, values):
 
 
 def parse(parser, argv=None, check=None):
-    """The options, with those of --quick where none was given. Ends the program, in one line, for a number that cannot
-    be: check(dict of options) raises ValueError (default: `check_numbers`)."""
+    """The options, with those of --quick where none was given. Ends the program with one line if
+    check(dict of options) raises ValueError (default: `check_numbers`)."""
     options = parser.parse_args(argv)
     if values := vars(options).pop("quick_values", {}):
         if options.quick:
@@ -37,7 +37,7 @@ def parse(parser, argv=None, check=None):
 
 
 def check_numbers(settings):
-    """Raises ValueError for a number that no command can use: a whole one below 1 (a seed below 0), any other that is
+    """Raises ValueError for a number that no command can use: an integer below 1 (a seed below 0), a float that is
     not above 0 (a dropout or threshold below 0), infinity, NaN."""
     for name, value in settings.items():
         for number in value if isinstance(value, list) else [value]:
@@ -63,7 +63,7 @@ def start(experiment, parser, argv=None, *, shared=False):
 
 @contextlib.contextmanager
 def one_line(name, mistakes=(ValueError, OSError)):
-    """A block that ends the program in one line, with the name of the command, for a user's mistake and for Ctrl-C.
+    """A block that ends the program with one line, led by the command's name, for a user's mistake and for Ctrl-C.
 
     To be asked to end (SIGTERM), and a closed terminal, are as Ctrl-C. Nothing is lost because nobody can read what is
     printed: see `Stream`.
@@ -78,7 +78,7 @@ def one_line(name, mistakes=(ValueError, OSError)):
 
 
 def name_of(parser):
-    """glue, of a parser for `python -m numbert.tasks.glue`; pretrain.py."""
+    """The name of the command: glue for `python -m numbert.tasks.glue`, or a file such as pretrain.py."""
     return parser.prog.removeprefix("python -m numbert.").removeprefix("tasks.")
 
 
@@ -105,7 +105,7 @@ class Stream:
         return getattr(self.stream, name)
 
     def close_if_broken(self):
-        """Nothing may be left in the stream that Python would fail to write at its end."""
+        """Empty the buffer of a broken stream, which Python would fail to write when it exits."""
         try:
             self.stream.flush()
         except OSError:

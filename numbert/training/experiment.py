@@ -1,4 +1,4 @@
-"""A task, a run folder to start from, and several seeds: what every fine-tuning on the command line does.
+"""Fine-tuning on the command line: a task, a run folder to start from, and several seeds.
 
     parser = argparse.ArgumentParser()
     add_options(parser)
@@ -23,8 +23,8 @@ from .seeds import over_seeds
 
 @dataclass(frozen=True)
 class FineTuning:
-    """The settings that all fine-tunings share; `add_options` says what each is. Raises ValueError for one that cannot
-    be."""
+    """The settings that all fine-tunings share; `add_options` says what each is. Raises ValueError for an
+    invalid one."""
     epochs: int = 3
     lr: float = 1e-4
     batch_size: int = 32
@@ -51,7 +51,7 @@ class FineTuning:
     def of(cls, options, *, defaults=None, positions=math.inf, **changes):
         """`changes`, then what `options` (of argparse, or a FineTuning) say, then `defaults`, then those of the class.
 
-        positions: as many tokens as the model takes. A larger max_length is refused, and a max_length of None is the
+        positions: how many tokens the model takes. A larger max_length is refused, and a max_length of None is the
         default or, if that is less, this.
         """
         names = {field.name for field in dataclasses.fields(cls)}
@@ -65,14 +65,14 @@ class FineTuning:
 
 
 class Task(NamedTuple):
-    """What fine-tuning must know of a task.
+    """What fine-tuning needs to know about a task.
 
     model_class: with a head, such as BertForSequenceClassification, or AutoModelForSequenceClassification if the folder
       that is started from says which family.  settings: its changes to the configuration, such
       as num_labels.  batches_of_epoch: training batches, see `training.finetuning.Shuffled`.
     evaluate: model -> figures, by which the best epoch is chosen.
-    test: model -> figures that are reported; None: those of `evaluate`, a little too good since they were chosen by.
-    baseline: the figures of the majority answer, on the same examples as those that are reported.
+    test: model -> figures that are reported; None: those of `evaluate`, slightly too high, since they chose the epoch.
+    baseline: the figures of the majority answer, on the same examples as the reported figures.
     class_weights: how much each class counts in the loss (C,), or None.
     save_beside: folder -> writes what belongs to the model that `evaluate` saw last, beside it; or None.
     """
@@ -88,7 +88,7 @@ class Task(NamedTuple):
 
 class Runs(NamedTuple):
     """`seeds`: the figures of all runs (`training.seeds.Seeds`). `model`: that of the best run by `evaluate`.
-    `records`: a dict for every epoch of every run, as they go to metrics.jsonl."""
+    `records`: a dict for every epoch of every run, the lines of metrics.jsonl."""
     seeds: object
     model: object
     records: list
@@ -122,9 +122,9 @@ def run(task, folder, settings, workers, *, from_scratch=False, keep_head=False,
     """Fine-tune from the model in `folder`, or with its sizes from scratch, with each of `seeds` (default:
     0..settings.seeds-1).
 
-    settings: a FineTuning. keep_head: see `starting_point`. say(text): is told about every epoch; None for silence,
-    also about what was loaded. kept: a `kept.Kept`, to save on the way. Returns Runs. Ctrl-C raises KeyboardInterrupt,
-    which says what is kept.
+    settings: a FineTuning. keep_head: see `starting_point`. say(text): gets a line for every epoch; None prints
+    nothing, also not what was loaded. kept: a `kept.Kept`, to save on the way. Returns Runs. Ctrl-C raises
+    KeyboardInterrupt, which says what is kept.
     """
     model_class = task.model_class.class_of(folder)
     rates = dict.fromkeys(model_class.config_class.probabilities, settings.dropout)

@@ -1,8 +1,8 @@
-"""Fine-tuning: a pre-trained body gets a new head, and both go on learning, on a few labelled examples.
+"""Fine-tuning: a pre-trained body gets a new head, and both are trained on a few labelled examples.
 
-The step is that of pre-training (`loop.py`). What is different is that data is scarce and steps are few. So the data is
-passed over several times, the model is judged after each pass on examples kept apart, and the best one is kept. How
-much of the result was luck is the subject of `seeds.py`.
+The step is that of pre-training (`loop.py`). The difference is that there is little data and there are few steps. So
+training takes several epochs, the model is evaluated after each on held-out examples, and the best one is kept. How
+much the result depends on the seed is the subject of `seeds.py`.
 
 Sources: Devlin et al. 2019, section 4 and appendix A.3; Mosbach et al. 2021, "On the Stability of Fine-tuning BERT"
 (why Adam's bias correction and a warm-up matter); Howard and Ruder 2018, section 3.2 (learning rates by layer).
@@ -34,8 +34,8 @@ class BestEpoch(NamedTuple):
 
 @dataclass
 class Course:
-    """A fine-tuning on its way: all that its next epoch depends on, and the `best` epoch so far (a BestEpoch) with the
-    parameters' values after it, `weights`, in the order of optimizer.parameters."""
+    """The state of a fine-tuning: all that its next epoch depends on, and the `best` epoch so far (a BestEpoch) with
+    the parameters' values after it, `weights`, in the order of optimizer.parameters."""
     model: object
     optimizer: AdamW
     history: list = field(default_factory=list)
@@ -43,7 +43,7 @@ class Course:
     weights: list | None = None
 
     def judge(self, figures, **record):
-        """Add an epoch that has just ended to the history. Of equals the first is best."""
+        """Add an epoch that has just ended to the history. The first of equal epochs is the best."""
         self.history.append({"epoch": len(self.history) + 1} | record | figures)
         if self.best is None or rank(figures) > rank(self.best.figures):
             self.best = BestEpoch(figures, len(self.history), self.history)
@@ -64,15 +64,15 @@ def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, wa
     """Train `model` in place for `epochs` passes over labelled examples, and leave it as it was after the best one.
 
     batches_of_epoch(rng): the batches of one pass, shuffled with `rng` (see `Shuffled`); as many in every pass.
-    evaluate(model): a dict of figures on examples kept apart. They decide which epoch is best: higher is better, where
-    the first is equal the next one counts, of equals the first; NaN is worst. lr: the highest learning rate, after a
+    evaluate(model): a dict of figures on held-out examples. They decide which epoch is best: higher is better, the next
+    figure decides if the first is equal, then the earlier epoch; NaN is worst. lr: the highest learning rate, after a
     share `warmup` of the steps; then it falls to 0. layer_decay: each layer's learning rate is that of the layer above
-    it times this. freeze_body: only the head learns (and the pooler); the body stays frozen (`requires_grad`).
-    patience: stop when that many epochs in a row were no better than the best before them.
-    say(text): is told about every epoch; None for silence. keep(course): is called after every epoch, before anything
-    is said of it, to save what must not be lost; restore(course): before the first, to put back what was saved.
+    it times this. freeze_body: only the head (and the pooler) is trained; the body is frozen (`requires_grad`).
+    patience: stop when that many epochs in a row were no better than the best before them. say(text): gets a line for
+    every epoch; None prints nothing. keep(course): is called after every epoch, before the line is printed, to save the
+    state; restore(course): before the first, to put back what was saved.
 
-    Returns BestEpoch. Raises ValueError for settings that cannot be. Ctrl-C lets the step end, leaves the model as it
+    Returns BestEpoch. Raises ValueError for invalid settings. Ctrl-C lets the step end, leaves the model as it
     was after the best epoch, and raises KeyboardInterrupt.
     """
     if epochs < 1 or (patience is not None and patience < 1):
@@ -108,7 +108,7 @@ def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, wa
             stop = interrupted()
             if say:
                 say(f"epoch {epoch + 1}/{epochs}  loss {course.history[-1]['loss']:.3f}  {describe(figures)}")
-            if stop or (interrupted() and not over()):      # that nobody read the last line is no reason to stop now
+            if stop or (interrupted() and not over()):      # SIGPIPE at the last line stops nothing
                 course.back_to_best()
                 raise KeyboardInterrupt
     course.back_to_best()
@@ -118,7 +118,7 @@ def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, wa
 class Shuffled:
     """`batches_of_epoch` for `finetune`: examples in a new order each time, `batch_size` at a time.
 
-    collate(list of examples) makes the batch, when its turn comes.
+    collate(list of examples) makes a batch, just before it is used.
     """
 
     def __init__(self, examples, batch_size, collate):
@@ -147,7 +147,7 @@ class _Epoch:
 
 
 def depths(model):
-    """How far each parameter is from the input: embeddings 0, layer i (from 0) i + 1, whatever reads the last layer
+    """How far each parameter is from the input: embeddings 0, layer i (from 0) i + 1, what reads the last layer
     (pooler and head) L + 1. In the order of `parameters()`."""
     body = model.body
     level = dict.fromkeys(map(id, body.embeddings.parameters()), 0)
@@ -157,7 +157,7 @@ def depths(model):
 
 
 def freeze(model):
-    """Freeze the embeddings and all layers, so that only what reads the last layer learns."""
+    """Freeze the embeddings and all layers, so that only what reads the last layer is trained."""
     levels = depths(model)
     for parameter, depth in zip(model.parameters(), levels, strict=True):
         if depth < max(levels):
@@ -165,7 +165,7 @@ def freeze(model):
 
 
 def layer_lr_factors(model, layer_decay):
-    """Of each trainable parameter, layer_decay to the power of its distance from the top: 1 for the head."""
+    """The factor of each trainable parameter: layer_decay to the power of its distance from the head."""
     if not 0 < layer_decay <= 1:
         raise ValueError(f"layer_decay must be in (0, 1], got {layer_decay}")
     levels = depths(model)
@@ -180,7 +180,7 @@ def starting_point(cls, folder, *, from_scratch=False, keep_head=False, **change
     """A function seed -> model of class `cls`, with the configuration in `folder` but for `changes`, as fine-tuning
     starts from it: the body as it is saved there, or drawn `from_scratch`; the head drawn. The seed decides the draws.
 
-    `changes` as in `from_pretrained`. keep_head: go on with the head that the folder has. It must be one for the same
+    `changes` as in `from_pretrained`. keep_head: start from the head in the folder. It must be one for the same
     task: of the same class, size, and names of labels. What was loaded and what not is logged once. Raises
     CheckpointError if the folder does not fit.
     """
@@ -212,7 +212,7 @@ def starting_point(cls, folder, *, from_scratch=False, keep_head=False, **change
         report.log()
 
     def draw(seed):
-        # two numbers behind the seed keep it apart from the shuffling; and a last one of 0 would not count, for NumPy
+        # the two further numbers give another stream than the shuffling; NumPy would ignore a last number of 0
         with shapes_only() as drawing:
             model = cls(config, rng=np.random.default_rng([seed, 0, 1]), **options)
         model.draw_new(model.load_state_dict(weights, source=folder), drawing)
@@ -247,7 +247,7 @@ def save(folder, model, tokenizer, records):
 
 
 def rank(figures):
-    """What decides, for comparison: the figures in their order; NaN is below everything."""
+    """A key for comparison: the figures in their order; NaN is below everything."""
     return tuple(-math.inf if math.isnan(value) else value for value in figures.values())
 
 

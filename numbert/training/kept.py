@@ -1,4 +1,4 @@
-"""What a command that fine-tunes keeps in its run folder while it goes on, and how it goes on from there.
+"""What a fine-tuning command saves in its run folder after each epoch, and how it is resumed from there.
 
     with opened(options.out, options.model, options.resume, default="runs/tagging") as folder:
         kept = Kept(folder, tokenizer, settings, options.resume)
@@ -67,7 +67,7 @@ def _refuse_others(folder, resume):
 
 
 def _numbered(path, resume):
-    """path, path-2, path-3, ...: the first that is free; to resume, the last that is not."""
+    """path, path-2, path-3, ...: the first that does not exist; to resume, the last that does."""
     names = (path if number == 1 else f"{path}-{number}" for number in itertools.count(1))
     taken = list(itertools.takewhile(lambda name: Path(name).exists() and any(Path(name).iterdir()), names))
     return (taken or [path])[-1] if resume else path if not taken else f"{path}-{len(taken) + 1}"
@@ -81,19 +81,19 @@ def recorded(options, settings, *data):
 
 
 class Kept:
-    """What a fine-tuning leaves in its folder while it goes on: after each epoch the best model so far, if that is
-    new, then the state to go on from, and last of all the line in metrics.jsonl.
+    """Saves a fine-tuning after each epoch: first the best model so far, if it is new, then the state to resume from,
+    and last the line in metrics.jsonl.
 
-    folder: a RunFolder that is open.  settings: whatever decides the result, as JSON values, and must be the same when
-    it is resumed; None: nothing to resume from is kept.
+    folder: a RunFolder that is open.  settings: all that decides the result, as JSON values. They must be the same when
+    it is resumed. None: no state to resume from is saved.
     """
 
     def __init__(self, folder, tokenizer, settings=None, resume=False):
         self.folder, self.tokenizer, self.settings, self.resume = folder, tokenizer, settings, resume
-        self.saved = None                               # in words, the model that is in the folder
+        self.saved = None                               # description of the model in the folder
 
     def begin(self, start, seeds):
-        """The state to go on from, {} without one. start: seed -> model."""
+        """The state to resume from, {} without one. start: seed -> model."""
         if self.settings is None:
             return {}
         first = start(seeds[0])
@@ -135,11 +135,11 @@ class Kept:
             raise OSError(f"{self.folder.path}: {needed:,} bytes will be needed, {free:,} are free")
 
     def epoch(self, task, course, seed, figures, records, top):
-        """After an epoch. figures: of the seeds that are done, by seed.  records: of all epochs.  top: the best figures
+        """After an epoch. figures: of the finished seeds, by seed.  records: of all epochs.  top: the best figures
         of all."""
         begins = self.saved is None
         if course.best_is_new() and course.best.figures is top:
-            if begins:                                  # now what an earlier run left here is replaced
+            if begins:                                  # replace the files of an earlier run
                 self.tokenizer.save_pretrained(self.folder.path)
             course.model.save_pretrained(self.folder.path)
             if task.save_beside:
@@ -163,13 +163,13 @@ class Kept:
             self.folder.checkpoint.unlink(missing_ok=True)
 
     def in_words(self):
-        """What is left of a run that was stopped."""
+        """Describe what a stopped run has saved."""
         return (f"{self.folder.path} keeps " + (self.saved or "no model yet: no epoch was finished")
                 + ("" if self.settings is None else "; the same command with --resume goes on"))
 
 
 def fingerprint(*values):
-    """A short text that differs where `values` do, things with a repr and arrays: to know the same data again."""
+    """A hash of `values`, arrays and objects with a repr: tells whether a resumed run has the same data."""
     digest = hashlib.sha256()
     for value in values:
         digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode("utf-8", "replace"))
@@ -177,7 +177,7 @@ def fingerprint(*values):
 
 
 def _with_nan(value):
-    """JSON has null for NaN: figures that were none become NaN again."""
+    """Figures with NaN where JSON has null."""
     if isinstance(value, dict):
         return {name: math.nan if one is None and name not in ("best", "top", "saved") else _with_nan(one)
                 for name, one in value.items()}

@@ -1,11 +1,11 @@
-"""The training loop, as a generator: it takes a step and hands it out, and what to print, measure or save between two
-steps stands in plain sight in the `for` loop of whoever trains.
+"""The training loop, as a generator: it yields after each step, and what is printed, measured or saved between two
+steps is in the `for` loop of the caller.
 
     for step in train(model, batches, optimizer=..., lr=linear_schedule(1000, 1e-3), steps=1000, seed=0, workers=...):
         print(step.number, step.sums["loss"])
 
 No random state is carried from one step to the next: the dropout of part p in step s is drawn by a generator made from
-(seed, s, p). So training that goes on from step s is bit for bit what it would have been without the stop.
+(seed, s, p). So a run resumed at step s is bit for bit what it would have been without the stop.
 """
 import contextlib
 import math
@@ -25,7 +25,7 @@ from .ranks import Alone
 
 
 class NonFiniteError(ValueError):
-    """The loss or its gradient became infinite or no number; says at which step and which op was the first."""
+    """The loss or its gradient became infinite or NaN; says at which step and which op was the first."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Step:
 
 
 def train(model, batches, *, optimizer, lr, steps, seed, workers, start=0, clip_norm=1.0, measure=None):
-    """Yield a `Step` after each of the steps start + 1, ..., steps, with the parameters already moved.
+    """Yield a `Step` after each of the steps start + 1, ..., steps, with the parameters already updated.
 
     batches: an iterator of dicts of arrays, the model's arguments, that begins with the batch of step `start`.
-    lr: a function of the step, counted from 0. clip_norm: gradients longer than it are scaled down to it.
-    Raises NonFiniteError, before the parameters are touched.
+    lr: a function of the step, counted from 0. clip_norm: gradients with a larger norm are scaled down to it.
+    Raises NonFiniteError, before the parameters are changed.
     """
     for number, batch in zip(range(start, steps), batches):  # noqa: B905 (batches may be endless)
         began = time.perf_counter()
@@ -64,10 +64,10 @@ def train(model, batches, *, optimizer, lr, steps, seed, workers, start=0, clip_
 
 
 def first_non_finite(model, batch, rngs, workers):
-    """Compute the forward pass again and say which op was the first to give infinity or no number."""
+    """Compute the forward pass again and say which op was the first to give infinity or NaN."""
     def check(op, inputs, options, output, node):
         had = [x for x in inputs if not isinstance(x, Parameter)]
-        if not_finite(output) - not_finite(*had, *options.values()):    # -inf on padding is an option, and handed on
+        if not_finite(output) - not_finite(*had, *options.values()):    # -inf on padding comes from an option
             shapes = ", ".join(str(np.shape(x)) for x in inputs)
             raise NonFiniteError(f"the first op to give a value that is not finite is {op.name} on {shapes}")
 
@@ -81,7 +81,7 @@ def first_non_finite(model, batch, rngs, workers):
 
 
 def not_finite(*values):
-    """Which of "nan", "inf" and "-inf" occur in arrays, tensors and numbers; other values are passed over."""
+    """Which of "nan", "inf" and "-inf" occur in arrays, tensors and numbers; other values are ignored."""
     arrays = [np.asarray(x) for x in values if isinstance(x, float | np.ndarray | Tensor)]
     return {str(x) for array in arrays if array.dtype.kind == "f" for x in np.unique(array[~np.isfinite(array)])}
 
@@ -92,7 +92,7 @@ def finishing_on_interrupt(ranks=None):
     SIGTERM, or SIGUSR1, as clusters do), or its terminal was closed, or nobody reads its output any more (a pipe to
     `head`). Several `ranks` must ask together: whether any of them noticed it.
 
-    So a step is never cut in two. A second Ctrl-C interrupts at once. Outside the main thread nothing is noticed.
+    So a step is always completed. A second Ctrl-C interrupts at once. Outside the main thread no signal is caught.
     """
     pressed = []
 

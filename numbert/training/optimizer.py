@@ -11,7 +11,7 @@ BLOCK = 65536                       # elements: w, g, m and v of one stay in the
 
 
 def global_norm(gradients, workers):
-    """The Euclidean length of all the gradients together, as one vector."""
+    """The Euclidean norm of all gradients together, as one vector."""
     def squares(g):
         g = g.reshape(-1)
         return sum(float(np.dot(g[s], g[s])) for s in blocks(g, BLOCK))
@@ -26,7 +26,7 @@ def adamw(w, g, m, v, t, lr, *, betas, eps, weight_decay, scale=1.0):
     """
     beta1, beta2 = betas
     correction1, correction2 = 1 - beta1**t, 1 - beta2**t
-    g = g * scale                                   # a copy, and from here on the place for what follows
+    g = g * scale                                   # a copy, reused for intermediate results below
     m *= beta1                                      # m = β₁ m + (1 - β₁) g
     m += (1 - beta1) * g
     v *= beta2                                      # v = β₂ v + (1 - β₂) g²
@@ -77,7 +77,7 @@ class AdamW:
         return whole
 
     def step(self, gradients, lr, workers, *, scale=1.0):
-        """Move the parameters, in place, against `scale` times the gradients."""
+        """Update the parameters in place with `scale` times the gradients."""
         self.t += 1
         rows = [([x.reshape(-1) for x in (p.data, g, m, v)], lr * factor, self.weight_decay if p.data.ndim > 1 else 0.0)
                 for p, g, m, v, factor in zip(self.parameters, gradients, self.m, self.v, self.lr_factors, strict=True)]
@@ -94,9 +94,9 @@ class AdamW:
 
 
 def linear_schedule(steps, peak, warmup=0.1):
-    """lr(step) for step 0..steps-1: a straight climb to `peak` over a share `warmup` of the steps, then down to 0.
+    """lr(step) for step 0..steps-1: linearly up to `peak` over a share `warmup` of the steps, then down to 0.
 
-    A step may also be a place between two (see `plan`). Raises ValueError for a peak that is not above 0 and finite.
+    A step may also be a fraction (see `plan`). Raises ValueError for a peak that is not above 0 and finite.
     """
     if not 0 < peak < math.inf:
         raise ValueError(f"a learning rate must be above 0 and finite, got {peak}")

@@ -1,13 +1,13 @@
-"""One idea at three scales: the gradient of a batch is the sum of the gradients of its parts.
+"""Training in parts: the gradient of a batch is the sum of the gradients of its parts.
 
 Parts one after another are gradient accumulation, parts on threads are all the cores of one machine, parts on processes
 (`ranks.py`) are many machines. They differ only in who computes them. NumPy lets go of Python's lock inside its loops
 and matrix products, so threads are enough on one machine, each with one thread of BLAS: two workers on two parts are
 faster than one worker whose every small product is split over two cores.
 
-Each of a model's losses is a mean over the labels that it is given. A part's is weighted by its share of the whole
-batch's labels for that loss (masked words for one, sequences for the other). So the parts' losses and gradients simply
-add up, whatever the cut; a mean of means would be another number.
+Each of a model's losses is a mean over the labels that it is given. That of a part is weighted by its share of the
+batch's labels for that loss (masked words for one, sequences for the other). So the losses and gradients of the parts
+add up to those of the batch, however it is split; an unweighted mean of means would be another number.
 """
 import contextlib
 import functools
@@ -24,7 +24,7 @@ from ..machine import blas_threads, cores, tell_blas
 from ..sparse import accumulate
 from .ranks import Alone
 
-PART_TOKENS = 4096                  # a part's rows: parts of 512 were a sixth slower, larger ones leave the cache
+PART_TOKENS = 4096                  # rows of a part: 512 were a sixth slower, more do not fit in the cache
 
 
 class Workers:
@@ -59,12 +59,12 @@ class Workers:
         """The list of function(...) over the iterables, which are of one length, in their order; computed here, not on
         other ranks.
 
-        What a job raises is raised here, that of the first one in order. Jobs that have not begun are dropped then, and
+        Raises the error of the first job, in order, that raised one. Jobs that have not begun are dropped then, and
         after Ctrl-C. Raises ValueError outside of `with`.
         """
         if self._exit is None:
             raise ValueError("Workers work within a `with` block: with Workers() as workers: ...")
-        if self._process != os.getpid():                # a process that was forked has no threads but its own
+        if self._process != os.getpid():                # a forked process has only the thread that forked it
             self._start()
         jobs, futures = list(zip(*iterables, strict=True)), deque()
         if self._pool is None:
@@ -72,7 +72,7 @@ class Workers:
         try:
             for job in jobs:
                 futures.append(self._pool.submit(function, *job))
-            return [futures.popleft().result() for _ in jobs]   # taken out: an error would hold its own future
+            return [futures.popleft().result() for _ in jobs]   # removed, or an error would refer to its own future
         finally:
             for future in futures:
                 future.cancel()
@@ -95,7 +95,7 @@ def text_lengths(batch):
 def cut(batch, parts):
     """Split a batch, a dict of arrays (B, ...), into at most `parts` of about equal numbers of tokens.
 
-    The longest sequences first, each to the part that has least.
+    The longest sequences first, each to the part with the fewest tokens.
     """
     lengths = text_lengths(batch)
     bins, load = [[] for _ in range(parts)], np.zeros(parts)
@@ -138,7 +138,7 @@ def loss_and_gradients(model, batch, rngs, workers, measure=None):
             numbers = {"loss": loss} | losses | (measure(part, out) if measure else {})
             for name, value in numbers.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
-            del out, numbers, losses                    # what nothing needs any more goes during the backward pass
+            del out, numbers, losses                    # free what the backward pass does not need
             total = [accumulate(a, b) for a, b in zip(total, gradients(loss, parameters), strict=True)]
         return sums, total
 

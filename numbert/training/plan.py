@@ -1,8 +1,8 @@
-"""A run that was promised to take so many minutes: how many steps that is, planned again when the machine gets slower
-or faster than it was.
+"""A run with a time limit in minutes: how many steps it takes, planned again when the machine becomes slower or
+faster.
 
-What the learning rate and the measurements go by is the position of a step: how far it is in the first plan. A new plan
-stretches or shortens what is left, so nothing jumps. All plans are numbers that go into the checkpoint.
+Learning rate and measurements depend on the position of a step: how far it is in the first plan. A new plan stretches
+or shortens the rest, so the learning rate does not jump. All plans are saved in the checkpoint.
 """
 import time
 
@@ -25,7 +25,7 @@ class Plan:
         return position + (self.first - position) * (step - start) / (last - start)
 
     def change(self, step, last):
-        """After so many steps: the last one will be number `last`."""
+        """After `step` steps: plan that the last one will be number `last`."""
         self.changes.append((step, self.position(step), last))
 
     def passes(self, step, every):
@@ -36,8 +36,8 @@ class Plan:
 class Budget:
     """Keeps a `Plan` within `seconds`, of which some may be `used` already, at the step that the run begins with.
 
-    A new plan is `due` after every twentieth of the time, at once when the time is over, and before the last step: if
-    time is left then, there will be more.
+    A new plan is `due` after every twentieth of the time, when the time is over, and before the last step: if time is
+    left then, steps are added.
     """
 
     def __init__(self, plan, seconds, step=0, used=0.0, clock=time.monotonic):
@@ -56,16 +56,15 @@ class Budget:
         return since >= max(2.0, self.seconds / 20) or self.used > 1.03 * self.seconds or step == self.plan.steps - 1
 
     def may_pause(self):
-        """Whether it is time for something else than a step, such as a measurement: a sixth of all time goes into that
-        at most."""
+        """Whether there is time for something other than a step, such as a measurement: at most a sixth of all time."""
         return self.clock() - self.resumed >= 5 * self.pause
 
     def paused_for(self, seconds):
-        """Say that something else than a step has taken so long. It will again, after the last step at least."""
+        """Record that something other than a step took `seconds`. It is expected once more, after the last step."""
         self.pause, self.paused, self.resumed = seconds, self.paused + seconds, self.clock()
 
     def plan_again(self, step, pauses):
-        """After a step, with so many pauses still to come: change the plan if it would miss by more than 2%."""
+        """After a step, with `pauses` still to come: change the plan if it would miss the limit by more than 2%."""
         now, (then, before) = self.clock(), self.planned
         if step == before:
             return

@@ -1,4 +1,4 @@
-"""What a run leaves behind, and what it says while it works: the folder, metrics.jsonl, the line of progress."""
+"""The folder of a run, its metrics.jsonl, and the line of progress that it prints."""
 import json
 import os
 import platform
@@ -45,7 +45,7 @@ class RunFolder:
     def _take(self):
         self._lock.take()
         try:
-            self.records()                              # somebody else's metrics.jsonl is not ours to write on
+            self.records()                              # refuse a metrics.jsonl that no run wrote
         except BaseException:
             self.__exit__()
             raise
@@ -90,7 +90,7 @@ class RunFolder:
 
 
 class _Lock:
-    """A file that says which process works in a folder. One of a process that has ended means nothing."""
+    """A file that says which process uses a folder. It is ignored if that process has ended."""
 
     def __init__(self, path):
         self.path, self._finalizer = path, None
@@ -111,7 +111,7 @@ class _Lock:
         with naming(self.path):
             try:
                 file = open(self.path, "x", encoding="utf-8")
-            except FileExistsError:                     # somebody was faster
+            except FileExistsError:                     # another process was faster
                 raise ValueError(f"{self.path.parent} is in use: another run has just begun") from None
             with file:
                 json.dump(_me(), file)
@@ -135,7 +135,7 @@ def _me():
 
 
 def _started(pid):
-    """When a process began, in the system's own count: numbers of processes come again. None if it is not known, or
+    """When a process began, in the system's own units, since process ids are reused. None if it is not known, or
     the process has ended and is only remembered."""
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()
@@ -164,7 +164,7 @@ def _delete(path, pid):
 
 
 class Progress:
-    """Prints a line about a long loop, every few seconds: what was done, how fast, how long it will take still."""
+    """Prints a line about a long loop, every few seconds: what was done, how fast, and how long it will still take."""
 
     def __init__(self, steps, start=0, every=5.0):
         self.steps, self.start, self.every = steps, start, every
@@ -172,7 +172,7 @@ class Progress:
         self.tokens = 0
 
     def update(self, step, text):
-        """After each step. `step` is a `training.loop.Step`, `text` a function that says what is to be read."""
+        """After each step. `step` is a `training.loop.Step`, `text` a function that gives the text to print."""
         now = time.monotonic()
         self.tokens += step.tokens
         if now - self.last < self.every and step.number < self.steps:

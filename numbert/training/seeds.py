@@ -1,9 +1,9 @@
-"""How much of a result is luck? The same training with several seeds, its mean and standard deviation.
+"""Training with several seeds: the mean and standard deviation of the results.
 
-On a few hundred examples the order of the batches and the first values of the head move the result by more than many an
-improvement that is claimed (Dodge et al. 2020, "Fine-Tuning Pretrained Language Models"). And beside every result
-stands what needs no model at all: always giving the most frequent answer. A run that is no better than that has
-collapsed to it, the best-known trap of fine-tuning.
+On a few hundred examples the order of the batches and the first values of the head change the result by more than many
+published improvements (Dodge et al. 2020, "Fine-Tuning Pretrained Language Models"). Every result is shown beside the
+majority baseline, which always gives the most frequent answer. A run that is no better has collapsed: it learned to
+give that answer.
 """
 import math
 import statistics
@@ -67,7 +67,7 @@ def in_words(ours, other):
 
 
 def table(rows):
-    """{name: Seeds} as a text: mean ± standard deviation of each figure, the majority baseline, and who collapsed."""
+    """{name: Seeds} as a text: mean ± standard deviation of each figure, the majority baseline, collapsed runs."""
     baseline = next(iter(rows.values())).baseline
     lines = [["", *baseline, ""]]
     for row, seeds in rows.items():
