@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import spawned
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
@@ -113,19 +114,11 @@ def test_machine_seconds_holds_our_own():
     assert rounds.machine_seconds() - machine > 0.07
 
 
-def explode():
-    raise ValueError("no such thing")
-
-
-def vanish():
-    os._exit(3)
-
-
 def test_what_goes_wrong_in_another_process_is_told(capfd):
     with pytest.raises(RuntimeError, match="explode: ValueError: no such thing"):
-        rounds.call_apart(explode)
+        rounds.call_apart(spawned.explode)
     with pytest.raises(RuntimeError, match="vanish: the process ended by itself"):
-        rounds.call_apart(vanish)
+        rounds.call_apart(spawned.vanish)
 
 
 def test_unlike():

@@ -1,4 +1,6 @@
 """What the tests let other processes do: functions that those can import."""
+import os
+
 import numbert as nb
 from numbert.machine import blas_controls
 from numbert.training.parallel import Workers
@@ -14,3 +16,11 @@ def losses(model, batch):
     """The losses by name, and the gradients."""
     out = model(**batch)
     return {name: float(x) for name, x in out.losses.items()}, nb.gradients(out.loss, model.trainable_parameters())
+
+
+def explode():
+    raise ValueError("no such thing")
+
+
+def vanish():
+    os._exit(3)
