@@ -20,12 +20,17 @@ One rule makes most copies unnecessary: a backward function changes only arrays 
 same memory twice (it may return `dy` itself, once).
 """
 import functools
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .recording import recording, watchers
 from .sparse import accumulate, dense
 
+Array = np.ndarray
 REGISTRY = {}                                   # every op by name; the tests check the derivative of each
 
 
@@ -36,16 +41,22 @@ class Node:
     """
     __slots__ = ("op", "parents", "shapes", "saved", "depth", "grad")
 
-    def __init__(self, op=None, parents=(), shapes=(), saved=None):
+    def __init__(self, op: "op | None" = None, parents: Sequence["Node | None"] = (),
+                 shapes: Sequence[tuple[int, ...]] = (), saved: tuple | None = None):
         self.op, self.parents, self.shapes, self.saved, self.grad = op, parents, shapes, saved, None
         self.depth = 1 + max((parent.depth for parent in parents if parent), default=0)
 
 
 class Tensor:
-    """An array, `data`, and the `node` that records how it was made (None: no gradient reaches it)."""
+    """An array, `data`, and the `node` that records how it was made (None: no gradient reaches it).
+
+    A tensor is what an op gives of tensors. It has a shape, a dtype and a length; of one number `float(tensor)` gives
+    it. There is no arithmetic and no indexing: call an op, or work on `data`, of which no gradient is known. A NumPy
+    function of a tensor raises TypeError.
+    """
     __slots__ = ("data", "node")
 
-    def __init__(self, data, node=None):
+    def __init__(self, data: ArrayLike, node: Node | None = None):
         self.data, self.node = np.asarray(data), node
 
     shape = property(lambda self: self.data.shape)
@@ -70,40 +81,63 @@ class Tensor:
         return len(self.data)
 
     def __repr__(self):
-        return f"{type(self).__name__}({self.data!r})"
+        how = f", made by {self.node.op.name}" if self.node and self.node.op else ""
+        return f"<{type(self).__name__} {self.shape} {self.dtype}{how}: {in_short(self.data)}>"
 
-    def backward(self):
-        """Add the gradient of this scalar into `.grad` of every `Parameter` that it was computed from."""
+    def backward(self) -> None:
+        """Add the gradient of this scalar into `.grad` of every `Parameter` that it was computed from.
+
+        Raises ValueError as `gradients` does, which gives the same arrays and changes nothing.
+        """
         leaves = [node for node in _ancestors(self.node) if node.op is None] if self.node else []
         for leaf, gradient in zip(leaves, _walk(self, leaves, None), strict=True):
             leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
 
 
 class op:
-    """Makes of `forward(*inputs, **options) -> (output, saved)` a function that records itself on tensors."""
+    """Makes of `forward(*inputs, **options) -> (output, saved)` a function that records itself on tensors.
 
-    def __init__(self, forward):
+    Both functions work on plain arrays. Inputs are given by position: arrays and tensors, to which gradients flow, or
+    None. Options are given by name and get no gradient. `saved` is a tuple, which `backward(dy, saved)` gets together
+    with the gradient `dy` of the output, of its shape and dtype. It gives a tuple with one gradient for each input, of
+    its shape and dtype, or None where there is none. An example is at the top of numbert/autograd.py, and
+    `numbert.gradcheck.check` says whether the gradients are right.
+
+    A call gives a `Tensor` if a tensor is among the inputs, and otherwise an array. It raises ValueError if the forward
+    pass does not return (output, saved), and TypeError for a tensor among the options.
+    """
+
+    def __init__(self, forward: Callable):
         functools.update_wrapper(self, forward)
         self.name, self.forward, self.backward = forward.__name__, forward, None
         REGISTRY[self.name] = self
 
     def __repr__(self):
-        return f"<op {self.name}>"
+        return f"<op {self.name}({', '.join(inspect.signature(self.forward).parameters)})>"
 
     def __reduce__(self):                       # copied and pickled by name: there is one of each op
         return self.__qualname__
 
-    def vjp(self, backward):
-        """Decorator for the second function: the vector-Jacobian product."""
+    def vjp(self, backward: Callable) -> Callable:
+        """Decorator for the second function, the vector-Jacobian product: `backward(dy, saved)` gives the gradients."""
         self.backward = backward
         return backward
 
-    def __call__(self, *inputs, **options):
+    @overload
+    def __call__(self, *inputs: Array | None, **options: object) -> Array: ...
+
+    @overload
+    def __call__(self, *inputs: Tensor | Array | None, **options: object) -> Tensor: ...
+
+    def __call__(self, *inputs: Tensor | Array | None, **options: object) -> Tensor | Array:
         for name, value in options.items():
             if isinstance(value, Tensor):
                 raise TypeError(f"{self.name}: no gradient reaches an option; give the Tensor {name} by position")
         arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
-        output, saved = self.forward(*arrays, **options)
+        made = self.forward(*arrays, **options)
+        if not isinstance(made, tuple) or len(made) != 2:
+            raise ValueError(f"{self.name}: the forward pass must return (output, saved), got {type(made).__name__}")
+        output, saved = made
         parents, node = [x.node if isinstance(x, Tensor) else None for x in inputs], None
         if any(parents) and recording():
             node = Node(self, parents, [np.shape(x) for x in arrays], saved)
@@ -112,7 +146,7 @@ class op:
         return Tensor(output, node) if any(isinstance(x, Tensor) for x in inputs) else output
 
 
-def gradients(output, tensors, upstream=None):
+def gradients(output: Tensor, tensors: Iterable[Tensor], upstream: ArrayLike | None = None) -> list[Array]:
     """The gradient of `output` with respect to each of `tensors`, as a list of arrays shaped like them.
 
     `output` is a scalar Tensor, or of any shape with `upstream` an array of that shape; then it is the gradient of
@@ -124,6 +158,11 @@ def gradients(output, tensors, upstream=None):
     tensors = list(tensors)
     found = _walk(output, [t.node for t in tensors], upstream)
     return [np.zeros_like(t.data) if g is None else g for t, g in zip(tensors, found, strict=True)]
+
+
+def in_short(array: Array) -> str:
+    """The numbers of an array on one line, of more than a dozen the outermost."""
+    return " ".join(np.array2string(array, precision=4, threshold=12, edgeitems=1).split())
 
 
 def _ancestors(node):

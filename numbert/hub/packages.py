@@ -3,7 +3,7 @@ import importlib.util
 from pathlib import Path
 
 
-def packaged(module, inside, requirement):
+def packaged(module: str, inside: str, requirement: str) -> Path:
     """The folder `inside` the installed package `module`. Raises ValueError that names the pip command if it is not."""
     found = importlib.util.find_spec(module)
     if found is None or not found.submodule_search_locations:

@@ -21,6 +21,7 @@ The pickle is read, not run: see `unpickle`. Source: torch/serialization.py and 
 import math
 import struct
 import zipfile
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +56,7 @@ class StorageWindow(NamedTuple):
     strides: tuple
 
 
-def read(path):
+def read(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of a state dict by name, in the file's order.
 
     Arrays are read-only, in their own dtype (BF16 becomes float32), with the strides they were saved with; tensors

@@ -44,7 +44,7 @@ TABLE = {
 }
 
 
-def read_generation_config(folder):
+def read_generation_config(folder: str | Path) -> dict[str, int | list[int]]:
     """The ids of special tokens that `folder`/generation_config.json names, {} if there is no such file. Raises
     CheckpointError for a setting that `generate` does not support."""
     settings = Settings.read(Path(folder) / "generation_config.json", TABLE)

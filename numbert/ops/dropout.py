@@ -2,17 +2,18 @@
 import math
 
 import numpy as np
+from numpy.random import Generator
 
-from ..autograd import op
+from ..autograd import Array, op
 
 
-def check_rate(op, rate):
+def check_rate(op: str, rate: float) -> None:
     """Raise ValueError unless rate is in [0, 1): with 1, nothing would be left to scale up."""
     if not 0 <= rate < 1:
         raise ValueError(f"{op}: rate must be in [0, 1), got {rate}")
 
 
-def keep_mask(shape, rate, rng):
+def keep_mask(shape: tuple[int, ...], rate: float, rng: Generator) -> Array:
     """Booleans that are False with probability `rate`, to within 2⁻¹⁷ (with 8 bits 0.1 would become 0.1016)."""
     n = math.prod(shape)
     words = rng.integers(2**64, size=-(-n // 4), dtype=np.uint64)           # four 16-bit draws in each
@@ -20,7 +21,7 @@ def keep_mask(shape, rate, rng):
 
 
 @op
-def dropout(x, *, rate, rng):
+def dropout(x: Array, *, rate: float, rng: Generator | None):
     """Zero each element of x with probability `rate`. Without a generator `rng` nothing is dropped: inference.
 
     Raises ValueError for a rate outside [0, 1).

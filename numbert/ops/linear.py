@@ -1,10 +1,10 @@
 """Sums and products of matrices."""
-from ..autograd import op
+from ..autograd import Array, op
 from .shapes import check_shapes
 
 
 @op
-def add(x, y):
+def add(x: Array, y: Array):
     """x + y, of the same shape. Raises ValueError for two shapes: nothing is broadcast."""
     if x.shape != y.shape:
         raise ValueError(f"add: x and y must have the same shape, got {x.shape} and {y.shape}")
@@ -17,7 +17,7 @@ def add_backward(dy, saved):
 
 
 @op
-def scale(x, *, factor):
+def scale(x: Array, *, factor: float):
     """factor · x, for a number."""
     factor = float(factor)                                      # a NumPy float64 would turn float32 into float64
     return x * factor, (factor,)                                # 1
@@ -30,7 +30,7 @@ def scale_backward(dy, saved):
 
 
 @op
-def linear(x, weight, bias):
+def linear(x: Array, weight: Array, bias: Array | None):
     """y = x weightᵀ + bias, for x (N, D), weight (F, D), bias (F,) or None; y is (N, F). Raises ValueError for others.
 
     The weight has PyTorch's layout. So the matrices of a checkpoint are used unchanged, and a table of word vectors

@@ -8,7 +8,7 @@ gradient of a block is computed during the forward pass, from the same exponenti
 """
 import numpy as np
 
-from ..autograd import op
+from ..autograd import Array, op
 from ..machine import blocks
 from ..recording import recording
 from .losses import check_floating, label_count, labelled_rows
@@ -19,7 +19,7 @@ CACHE = 1 << 17                     # scores that stay in the cache while severa
 
 
 @op
-def linear_cross_entropy(x, weight, bias, *, labels, block=BLOCK):
+def linear_cross_entropy(x: Array, weight: Array, bias: Array | None, *, labels: Array, block: int = BLOCK):
     """Cross-entropy of x weightᵀ + bias, for x (N, D), weight (V, D), bias (V,) or None and integer labels (N,).
 
     Gives two numbers, (2,): the mean of -ln softmax(scores)[label] over the rows with a label (-100 is none), 0 without

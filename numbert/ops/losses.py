@@ -1,18 +1,19 @@
 """Losses: each is one number, the mean over the labels, and 0 if there are none."""
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..autograd import op
+from ..autograd import Array, op
 from .shapes import check_shapes
 
 IGNORE = -100                       # the label of a row that has none, as in PyTorch
 
 
-def label_count(labels):
+def label_count(labels: Array) -> int:
     """How many labels a loss is the mean over: of classes (integers) all but -100, of numbers every one."""
     return int((labels != IGNORE).sum()) if labels.dtype.kind in "iu" else labels.size
 
 
-def labelled_rows(labels, classes):
+def labelled_rows(labels: Array, classes: int) -> tuple[Array, Array]:
     """The rows (M,) that have a label, and their labels (M,); -100 in `labels` (N,) stands for none.
 
     Raises TypeError for labels that are not integers, and ValueError for a label outside 0..classes-1.
@@ -27,14 +28,14 @@ def labelled_rows(labels, classes):
     return rows, labels
 
 
-def check_floating(name, x):
+def check_floating(name: str, x: Array) -> None:
     """Raises TypeError for integers: labels and gradients would be rounded to whole numbers."""
     if x.dtype.kind != "f":
         raise TypeError(f"{name} must be floating-point numbers, got {x.dtype}")
 
 
 @op
-def cross_entropy(logits, *, labels, weights=None):
+def cross_entropy(logits: Array, *, labels: Array, weights: ArrayLike | None = None):
     """The mean of -ln softmax(logits)[label], for logits (N, C) and integer labels (N,), over the M rows with a label.
 
     A row labelled -100 has none. weights (C,): the term of a row is multiplied by weights[label]; the sum is divided by
@@ -70,7 +71,7 @@ def cross_entropy_backward(dy, saved):
 
 
 @op
-def mean_squared_error(x, *, labels):
+def mean_squared_error(x: Array, *, labels: Array):
     """The mean of (x - labels)² over all elements.
 
     Raises TypeError for an x of integers, and ValueError for labels of another shape or a label that is no number.
@@ -88,7 +89,7 @@ def mean_squared_error_backward(dy, saved):
 
 
 @op
-def binary_cross_entropy(logits, *, labels):
+def binary_cross_entropy(logits: Array, *, labels: Array):
     """The mean of -(y ln σ(x) + (1 - y) ln(1 - σ(x))) over all elements, for logits x and labels y in [0, 1].
 
     Computed as max(x, 0) - x y + ln(1 + exp(-|x|)), which no x overflows. Raises TypeError for logits of integers, and

@@ -1,8 +1,10 @@
 """Checks that the arrays given to an op have the axes that its docstring says."""
 import numpy as np
 
+from ..autograd import Array
 
-def check_shapes(op, **arrays):
+
+def check_shapes(op: str, **arrays: tuple[Array, str]) -> None:
     """Raise ValueError unless every array has the axes that its letters name, and each letter has one size.
 
     check_shapes("linear", x=(x, "N D"), weight=(weight, "F D")): x has two axes, and the second axis of each is D.

@@ -20,6 +20,7 @@ Two differences remain. Capital letters are those of Python's Unicode, which may
 in the offsets of a word in which a mark that is no accent, such as U+302E, stands beside another mark.
 """
 import unicodedata
+from collections.abc import Sequence
 
 
 class Normaliser(dict):
@@ -29,7 +30,8 @@ class Normaliser(dict):
     tokenize_chinese_chars: each Chinese character is a word. clean_text: control characters go.
     """
 
-    def __init__(self, lowercase=True, strip_accents=None, tokenize_chinese_chars=True, clean_text=True):
+    def __init__(self, lowercase: bool = True, strip_accents: bool | None = None, tokenize_chinese_chars: bool = True,
+                 clean_text: bool = True):
         super().__init__()
         self.lowercase = bool(lowercase)
         self.strip_accents = self.lowercase if strip_accents is None else bool(strip_accents)
@@ -37,24 +39,24 @@ class Normaliser(dict):
         self.clean_text = bool(clean_text)
         self.letters = Letters(self.lowercase, self.strip_accents, self.tokenize_chinese_chars, self.clean_text)
 
-    def words(self, text):
+    def words(self, text: str) -> list[str]:
         """The words of `text`, a list of str."""
         text = text.translate(self)
         # Python's split() takes U+001C..U+001F for white space; they are part of a word, unless cleaning removed them.
         return text.split() if self.clean_text else [word for word in text.split(" ") if word]
 
-    def align(self, text):
+    def align(self, text: str) -> tuple[list[str], Sequence[int]]:
         """The words of `text`, and for each of their characters the index in `text` of the one that it came from."""
         words = self.words(text)
         if text.isascii() and sum(map(len, words)) == len(text):  # each character has become one: the usual case
             return words, range(len(text))
         return words, [index for index, char in enumerate(text) for part in self[ord(char)] if part != " "]
 
-    def clean(self, text):
+    def clean(self, text: str) -> str:
         """`text` before punctuation is set apart."""
         return text.translate(self.letters)
 
-    def align_clean(self, text):
+    def align_clean(self, text: str) -> list[tuple[int, int]]:
         """For each character of `clean(text)` the (start, end) of the one that it came from in `text`."""
         return [(place, place + 1) for place, char in enumerate(text) for _ in self.letters[ord(char)]]
 

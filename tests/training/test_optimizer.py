@@ -18,6 +18,11 @@ def parameters(rng, shapes, dtype=np.float64):
     return [Parameter(rng.standard_normal(shape).astype(dtype)) for shape in shapes]
 
 
+def test_repr():
+    assert repr(AdamW(parameters(np.random.default_rng(0), SHAPES), weight_decay=0.3)) == (
+        "<AdamW of 4 parameters, 30 numbers, after 0 steps: betas=(0.9, 0.999), eps=1e-06, weight_decay=0.3>")
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("scale", [1.0, 0.25])
 def test_adamw(workers, scale):
