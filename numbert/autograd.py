@@ -31,7 +31,7 @@ from .recording import recording, watchers
 from .sparse import accumulate, dense
 
 Array = np.ndarray
-REGISTRY = {}                                   # every op by name; the tests check the derivative of each
+REGISTRY: dict[str, "op"] = {}                 # every op by name; the tests check the derivative of each
 
 
 class Node:
@@ -124,12 +124,13 @@ class op:
         return backward
 
     @overload
-    def __call__(self, *inputs: Array | None, **options: object) -> Array: ...
+    def __call__(self, *inputs: Array | None, **options) -> Array: ...
 
     @overload
-    def __call__(self, *inputs: Tensor | Array | None, **options: object) -> Tensor: ...
+    def __call__(self, *inputs: Tensor | Array | None, **options) -> Tensor: ...
 
-    def __call__(self, *inputs: Tensor | Array | None, **options: object) -> Tensor | Array:
+    def __call__(self, *inputs: Tensor | Array | None, **options) -> Tensor | Array:
+        """The output of the forward pass: a Tensor if one is among the inputs, and otherwise an array."""
         for name, value in options.items():
             if isinstance(value, Tensor):
                 raise TypeError(f"{self.name}: no gradient reaches an option; give the Tensor {name} by position")

@@ -27,6 +27,7 @@ class Linear(Module):
         self.bias = zeros(size_out, dtype)
 
     def __call__(self, x: Tensor | Array) -> Tensor:
+        """x (N, D) -> (N, F)."""
         return ops.linear(x, self.weight, self.bias)                                # (N, F)
 
 
@@ -37,6 +38,7 @@ class Embedding(Module):
         self.weight = normal(rng, (entries, size), std, dtype)
 
     def __call__(self, ids: Array) -> Tensor:
+        """ids (N,) -> (N, D). Raises ValueError for ids outside 0..V-1."""
         return ops.take(self.weight, ids=ids)                                       # (N, D)
 
 
@@ -48,6 +50,7 @@ class LayerNorm(Module):
         self.gain, self.bias, self.eps = ones(size, dtype), zeros(size, dtype), eps
 
     def __call__(self, x: Tensor | Array) -> Tensor:
+        """x (N, D) -> (N, D)."""
         return ops.layer_norm(x, self.gain, self.bias, eps=self.eps)                # (N, D)
 
 
@@ -91,6 +94,7 @@ class FeedForward(Module):
         self.activation = activation
 
     def __call__(self, x: Tensor | Array) -> Tensor:
+        """x (N, D) -> (N, D)."""
         hidden = self.activation(self.expand(x))                                    # (N, F)
         return self.contract(hidden)                                                # (N, D)
 

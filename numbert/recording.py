@@ -24,7 +24,13 @@ def recording() -> bool:
 
 
 def no_grad() -> AbstractContextManager[None]:
-    """Within this block nothing is recorded: for inference, which then keeps no intermediate arrays."""
+    """Within this block nothing is recorded: for inference, which then keeps no intermediate arrays.
+
+        with no_grad():
+            logits = model(**batch).logits
+
+    It holds for the thread that runs the block.
+    """
     return _within(_recording, False)
 
 

@@ -21,14 +21,14 @@ MODULES = [importlib.import_module(f"numbert.{name}") for name in """
     training.loop training.optimizer training.parallel
     pretraining.baselines pretraining.batches pretraining.corpus pretraining.documents pretraining.evaluation
     pretraining.families pretraining.masking pretraining.sentence_pairs
-    gradcheck.cases gradcheck.differences""".split()]
+    gradcheck""".split()]
 
 
 def named(module):
     """(name, function, class or op) for everything public that a module defines."""
     return [(name, value) for name, value in vars(module).items() if not name.startswith("_")
             and (inspect.isclass(value) or inspect.isfunction(value) or isinstance(value, op))
-            and value.__module__ == module.__name__]
+            and (value.__module__ == module.__name__ or name in getattr(module, "__all__", ()))]
 
 
 def functions(value):
@@ -37,7 +37,7 @@ def functions(value):
         yield "", inspect.unwrap(value) if inspect.isfunction(value) else value.forward
         return
     for name, member in vars(value).items():
-        if name.startswith("_") and name not in ("__init__", "__call__"):
+        if name.startswith("_") and name not in ("__init__", "__call__", "__enter__"):
             continue
         member = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
         if inspect.isfunction(member) and member.__name__ != "<lambda>" and member.__module__ == value.__module__:
@@ -45,9 +45,10 @@ def functions(value):
 
 
 def without_hints(function, is_op=False):
-    """What has no hint: names of parameters, "return"."""
+    """What has no hint: names of parameters, "return". *inputs and **options, which are passed on, need none."""
     signature, hints = inspect.signature(function), typing.get_type_hints(function)
-    missing = [name for name in signature.parameters if name not in ("self", "cls") and name not in hints]
+    missing = [name for name, parameter in signature.parameters.items() if name not in ("self", "cls", *hints)
+               and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
     returns = is_op or function.__name__ == "__init__" or "return" in hints
     return missing if returns else [*missing, "return"]
 
@@ -99,8 +100,8 @@ def test_docstrings(module, value):
     said = value.__doc__ or ""
     assert said and not said.startswith(f"{value.__name__}("), "a dataclass describes itself by its fields alone"
     if inspect.isclass(value):
-        methods = [name for name, _ in functions(value) if not name.startswith("__")]
-        assert [name for name in methods if not inspect.getdoc(getattr(value, name))] == []
+        methods = [name for name, _ in functions(value) if not name.startswith("__") or name == "__call__"]
+        assert [name for name in methods if inspect.getdoc(getattr(value, name)) in (None, type.__call__.__doc__)] == []
 
 
 def test_the_package_says_that_it_is_typed():

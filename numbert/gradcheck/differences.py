@@ -172,8 +172,9 @@ def check(op: autograd.op, inputs: Sequence[ArrayLike | None], options: dict | N
     case = Case(op, "", tuple(arrays), {} if options is None else options)
     op(*arrays, **copy.deepcopy(case.options))                      # raises unless it returns (output, saved)
     measured = measure(case, np.random.default_rng(0) if rng is None else rng)
+    results = judge(measured, op.backward)
     _check_memory(measured, op.backward)
-    return judge(measured, op.backward)
+    return results
 
 
 def _check_memory(measured, backward):

@@ -81,7 +81,7 @@ def write_text(path: str | Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def json_text(value: object, **options: object) -> str:
+def json_text(value: object, **options) -> str:
     """`value` as JSON, which knows neither NaN nor infinity: null stands for both. options: of `json.dumps`."""
     return json.dumps(_finite(value), allow_nan=False, **options)
 

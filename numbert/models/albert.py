@@ -77,6 +77,7 @@ class AlbertEmbeddings(BertEmbeddings):
                                  dtype=dtype)
 
     def __call__(self, packed: Packed, rng: Generator | None = None) -> Tensor:
+        """The vectors (N, D) of packed tokens."""
         return self.projection(super().__call__(packed, rng))                        # (N, E) -> (N, D)
 
 
@@ -90,6 +91,7 @@ class AlbertLayer(TransformerLayer):
 
 class AlbertPretrainedModel(BertPretrainedModel):
     """Configuration and Hugging Face's names, for all ALBERTs."""
+    config: AlbertConfig
     config_class = AlbertConfig
     base = "albert."
     names = (("body.",                  "albert."),

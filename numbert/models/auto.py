@@ -22,7 +22,7 @@ class AutoConfig:
     """The configuration of a model of any family."""
 
     @staticmethod
-    def from_pretrained(folder: str | Path, **changes: object) -> ModelConfig:
+    def from_pretrained(folder: str | Path, **changes) -> ModelConfig:
         """That in `folder`/config.json, with `changes`. Raises CheckpointError."""
         path = Path(folder) / "config.json"
         settings = read_json(path)
@@ -80,7 +80,7 @@ class _AutoModel:
         return cls.classes[kind]
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, **options: object) -> PretrainedModel:
+    def from_pretrained(cls, folder: str | Path, **options) -> PretrainedModel:
         """The model in `folder`; options as for `BertModel.from_pretrained`. Raises CheckpointError."""
         return cls.class_of(folder).from_pretrained(folder, **options)
 

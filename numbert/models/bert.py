@@ -31,8 +31,9 @@ class BertEmbeddings(Module):
         self.dropout = config.hidden_dropout_prob
 
     def __call__(self, packed: Packed, rng: Generator | None = None) -> Tensor:
+        """The vectors (N, E) of packed tokens; E = D but in ALBERT."""
         x = ops.add(ops.add(self.word(packed.ids), self.position(packed.positions)), self.segment(packed.segments))
-        return ops.dropout(self.norm(x), rate=self.dropout, rng=rng)                 # (N, E), and E = D but in ALBERT
+        return ops.dropout(self.norm(x), rate=self.dropout, rng=rng)                 # (N, E)
 
 
 class MaskedLMHead(Module):
@@ -64,6 +65,7 @@ class MaskedLMHead(Module):
 
 class BertPretrainedModel(PretrainedModel):
     """Configuration and Hugging Face's names, for all BERTs."""
+    config: BertConfig
     config_class = BertConfig
     base = "bert."
     names = (("body.",                "bert."),

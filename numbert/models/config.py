@@ -130,12 +130,12 @@ class ModelConfig:
         """{class id: its name}; without names the ids themselves."""
         return self.id2label or {i: i for i in range(self.num_labels)}
 
-    def replace(self: Config, **changes: object) -> Config:
+    def replace(self: Config, **changes) -> Config:
         """The same configuration with some values changed."""
         return dataclasses.replace(self, **changes)
 
     @classmethod
-    def from_dict(cls: type[Config], settings: dict, **changes: object) -> Config:
+    def from_dict(cls: type[Config], settings: dict, **changes) -> Config:
         """From the contents of a config.json. What we do not implement is refused by name."""
         if not isinstance(settings, dict):
             raise ValueError(f"a configuration must be an object of names and values, got {type(settings).__name__}")
@@ -205,7 +205,7 @@ class BertConfig(ModelConfig):
         return self.hidden_dropout_prob if self.classifier_dropout is None else self.classifier_dropout
 
     @classmethod
-    def preset(cls: type[Config], size: str, **changes: object) -> Config:
+    def preset(cls: type[Config], size: str, **changes) -> Config:
         """One of Google's sizes: tiny, mini, small or base."""
         if size not in SIZES:
             raise ValueError(f"size must be one of {', '.join(SIZES)}; got {size!r}")

@@ -94,6 +94,7 @@ class GPT2Embeddings(Module):
         self.dropout = config.embd_pdrop
 
     def __call__(self, packed: Packed, rng: Generator | None = None) -> Tensor:
+        """The vectors (N, D) of packed tokens."""
         return ops.dropout(ops.add(self.word(packed.ids), self.position(packed.positions)), rate=self.dropout, rng=rng)
 
 
@@ -121,6 +122,7 @@ PARTS = ("[query]", "[key]", "[value]")             # our names for the parts of
 
 class GPT2PretrainedModel(PretrainedModel):
     """Configuration, Hugging Face's names and layout."""
+    config: GPT2Config
     config_class = GPT2Config
     base = "transformer."
     names = (("body.",                  "transformer."),
@@ -241,7 +243,7 @@ class GPT2LMHeadModel(WithLosses, GPT2PretrainedModel):
     generate = generate
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, **options: object) -> "GPT2LMHeadModel":
+    def from_pretrained(cls, folder: str | Path, **options) -> "GPT2LMHeadModel":
         """As `PretrainedModel.from_pretrained`. The ids of special tokens in generation_config.json override
         those in config.json. Raises CheckpointError, naming the setting, for what `generate` cannot do."""
         return super().from_pretrained(folder, **{**read_generation_config(folder), **options})

@@ -21,6 +21,7 @@ from ..module import Module, Parameter, shapes_only
 from ..packing import Packed
 from ..recording import no_grad, recording
 from ..tokenizers.encoding import Batch
+from .config import ModelConfig
 
 log = logging.getLogger("numbert")
 Model = TypeVar("Model", bound="PretrainedModel")
@@ -38,7 +39,7 @@ class Output(types.SimpleNamespace):
     call was under `no_grad`.
     """
 
-    def __init__(self, *, when_read: dict[str, Callable[[], Tensor]] | None = None, **outputs: object):
+    def __init__(self, *, when_read: dict[str, Callable[[], Tensor]] | None = None, **outputs):
         super().__init__(**outputs)
         if when_read:
             self._when_read = {name: f if recording() else no_grad()(f) for name, f in when_read.items()}
@@ -59,10 +60,14 @@ class Output(types.SimpleNamespace):
 
 
 class WithLosses(Module):
-    """A body with a head on it: its labels, their number, and its `Output`.
+    """A body with a head on it: its labels, their number, and its `Output`. What `training.loop.train` trains.
 
     `targets(packed, **labels)`, {name of a loss: labels as that loss takes them}, is each model's own.
     """
+
+    def __call__(self, *inputs, **options) -> Output:
+        """The output for a batch of texts; each model's class says what it takes."""
+        raise NotImplementedError
 
     def pack(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
              attention_mask: ArrayLike | None = None) -> Packed:
@@ -75,7 +80,7 @@ class WithLosses(Module):
         targets = self.targets(self.pack(input_ids, token_type_ids, attention_mask), **labels)
         return {name: ops.label_count(target) for name, target in targets.items()}
 
-    def output(self, losses: dict[str, Tensor], targets: dict[str, Array], **outputs: object) -> Output:
+    def output(self, losses: dict[str, Tensor], targets: dict[str, Array], **outputs) -> Output:
         """An `Output` with the sum of the losses as its `loss`."""
         return Output(loss=functools.reduce(ops.add, losses.values()) if losses else None, losses=losses,
                       counts={name: ops.label_count(targets[name]) for name in losses}, **outputs)
@@ -138,21 +143,30 @@ def _damage(array, loaded):
 class PretrainedModel(Module):
     """A Module with a configuration, and with Hugging Face's name for every parameter.
 
-    A subclass has `config_class`, the prefix `base` that the body has in files, and
-    `names`, an aligned table of (our part of a name, their part); then, without the prefix, their names of the word
-    embeddings, of the decoder that may be tied to them, and of the bias of a tied one (None if there is none).
+    `cls(config, rng=np.random.default_rng(0), dtype=np.float32)` is a new one, whose parameters are drawn with `rng`;
+    `cls.from_pretrained(folder)` reads one.
+
+    A subclass has `config_class`, the prefix `base` that the body has in files, and `names`, an aligned table of (our
+    part of a name, their part); then, without the prefix, their names of the word embeddings, of the decoder that may
+    be tied to them, and of the bias of a tied one (None if there is none).
     """
+    config: ModelConfig
+    load_report: LoadReport                 # of a model that was read from files
     config_class = None
     base = ""
-    names = ()
+    names: tuple[tuple[str, str], ...] = ()
     their_words = their_decoder = their_bias = None
-    buffers = ("position_ids",)             # ends of names in files that are not weights
-    options = ()                            # names of arguments that are not in the configuration
+    buffers: tuple[str, ...] = ("position_ids",)    # ends of names in files that are not weights
+    options: tuple[str, ...] = ()           # names of arguments that are not in the configuration
 
     def __new__(cls, *arguments, dtype=np.float32, **options):
         """Raises TypeError for a dtype other than float32 and float64."""
         check_dtype(dtype)
         return super().__new__(cls)
+
+    def __call__(self, *inputs, **options) -> Output:
+        """The output for a batch of texts; each model's class says what it takes."""
+        raise NotImplementedError
 
     @classmethod
     def class_of(cls: type[Model], folder: str | Path) -> type[Model]:
@@ -279,7 +293,7 @@ class PretrainedModel(Module):
 
     @classmethod
     def from_pretrained(cls: type[Model], folder: str | Path, *, dtype: DTypeLike = np.float32,
-                        rng: Generator | None = None, strict: bool = False, **changes: object) -> Model:
+                        rng: Generator | None = None, strict: bool = False, **changes) -> Model:
         """The model in a folder of the Hugging Face format: config.json and weights, as safetensors or for PyTorch.
 
         Parameters that the file lacks, such as the head of a new task, are drawn with `rng` (default:

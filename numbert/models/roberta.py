@@ -56,6 +56,7 @@ class RobertaConfig(BertConfig):
 
 class RobertaPretrainedModel(BertPretrainedModel):
     """Configuration and Hugging Face's names, for all RoBERTas."""
+    config: RobertaConfig
     config_class = RobertaConfig
     base = "roberta."
     names = (("body.",              "roberta."),
@@ -94,6 +95,7 @@ class RobertaClassificationHead(Module):
         self.output = head(config, config.num_labels, rng, dtype)
 
     def __call__(self, first: Tensor, rng: Generator | None) -> Tensor:
+        """first (B, D) -> (B, C)."""
         x = ops.tanh(self.dense(head_dropout(self.config, first, rng)))              # (B, D)
         return self.output(head_dropout(self.config, x, rng))                        # (B, C)
 

@@ -66,7 +66,7 @@ def normal_pdf(x: Array) -> Array:
 
 @op
 def gelu(x: Array):
-    """x Φ(x), element by element, as BERT uses it: with erf, not with its approximation by tanh."""
+    """x Φ(x), element by element, for x of any shape, as BERT uses it: with erf, not with its approximation by tanh."""
     flat = x.reshape(-1)
     y, slope = np.empty_like(flat), np.empty_like(flat) if recording() else None
     for s in blocks(flat, BLOCK):
@@ -89,7 +89,7 @@ def gelu_backward(dy, saved):
 def gelu_tanh(x: Array):
     """½ x (1 + tanh(√(2/π) (x + 0.044715 x³))), the approximation in section 2 of the paper.
 
-    It is called `gelu_new` or `gelu_pytorch_tanh` in Hugging Face's configurations.
+    Element by element, for x of any shape. Hugging Face's configurations call it `gelu_new` or `gelu_pytorch_tanh`.
     """
     t = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))        # 1
     return 0.5 * x * (1 + t), (x, t)                                        # 2
@@ -104,7 +104,7 @@ def gelu_tanh_backward(dy, saved):
 
 @op
 def relu(x: Array):
-    """max(x, 0). At 0 the derivative is taken as 0."""
+    """max(x, 0), element by element, for x of any shape. At 0 the derivative is taken as 0."""
     return np.maximum(x, 0), (x > 0,)                           # 1
 
 
@@ -116,7 +116,7 @@ def relu_backward(dy, saved):
 
 @op
 def tanh(x: Array):
-    """The hyperbolic tangent, element by element."""
+    """The hyperbolic tangent, element by element, for x of any shape."""
     y = np.tanh(x)                                              # 1
     return y, (y,)
 

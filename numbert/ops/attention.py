@@ -27,12 +27,12 @@ class Bucket(NamedTuple):
 
 
 def causal(query_positions: Array, key_positions: Array) -> Array:
-    """The mask of a left-to-right model: a token sees itself and what stands before it."""
+    """The mask of a left-to-right model, booleans (Tq, T): a token sees itself and what stands before it."""
     return key_positions[None, :] <= query_positions[:, None]
 
 
 def prefix(n: int) -> Mask:
-    """The mask of a prefix language model: the first n tokens see each other, later ones what stands before them.
+    """The `Mask` of a prefix language model: the first n tokens see each other, later ones what stands before them.
 
     Source: Raffel et al. 2020, section 3.2.1.
     """
@@ -60,7 +60,10 @@ def softmax(x: Array) -> Array:
 
 def attention_probs(query: Array, key: Array, *, buckets: Sequence[Bucket], heads: int,
                     mask: Mask | None = None) -> list[Array]:
-    """Attention probabilities softmax(q kᵀ / √K), (count, H, Tq, T) for each bucket. Arguments as for `attention`."""
+    """Attention probabilities softmax(q kᵀ / √K), (count, H, Tq, T) for each bucket, of arrays.
+
+    Arguments as for `attention`.
+    """
     return [_probs(query, key, bucket, heads, mask) for bucket in buckets]
 
 

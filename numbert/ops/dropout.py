@@ -22,8 +22,9 @@ def keep_mask(shape: tuple[int, ...], rate: float, rng: Generator) -> Array:
 
 @op
 def dropout(x: Array, *, rate: float, rng: Generator | None):
-    """Zero each element of x with probability `rate`. Without a generator `rng` nothing is dropped: inference.
+    """Zero each element of x with probability `rate`, and multiply the others by 1 / (1 - rate).
 
+    x is of any shape. Without a generator `rng` nothing is dropped: inference.
     Raises ValueError for a rate outside [0, 1).
     """
     check_rate("dropout", rate)

@@ -5,7 +5,7 @@ from .shapes import check_shapes
 
 @op
 def add(x: Array, y: Array):
-    """x + y, of the same shape. Raises ValueError for two shapes: nothing is broadcast."""
+    """x + y, of any one shape. Raises ValueError for two shapes: nothing is broadcast."""
     if x.shape != y.shape:
         raise ValueError(f"add: x and y must have the same shape, got {x.shape} and {y.shape}")
     return x + y, ()                                            # 1
@@ -18,7 +18,7 @@ def add_backward(dy, saved):
 
 @op
 def scale(x: Array, *, factor: float):
-    """factor · x, for a number."""
+    """factor · x, for a number and x of any shape."""
     factor = float(factor)                                      # a NumPy float64 would turn float32 into float64
     return x * factor, (factor,)                                # 1
 

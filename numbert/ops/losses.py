@@ -38,9 +38,9 @@ def check_floating(name: str, x: Array) -> None:
 def cross_entropy(logits: Array, *, labels: Array, weights: ArrayLike | None = None):
     """The mean of -ln softmax(logits)[label], for logits (N, C) and integer labels (N,), over the M rows with a label.
 
-    A row labelled -100 has none. weights (C,): the term of a row is multiplied by weights[label]; the sum is divided by
-    M all the same. Raises TypeError for logits or labels of the wrong kind, and ValueError for a label outside
-    0..C-1 and for weights that are not (C,).
+    Gives one number, of the logits' dtype. A row labelled -100 has no label. weights (C,): the term of a row is
+    multiplied by weights[label]; the sum is divided by M all the same. Raises TypeError for logits or labels of the
+    wrong kind, and ValueError for shapes that do not fit and for a label outside 0..C-1.
     """
     check_floating("logits", logits)
     check_shapes("cross_entropy", logits=(logits, "N C"), labels=(labels, "N"),
@@ -72,7 +72,7 @@ def cross_entropy_backward(dy, saved):
 
 @op
 def mean_squared_error(x: Array, *, labels: Array):
-    """The mean of (x - labels)² over all elements.
+    """The mean of (x - labels)² over all elements, for x and labels of one shape. Gives one number, of x's dtype.
 
     Raises TypeError for an x of integers, and ValueError for labels of another shape or a label that is no number.
     """
@@ -92,8 +92,9 @@ def mean_squared_error_backward(dy, saved):
 def binary_cross_entropy(logits: Array, *, labels: Array):
     """The mean of -(y ln σ(x) + (1 - y) ln(1 - σ(x))) over all elements, for logits x and labels y in [0, 1].
 
-    Computed as max(x, 0) - x y + ln(1 + exp(-|x|)), which no x overflows. Raises TypeError for logits of integers, and
-    ValueError for labels of another shape or a label that is no number.
+    Both are of one shape; gives one number, of the logits' dtype. Computed as max(x, 0) - x y + ln(1 + exp(-|x|)), for
+    which no x is too large. Raises TypeError for logits of integers, and ValueError for labels of another shape or a
+    label that is no number.
     """
     labels = _numbers("logits", logits, labels)
     n = max(1, label_count(labels))

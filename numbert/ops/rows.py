@@ -51,7 +51,10 @@ def unpack_backward(dy, saved):
 
 @op
 def column(x: Array, *, index: int):
-    """x[..., index]: one of the numbers that a head gives for each token. Raises ValueError for an index not in x."""
+    """x[..., index] (N, ...) of x (N, ..., C): one of the numbers that a head gives for each token.
+
+    Raises ValueError for an index not in 0..C-1.
+    """
     if not 0 <= index < np.shape(x)[-1]:
         raise ValueError(f"column: index must be 0..{np.shape(x)[-1] - 1}, got {index}")
     return x[..., index].copy(), (x.shape, index)               # 1
@@ -67,7 +70,7 @@ def column_backward(dy, saved):
 
 @op
 def reshape(x: Array, *, shape: tuple[int, ...]):
-    """The same numbers in another shape."""
+    """The same numbers, in the same order, in another shape. Raises ValueError if they do not fit in it."""
     return x.reshape(shape), (x.shape,)                         # 1
 
 

@@ -43,6 +43,7 @@ class Documents(Sequence):
 
     @property
     def bytes(self) -> int:
+        """How many bytes of the files they are."""
         return int((self.places[:, 2] - self.places[:, 1]).sum())
 
     def chosen(self, numbers: Sequence[int] | slice) -> "Documents":

@@ -49,7 +49,7 @@ class ByteLevelBPETokenizer(Tokenizer):
     def __init__(self, vocabulary: Iterable[str], merges: Iterable[tuple[str, str]], *,
                  special_tokens: dict[str, str] = ROBERTA, added_tokens: dict[str, bool] | None = None,
                  strip_left: Iterable[str] = ("<mask>",), add_prefix_space: bool = False,
-                 trim_offsets: bool | None = None, trim_first_space: bool | None = None, **options: object):
+                 trim_offsets: bool | None = None, trim_first_space: bool | None = None, **options):
         super().__init__(vocabulary, special_tokens, added_tokens, strip_left=strip_left, **options)
         self.merges = [tuple(pair) for pair in merges]
         framed = {"cls", "sep"} <= self.special_tokens.keys()
@@ -73,7 +73,7 @@ class ByteLevelBPETokenizer(Tokenizer):
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int = 8000, min_frequency: int = 2,
               special_tokens: dict[str, str] = ROBERTA, add_prefix_space: bool = False,
-              **options: object) -> "ByteLevelBPETokenizer":
+              **options) -> "ByteLevelBPETokenizer":
         """A tokenizer whose vocabulary of `vocab_size` entries is learnt from `texts`, an iterable of str.
 
         The special tokens come first, for RoBERTa <s> <pad> </s> <unk> <mask>, then the 256 bytes, then longer pieces

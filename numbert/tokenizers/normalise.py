@@ -69,7 +69,7 @@ class Normaliser(dict):
 class Letters(dict):
     """The table of `Normaliser.clean`."""
 
-    def __init__(self, lowercase, strip_accents, tokenize_chinese_chars, clean_text):
+    def __init__(self, lowercase: bool, strip_accents: bool, tokenize_chinese_chars: bool, clean_text: bool):
         super().__init__()
         self.lowercase, self.strip_accents = lowercase, strip_accents
         self.tokenize_chinese_chars, self.clean_text = tokenize_chinese_chars, clean_text
@@ -91,33 +91,34 @@ class Letters(dict):
         return f" {text} " if self.tokenize_chinese_chars and is_chinese(char) else text
 
 
-def is_control(char):
+def is_control(char: str) -> bool:
     """True for what cleaning deletes: control, format and private characters, U+FFFD, halves of surrogate pairs."""
     return char == "\ufffd" or (category(char) in ("Cc", "Cf", "Co", "Cs") and char not in "\t\n\r")
 
 
-def is_white_space(char):
+def is_white_space(char: str) -> bool:
+    """True for Unicode's spaces and ends of lines, and for tabulators."""
     return char in "\t\n\v\f\r\x85" or category(char) in ("Zs", "Zl", "Zp")
 
 
-def is_punctuation(char):
+def is_punctuation(char: str) -> bool:
     """True for Unicode's punctuation and for every printable ASCII character that is no letter or digit ($, +, ^)."""
     if char < "\x7f":
         return char > " " and not char.isalnum()
     return category(char).startswith("P")
 
 
-def is_chinese(char):
+def is_chinese(char: str) -> bool:
     """True for the CJK ideographs. Japanese kana and Korean Hangul are not among them: those are written in words."""
     return any(first <= char <= last for first, last in CHINESE)
 
 
-def decompose(char):
+def decompose(char: str) -> str:
     """`char` as a base letter followed by its marks (Unicode's NFD), a Hangul syllable as its letters."""
     return char if char in YOUNGER else unicodedata.normalize("NFD", char)
 
 
-def category(char):
+def category(char: str) -> str:
     """Unicode's general category of `char` as of Unicode 8, whatever the version of Python."""
     if char in YOUNGER:
         return "Lo"

@@ -61,7 +61,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     def __init__(self, model: bytes, *, special_tokens: dict[str, str] = SPECIAL_TOKENS,
                  added_tokens: dict[str, bool] | None = None, lowercase: bool = True, keep_accents: bool = False,
-                 **options: object):
+                 **options):
         self.model, self.lowercase, self.keep_accents = bytes(model), bool(lowercase), bool(keep_accents)
         self.processor = _processor(self.model)
         tokens = [self.processor.id_to_piece(index) for index in range(len(self.processor))]

@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import chain, islice
+from pathlib import Path
+from typing import overload
 
 from .encoding import Batch, Encoding, Pieces, check_side, check_truncation, pad, truncated_lengths
 
@@ -87,8 +89,11 @@ class Tokenizer:
         """An `Encoding` of a text or of two, with the special tokens of the model around them.
 
         At most `max_length` tokens remain; truncation ("longest_first", "only_first", "only_second" or False) says
-        which text gives way, see `truncated_lengths`. special_tokens_in_text: a literal "[MASK]" in a text means the
-        special token; without it, that is plain text like any other, so that no text can insert one.
+        which text gives way: see `encoding.truncated_lengths`. special_tokens_in_text: a literal "[MASK]" in a text
+        means the special token; without it, that is plain text like any other, so that no text can insert one.
+
+        Raises TypeError for what is not a str, and ValueError if max_length has no room for the special tokens, or
+        cutting the text that `truncation` names is not enough.
         """
         truncation = check_truncation(truncation)
         texts = [text] if text_pair is None else [text, text_pair]
@@ -107,7 +112,10 @@ class Tokenizer:
 
     def encode_batch(self, texts: Iterable[str], add_special_tokens: bool = True, max_length: int | None = None,
                      special_tokens_in_text: bool = False) -> list[list[int]]:
-        """The ids alone of many texts, a list of lists: the `input_ids` of calling each, several times faster."""
+        """The ids alone of many texts, a list of lists: the `input_ids` of calling each, several times faster.
+
+        Raises TypeError for one str in the place of many, and ValueError as a call does.
+        """
         if isinstance(texts, str):
             raise TypeError("texts must be an iterable of str, got one str; write encode_batch([text])")
         before, after = ([self.id_of_role(role) for role in roles if add_special_tokens] for roles in self.frame[0])
@@ -128,7 +136,9 @@ class Tokenizer:
         """B Encodings, or lists of ids, as a dict of int64 arrays (B, T): input_ids, token_type_ids (where the
         tokenizer's models have segments), attention_mask. Without a pad token, the padding is eos.
 
-        side: where the padding stands, "left" or "right"; None means `padding_side`.
+        T is max_length, or the longest example. side: where the padding stands, "left" or "right"; None means
+        `padding_side`. Raises TypeError for one example in the place of several, and ValueError for one longer than
+        max_length.
         """
         named = [role for role in ("pad", "eos") if self.special_tokens.get(role) in self.vocab]
         side = self.padding_side if side is None else check_side("side", side)
@@ -236,7 +246,17 @@ class Tokenizer:
         return [[Pieces([self.id_of_role(role) for role in roles], [(0, 0)] * len(roles), [None] * len(roles))
                  for roles in sides] for sides in self.frame]
 
-    # Ids to tokens
+    # Ids to texts and tokens
+
+    def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
+        """The text of `ids`, as far as it can be told; special tokens are left out, or written as they are called."""
+        raise NotImplementedError
+
+    @overload
+    def convert_ids_to_tokens(self, ids: int) -> str: ...
+
+    @overload
+    def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]: ...
 
     def convert_ids_to_tokens(self, ids: int | Iterable[int]) -> str | list[str]:
         """The token of an id, or the list of those of several ids. ValueError for an id outside the vocabulary."""
@@ -246,13 +266,29 @@ class Tokenizer:
             raise ValueError(f"id {ids} is not in the vocabulary of {len(self.tokens)} tokens")
         return self.tokens[ids]
 
+    @overload
+    def convert_tokens_to_ids(self, tokens: str) -> int: ...
+
+    @overload
+    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]: ...
+
     def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int]:
-        """The id of a token, or the list of those of several; the id of the unk token for one not in the vocabulary."""
+        """The id of a token, or the list of those of several; the id of the unk token for one not in the vocabulary, or
+        ValueError if there is no unk token."""
         if not isinstance(tokens, str):
             return [self.convert_tokens_to_ids(token) for token in tokens]
         return self.vocab[tokens] if tokens in self.vocab else self.unk_token_id
 
     # The vocabulary
+
+    @property
+    def continues(self) -> list[bool]:
+        """For each id whether it continues a word."""
+        raise NotImplementedError
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the files of the tokenizer into `folder`, as transformers reads them."""
+        raise NotImplementedError
 
     def __len__(self):
         return len(self.tokens)

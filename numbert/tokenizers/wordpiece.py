@@ -38,7 +38,7 @@ class WordPieceTokenizer(Tokenizer):
     def __init__(self, vocabulary: Iterable[str], *, special_tokens: dict[str, str] = SPECIAL_TOKENS,
                  added_tokens: dict[str, bool] | None = None, lowercase: bool = True, strip_accents: bool | None = None,
                  tokenize_chinese_chars: bool = True, clean_text: bool = True, max_input_chars_per_word: int = 100,
-                 tidy: bool = True, **options: object):
+                 tidy: bool = True, **options):
         super().__init__(vocabulary, SPECIAL_TOKENS | special_tokens, added_tokens, **options)
         if max_input_chars_per_word < 0:
             raise ValueError(f"max_input_chars_per_word must be at least 0, got {max_input_chars_per_word}")

@@ -42,7 +42,7 @@ class Workers:
             raise ValueError(f"there must be at least 1 worker, got {n}")
         self._exit = None
 
-    def __enter__(self):
+    def __enter__(self) -> "Workers":
         if self._exit is not None:
             raise ValueError("these Workers are at work already: make others for another `with` block")
         self._start()

@@ -214,7 +214,7 @@ def test_check_draws_the_gradient_of_the_output(own):
     (product, lambda dy, saved: (dy, np.negative(saved[0], out=saved[0]) * dy), "input 0 was changed"),
     (lambda x, y: (np.negative(x, out=x), ()), lambda dy, saved: (-dy, None), "input 0 was changed")])
 def test_check_refuses_what_breaks_the_contract(forward, backward, said, own):
-    x, y = np.arange(6.0).reshape(2, 3) + 1, np.ones((2, 3))
+    x, y = np.arange(6.0).reshape(2, 3) + 1, np.full((2, 3), 2.0)
     with pytest.raises(ValueError, match=said):
         gradcheck.check(own(forward, backward), [x, y])
 
