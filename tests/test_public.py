@@ -11,8 +11,7 @@ from numbert.autograd import op
 
 MODULES = [importlib.import_module(f"numbert.{name}") for name in """
     autograd recording sparse module packing layers
-    ops.activations ops.attention ops.dropout ops.linear ops.linear_cross_entropy ops.losses ops.normalization ops.rows
-    ops.shapes
+    ops.activations ops.attention ops.linear ops.losses ops.normalization ops.rows ops.shapes
     hub.checkpoint hub.errors hub.files hub.packages hub.safetensors hub.torch_pickle
     tokenizers.auto tokenizers.byte_bpe tokenizers.encoding tokenizers.normalise tokenizers.sentence_piece
     tokenizers.tokenizer tokenizers.wordpiece

@@ -42,7 +42,7 @@ class Output(types.SimpleNamespace):
     def __init__(self, *, when_read: dict[str, Callable[[], Tensor]] | None = None, **outputs):
         super().__init__(**outputs)
         if when_read:
-            self._when_read = {name: f if recording() else no_grad()(f) for name, f in when_read.items()}
+            self._when_read = {name: f if recording.get() else no_grad()(f) for name, f in when_read.items()}
 
     def __repr__(self):
         there = [f"{name}={value!r}" for name, value in vars(self).items() if not name.startswith("_")]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ..autograd import Array, op
-from .dropout import check_rate, keep_mask
+from .activations import check_rate, keep_mask
 from .shapes import check_shapes
 
 # (query_positions (Tq,), key_positions (T,)) -> booleans (Tq, T), True where the query sees the key
