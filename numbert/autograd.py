@@ -1,23 +1,8 @@
 """Reverse-mode differentiation of NumPy functions.
 
-An *op* is a pair of plain functions over plain arrays. The first computes an array and what its derivative will need.
-The second turns the gradient of that output, `dy`, into the gradients of the inputs, in their order:
-
-    @op
-    def multiply(x, y):
-        return x * y, (x, y)
-
-    @multiply.vjp
-    def multiply_backward(dy, saved):
-        x, y = saved
-        return dy * y, dy * x
-
-Called with a `Tensor` among its inputs, an op gives a `Tensor` and remembers where it came from; called with arrays
-alone, it gives an array. `gradients` walks back through the recorded nodes. It returns arrays and changes nothing that
-is shared, so any number of threads may differentiate at once with respect to the same parameters.
-
-One rule makes most copies unnecessary: a backward function changes only arrays that it allocated, and never returns the
-same memory twice (it may return `dy` itself, once).
+`op` makes of two plain functions over arrays one that remembers, when it is called on a `Tensor`, where its output came
+from. `gradients` walks back through the recorded nodes. It returns arrays and changes nothing that is shared, so any
+number of threads may differentiate at once with respect to the same parameters.
 """
 import functools
 import inspect
@@ -42,8 +27,7 @@ class Node:
     """
     __slots__ = ("op", "parents", "shapes", "saved", "depth", "grad")
 
-    def __init__(self, op: "op | None" = None, parents: Sequence["Node | None"] = (),
-                 shapes: Sequence[tuple[int, ...]] = (), saved: tuple | None = None):
+    def __init__(self, op: "op | None" = None, parents: Sequence = (), shapes: Sequence = (), saved: object = None):
         self.op, self.parents, self.shapes, self.saved, self.grad = op, parents, shapes, saved, None
         self.depth = 1 + max((parent.depth for parent in parents if parent), default=0)
 
@@ -51,9 +35,8 @@ class Node:
 class Tensor:
     """An array, `data`, and the `node` that records how it was made (None: no gradient reaches it).
 
-    A tensor is what an op gives of tensors. It has a shape, a dtype and a length; of one number `float(tensor)` gives
-    it. There is no arithmetic and no indexing: call an op, or work on `data`, of which no gradient is known. A NumPy
-    function of a tensor raises TypeError.
+    It has a shape, a dtype and a length, and one number can be had by `float`. There is no arithmetic and no indexing:
+    call an op, or work on `data`, to which no gradient leads. A NumPy function of a tensor raises TypeError.
     """
     __slots__ = ("data", "node")
 
@@ -83,7 +66,8 @@ class Tensor:
 
     def __repr__(self):
         how = f", made by {self.node.op.name}" if self.node and self.node.op else ""
-        return f"<{type(self).__name__} {self.shape} {self.dtype}{how}: {in_short(self.data)}>"
+        numbers = " ".join(np.array2string(self.data, precision=4, threshold=12, edgeitems=1).split())
+        return f"<{type(self).__name__} {self.shape} {self.dtype}{how}: {numbers}>"
 
     def backward(self) -> None:
         """Add the gradient of this scalar into `.grad` of every `Parameter` that it was computed from.
@@ -96,16 +80,20 @@ class Tensor:
 
 
 class op:
-    """Makes of `forward(*inputs, **options) -> (output, saved)` a function that records itself on tensors.
+    """A function and its derivative: a pair of plain functions over plain arrays.
 
-    Both functions work on plain arrays. Inputs are given by position: arrays and tensors, to which gradients flow, or
-    None. Options are given by name and get no gradient. `saved` is a tuple, which `backward(dy, saved)` gets together
-    with the gradient `dy` of the output, of its shape and dtype. It gives a tuple with one gradient for each input, of
-    its shape and dtype, or None where there is none. An example is at the top of numbert/autograd.py, and
-    `numbert.gradcheck.check` says whether the gradients are right.
+        @op
+        def multiply(x, y):
+            return x * y, (x, y)                # the output, and a tuple of what its derivative will need
 
-    A call gives a `Tensor` if a tensor is among the inputs, and otherwise an array. It raises ValueError if the forward
-    pass does not return (output, saved), and TypeError for a tensor among the options.
+        @multiply.vjp
+        def multiply_backward(dy, saved):       # the gradient of the output -> those of the inputs, in their order
+            x, y = saved
+            return dy * y, dy * x
+
+    Inputs are given by position: a gradient has the shape and dtype of its input, or is None. Options are given by name
+    and have no gradient. A backward function changes only arrays that it allocated, and never returns the same memory
+    twice (it may return `dy` itself, once). `numbert.gradcheck.check` says whether its gradients are right.
     """
 
     def __init__(self, forward: Callable):
@@ -126,12 +114,12 @@ class op:
 
     @overload
     def __call__(self, *inputs: Array | None, **options) -> Array: ...
-
     @overload
     def __call__(self, *inputs: Tensor | Array | None, **options) -> Tensor: ...
 
     def __call__(self, *inputs: Tensor | Array | None, **options) -> Tensor | Array:
-        """The output of the forward pass: a Tensor if one is among the inputs, and otherwise an array."""
+        """A Tensor if one is among the inputs, and otherwise an array. Raises ValueError if the forward pass does not
+        return (output, saved), and TypeError for a tensor among the options."""
         for name, value in options.items():
             if isinstance(value, Tensor):
                 raise TypeError(f"{self.name}: no gradient reaches an option; give the Tensor {name} by position")
@@ -159,11 +147,6 @@ def gradients(output: Tensor, tensors: Iterable[Tensor], upstream: ArrayLike | N
     tensors = list(tensors)
     found = _walk(output, [t.node for t in tensors], upstream)
     return [np.zeros_like(t.data) if g is None else g for t, g in zip(tensors, found, strict=True)]
-
-
-def in_short(array: Array) -> str:
-    """The numbers of an array on one line, of more than a dozen the outermost."""
-    return " ".join(np.array2string(array, precision=4, threshold=12, edgeitems=1).split())
 
 
 def _ancestors(node):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, DTypeLike
 
-from .autograd import Array, Node, Tensor, in_short
+from .autograd import Array, Node, Tensor
 
 Shape = int | tuple[int, ...]
 
@@ -35,8 +35,8 @@ class Parameter(Tensor):
                     doc="The sum of the gradients that `Tensor.backward` computed, shaped like the data; None before.")
 
     def __repr__(self):
-        frozen = "" if self.requires_grad else ", frozen"
-        return f"<{type(self).__name__} {self.shape} {self.dtype}{frozen}: {in_short(self.data)}>"
+        shown = super().__repr__()
+        return shown if self.requires_grad else f"<frozen {shown[1:]}"
 
     @property
     def requires_grad(self) -> bool:

@@ -72,7 +72,7 @@ def test_repr_is_one_short_line():
     assert large.startswith("<Parameter (20, 30, 10) float32: [[[ 0. ... 9.] ... ")
     assert "\n" not in large and len(large) < 200
     x.requires_grad = False
-    assert repr(x) == "<Parameter (2,) float64, frozen: [1. 2.]>"
+    assert repr(x) == "<frozen Parameter (2,) float64: [1. 2.]>"
     assert repr(multiply) == "<op multiply(x, y)>"
 
 

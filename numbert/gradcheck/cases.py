@@ -72,7 +72,7 @@ class Subject(NamedTuple):
     """A module, what to compute with it, and which inputs beside its own parameters to check."""
     name: str
     module: Module
-    compute: Callable[[Module], Tensor]
+    compute: Callable[..., Tensor]                  # of the module
     inputs: dict[str, Parameter] = {}
 
 
