@@ -4,6 +4,8 @@
 from. `gradients` walks back through the recorded nodes. It returns arrays and changes nothing that is shared, so any
 number of threads may differentiate at once with respect to the same parameters.
 """
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +18,7 @@ from .recording import recording, watchers
 from .sparse import accumulate, dense
 
 Array = np.ndarray
-REGISTRY: dict[str, "op"] = {}                  # every op by name; the tests check the derivative of each
+REGISTRY: dict[str, op] = {}                  # every op by name; the tests check the derivative of each
 _RELEASED = "released"                          # stands for what a node had saved once a backward pass has used it
 
 
@@ -27,7 +29,7 @@ class Node:
     """
     __slots__ = ("op", "parents", "shapes", "saved", "depth", "grad")
 
-    def __init__(self, op: "op | None" = None, parents: Sequence = (), shapes: Sequence = (), saved: object = None):
+    def __init__(self, op: op | None = None, parents: Sequence = (), shapes: Sequence = (), saved: object = None):
         self.op, self.parents, self.shapes, self.saved, self.grad = op, parents, shapes, saved, None
         self.depth = 1 + max((parent.depth for parent in parents if parent), default=0)
 

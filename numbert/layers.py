@@ -7,6 +7,8 @@ refuse (ValueError).
 Every layer is made with `dtype`, float32 or float64, and one with matrices with `rng` and `std`: their entries are
 drawn from N(0, std²). Biases begin with 0, gains with 1. In a call, `rng` turns dropout on.
 """
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 
 from numpy.random import Generator

@@ -1,4 +1,6 @@
 """Parameters, the modules that hold them, and their initial values."""
+from __future__ import annotations
+
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator

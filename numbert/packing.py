@@ -8,6 +8,8 @@
 Everything that works on one token at a time (linear, layer norm, GELU, loss) then takes a matrix (N, D), and nothing
 is computed for padding. Only attention needs to know where the sequences begin.
 """
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

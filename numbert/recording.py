@@ -1,5 +1,7 @@
 """Whether ops record how their outputs were made, and functions that watch them. Both hold for a block of code and the
 thread that runs it."""
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,4 +1,6 @@
 """Gradients that are zero outside some rows: a batch looks up a few hundred of 30,522 words."""
+from __future__ import annotations
+
 import numpy as np
 
 

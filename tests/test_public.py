@@ -94,6 +94,12 @@ def test_hints(module, value):
 
 
 @pytest.mark.parametrize(("module", "value"), PLACES)
+def test_help_shows_short_names(module, value):
+    """ArrayLike, as it stands in the source, and not the union of seven types of NumPy's that it is."""
+    assert not [name for name, function in functions(value) if "numpy._typing" in str(inspect.signature(function))]
+
+
+@pytest.mark.parametrize(("module", "value"), PLACES)
 def test_docstrings(module, value):
     """A class's says what making and calling it does; a method may have that of the method that it overrides."""
     said = value.__doc__ or ""

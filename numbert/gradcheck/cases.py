@@ -2,6 +2,8 @@
 
 A new op belongs into `op_cases` (a test checks it), a new layer into `subjects`, a new model into `MODELS`.
 """
+from __future__ import annotations
+
 import copy
 import dataclasses
 from collections.abc import Callable

@@ -9,6 +9,8 @@ instance, everything that should flow back through a softmax or a layer norm sum
     python -m numbert.gradcheck NAME ...    only these: layer_norm, attention, BertForQuestionAnswering, ...
     python -m numbert.gradcheck --mutants   tests the check: backward passes with one mistake in each
 """
+from __future__ import annotations
+
 import argparse
 import copy
 import difflib

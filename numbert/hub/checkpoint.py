@@ -7,6 +7,8 @@ A shard's name is the name of a file in the index's own folder and never a path,
 Links are followed: the owner of the folder made them (a Hugging Face cache is a folder of links), not the author of the
 index.
 """
+from __future__ import annotations
+
 import os
 from pathlib import Path
 

@@ -3,6 +3,8 @@
 A weight file may be cut short, damaged, or made to harm the user who opens it. Every reader in this folder
 starts from the functions here, and whatever is wrong ends in one `CheckpointError` that names the file.
 """
+from __future__ import annotations
+
 import json
 import math
 import mmap

@@ -3,6 +3,8 @@
 A file is written under a temporary name in its own folder, flushed to the disk and then renamed:
 at every moment, also after a crash, there is either the whole old file or the whole new one.
 """
+from __future__ import annotations
+
 import contextlib
 import errno
 import json

@@ -1,4 +1,6 @@
 """Models distributed as Python packages: finds their files without running the package's code."""
+from __future__ import annotations
+
 import importlib.util
 from pathlib import Path
 

@@ -11,6 +11,8 @@ used where it lies: `read` maps the file into memory, and a weight that is not u
 
 Source: the format's description in the README of github.com/huggingface/safetensors.
 """
+from __future__ import annotations
+
 import json
 import math
 from pathlib import Path

@@ -18,6 +18,8 @@ without a dtype, which comes last then, and a parameter wraps such a call in ano
 
 The pickle is read, not run: see `unpickle`. Source: torch/serialization.py and torch/_utils.py of PyTorch.
 """
+from __future__ import annotations
+
 import math
 import struct
 import zipfile

@@ -13,6 +13,8 @@ Between one set and L sets lie `num_hidden_groups`: layer i uses group ⌊i · g
 `inner_group_num` layers, which are applied one after the other.
 Details: no dropout by default, and never after the feed-forward network; GELU by its approximation with tanh.
 """
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass, field
 
@@ -158,6 +160,8 @@ class AlbertForPreTraining(AlbertWithHead, BertForPreTraining):
         """labels (B, T): the masked words, -100 elsewhere; sentence_order_label (B,): 0 for A B in order, 1 for B A.
 
         Gives `loss`, the sum over the labels that were given, `prediction_logits` (as BERT's) and `sop_logits` (B, 2).
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels, sentence_order_label=sentence_order_label)

@@ -2,6 +2,8 @@
 `AutoModelForMaskedLM.from_pretrained(folder)` gives a `RobertaForMaskedLM`. A model that a family does not have raises
 CheckpointError before any weight is read.
 """
+from __future__ import annotations
+
 from pathlib import Path
 
 from ..hub.checkpoint import weights_file

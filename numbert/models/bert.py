@@ -2,6 +2,8 @@
 
 The body, and the two heads that it is pre-trained with. Heads for its uses are in `heads.py`.
 """
+from __future__ import annotations
+
 import dataclasses
 import warnings
 from collections.abc import Callable
@@ -159,8 +161,11 @@ class BertModel(BertPretrainedModel):
                  attention_mask: ArrayLike | None = None, *, rng: Generator | None = None) -> Output:
         """input_ids, token_type_ids, attention_mask: integers (B, T). Dropout is on if and only if `rng` is given.
 
-        Gives `last_hidden_state` (B, T, D), zeros on padding, and `pooler_output` (B, D) (None without a pooler;
-        asking for it raises ValueError if the first token of a text is padding).
+        token_type_ids: 0 for the first segment, 1 for the second (None: all 0); attention_mask: 1 for text, 0 for
+        padding (None: all 1). Gives `last_hidden_state` (B, T, D), zeros on padding, and `pooler_output` (B, D) (None
+        without a pooler; asking for it raises ValueError if the first token of a text is padding). Raises ValueError or
+        TypeError, naming the argument, for a wrong shape or kind, for an id outside the tables of embeddings, and for a
+        text that is too long.
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         x = self.encode(packed, rng=rng)                                             # (N, D)
@@ -207,6 +212,8 @@ class BertForPreTraining(BertWithHead):
         `seq_relationship_logits` (B, 2). Without labels the prediction logits are (B, T, V). With labels they are
         (M, V), for the M labelled tokens in reading order, and are computed only if they are read, because the loss
         never holds them all at once. `correct` says how many labels of each task the model predicts right.
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels, next_sentence_label=next_sentence_label)

@@ -1,4 +1,6 @@
 """Configurations of models, under the names of Hugging Face's config.json: what all share, and BERT's."""
+from __future__ import annotations
+
 import dataclasses
 import logging
 import re

@@ -13,6 +13,8 @@ ALBERT saves parameters, not operations: a layer that is used L times is compute
 E, so there is one more projection, E -> D, and scoring words takes E/D of the work. GPT's causal mask saves nothing
 either: the scores that it masks are computed and discarded.
 """
+from __future__ import annotations
+
 from collections import Counter
 
 import numpy as np

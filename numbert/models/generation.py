@@ -4,6 +4,8 @@ A token attends to the keys and values of the tokens before it. Under a causal m
 so they are stored (the "key/value cache"). Each new token is computed alone, and generating a text of T tokens computes
 T rows in the layers instead of T²/2.
 """
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

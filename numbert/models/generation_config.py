@@ -3,6 +3,8 @@
 Settings that are arguments of `generate` are left to its caller. Other settings that would change the text are refused
 by name. Older folders have the same keys in config.json.
 """
+from __future__ import annotations
+
 from pathlib import Path
 
 from ..hub.settings import FOLLOWED, Only, Settings

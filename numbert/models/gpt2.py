@@ -12,6 +12,8 @@ Generation is in `generation.py`.
 
 The files keep query, key and value in one matrix, and every matrix as its transpose, (D, 3D): `_to_file`, `_from_file`.
 """
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,6 +224,8 @@ class GPT2LMHeadModel(WithLosses, GPT2PretrainedModel):
 
         `logits` are (B, T, V). With labels they are (M, V), for the M tokens before a labelled one in reading order,
         and are computed only if they are read. `correct` says how many labels the model predicts right.
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
         """
         packed = self.pack(input_ids, None, attention_mask)
         targets = self.targets(packed, labels=labels)
@@ -243,7 +247,7 @@ class GPT2LMHeadModel(WithLosses, GPT2PretrainedModel):
     generate = generate
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, **options) -> "GPT2LMHeadModel":
+    def from_pretrained(cls, folder: str | Path, **options) -> GPT2LMHeadModel:
         """As `PretrainedModel.from_pretrained`. The ids of special tokens in generation_config.json override
         those in config.json. Raises CheckpointError, naming the setting, for what `generate` cannot do."""
         return super().from_pretrained(folder, **{**read_generation_config(folder), **options})

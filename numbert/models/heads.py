@@ -9,6 +9,8 @@
 Every class takes input_ids, token_type_ids and attention_mask, integers (B, T), and gives an `Output` with `loss` (None
 without labels), the mean over the labels that were given. A generator `rng` turns dropout on.
 """
+from __future__ import annotations
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, DTypeLike
@@ -54,6 +56,8 @@ class BertForMaskedLM(BertWithHead):
                  rng: Generator | None = None) -> Output:
         """labels (B, T), -100 where there is none. `logits` are (B, T, V). With labels they are (M, V), for the M
         labelled tokens, and are computed only if they are read. `correct` says how many labels are predicted right.
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
         """
         packed, words = self.pack(input_ids, token_type_ids, attention_mask), self.body.embeddings.word.weight
         targets = self.targets(packed, labels=labels)
@@ -86,6 +90,8 @@ class BertForNextSentencePrediction(BertWithHead):
         """labels (B,): 0 where the second segment follows, 1 where not. `logits` are (B, 2).
 
         `next_sentence_label` is the same, under the name that the batches of pre-training use.
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels, next_sentence_label=next_sentence_label)
@@ -116,6 +122,8 @@ class BertForSequenceClassification(BertWithHead):
 
         `problem_type` of the configuration chooses. If it is None: regression where num_labels is 1, else one class for
         each text if the labels are integers, else several classes. `logits` are (B, C).
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels)
@@ -172,7 +180,10 @@ class BertForTokenClassification(BertWithHead):
     def __call__(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
                  attention_mask: ArrayLike | None = None, labels: ArrayLike | None = None, *,
                  rng: Generator | None = None) -> Output:
-        """labels (B, T): classes, -100 for the tokens that have none. `logits` are (B, T, C)."""
+        """labels (B, T): classes, -100 for the tokens that have none. `logits` are (B, T, C).
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
+        """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels)
         logits = self.classifier(head_dropout(self.config, self.body.encode(packed, rng=rng), rng))         # (N, C)
@@ -217,6 +228,8 @@ class BertForQuestionAnswering(BertWithHead):
 
         `start_logits` and `end_logits` are (B, T), -inf on padding, whose probability is then 0. The loss is the
         mean of the two cross-entropies; `losses` holds half of each.
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, start_positions=start_positions, end_positions=end_positions)
@@ -257,7 +270,10 @@ class BertForMultipleChoice(BertWithHead):
     def __call__(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
                  attention_mask: ArrayLike | None = None, labels: ArrayLike | None = None, *,
                  rng: Generator | None = None) -> Output:
-        """input_ids, token_type_ids and attention_mask are (B, C, T) here; labels (B,) in 0..C-1; `logits` (B, C)."""
+        """input_ids, token_type_ids and attention_mask are (B, C, T) here; labels (B,) in 0..C-1; `logits` (B, C).
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
+        """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         if labels is not None:
             labels = integers("labels", labels, np.shape(input_ids)[:1])

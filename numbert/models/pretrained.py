@@ -1,4 +1,6 @@
 """What every model can do: name its parameters as Hugging Face does, load a checkpoint, report on it, save."""
+from __future__ import annotations
+
 import functools
 import json
 import logging

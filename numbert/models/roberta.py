@@ -9,6 +9,8 @@ Only details of the model differ. Positions start at pad_token_id + 1, as in the
 (fairseq). The head for masked words always uses GELU. The head for classes has a pooler of its own, with dropout before
 it, since there was no next-sentence task to train one.
 """
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,6 +3,8 @@
 GELU weights its input by the share of a standard normal population that lies below it: x Φ(x)
 (Hendrycks and Gimpel 2016, section 2). NumPy has no Φ, so this file begins with one.
 """
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -3,6 +3,8 @@
 This is the only op that knows where one sequence ends and the next begins. The rows hold no padding, so no token
 attends to any.
 """
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

@@ -1,4 +1,6 @@
 """Sums and products of matrices."""
+from __future__ import annotations
+
 from ..autograd import Array, op
 from .shapes import check_shapes
 

@@ -1,4 +1,6 @@
 """Losses: each is one number, the mean over the labels, and 0 if there are none."""
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

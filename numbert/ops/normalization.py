@@ -1,4 +1,6 @@
 """Layer normalisation (Ba, Kiros and Hinton 2016, equations 3 and 4)."""
+from __future__ import annotations
+
 import numpy as np
 
 from ..autograd import Array, op

@@ -1,4 +1,6 @@
 """Selecting rows and putting them back: embeddings, the tokens that a head reads, unpacking of batches."""
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,4 +1,6 @@
 """Checks that the arrays given to an op have the axes that its docstring says."""
+from __future__ import annotations
+
 import numpy as np
 
 from ..autograd import Array

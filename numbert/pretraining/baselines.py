@@ -10,6 +10,8 @@ trigram       the same for a causal model: sees the last token and the one befor
 
 All are measured on the same tokens of the held-out text as the model, in nats per token.
 """
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np

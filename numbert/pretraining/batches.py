@@ -5,6 +5,8 @@ Google writes a data set with ten fixed maskings to disk.  Here each epoch draws
 epoch and its number in the epoch.  So training that stops can continue exactly where it was, from the number of the
 step alone.
 """
+from __future__ import annotations
+
 import copy
 import itertools
 from collections.abc import Iterable, Iterator
@@ -106,7 +108,7 @@ class PretrainingData:
         for batch in range(first_batch, self.batches_per_epoch):
             yield self._batch(examples[used[batch]], self._rng(number, batch))
 
-    def beginning(self, tokens: int) -> "PretrainingData":
+    def beginning(self, tokens: int) -> PretrainingData:
         """The same for the first documents of the text, of about so many tokens; itself if it has no more."""
         if len(self.text.tokens) <= tokens:
             return self

@@ -7,6 +7,8 @@ between documents.
 No download is needed to try it: every Python carries its manual and its docstrings with it, and those of NumPy.
 `python_documents` makes a small corpus of English from them, without a download.
 """
+from __future__ import annotations
+
 import ast
 import inspect
 import itertools

@@ -1,4 +1,6 @@
 """Documents that stay in their files: only where each begins and ends is kept, so a text may be larger than memory."""
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -24,7 +26,7 @@ class Documents(Sequence):
         self.files, self.places, self.words, self.digest = list(files), places, words, digest
 
     @classmethod
-    def of(cls, paths: Iterable[str | Path]) -> "Documents":
+    def of(cls, paths: Iterable[str | Path]) -> Documents:
         """All documents of these files; of a folder, of all *.txt files inside, also in folders within, sorted by name.
 
         A blank line ends a document, and so does the end of a file. Raises ValueError, naming the path: nothing there,
@@ -46,12 +48,12 @@ class Documents(Sequence):
         """How many bytes of the files they are."""
         return int((self.places[:, 2] - self.places[:, 1]).sum())
 
-    def chosen(self, numbers: Sequence[int] | slice) -> "Documents":
+    def chosen(self, numbers: Sequence[int] | slice) -> Documents:
         """The documents with these numbers, a list of int or a slice."""
         places = self.places[numbers]
         return Documents(self.files, places, None, hashlib.sha256(self.digest.encode() + places.tobytes()).hexdigest())
 
-    def groups(self, size: int) -> Iterator["Documents"]:
+    def groups(self, size: int) -> Iterator[Documents]:
         """All documents in their order, a few at a time: groups of about so many bytes."""
         ends = np.cumsum(self.places[:, 2] - self.places[:, 1])
         cuts = np.flatnonzero(np.diff(ends // size)) + 1

@@ -10,6 +10,8 @@ tokens. What it means depends on the objective, and the two are not the same qua
     masked    how hard the hidden tokens are, given those before and *behind* them. The product of such guesses is no
               probability of a text (it is called a pseudo-likelihood), and it is far easier to make large
 """
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Sequence
 

@@ -8,6 +8,8 @@
 
 The first of a family's `objectives` is the one of its paper.
 """
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable
 from typing import NamedTuple

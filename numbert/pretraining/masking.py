@@ -23,6 +23,8 @@ guess from its other pieces, and a word of a fixed phrase from the rest of the p
 Two tables over the vocabulary say what the ids are: `ordinary` (everything but [CLS], [SEP], ...) and `continues`
 (pieces such as ##ing, that continue a word).
 """
+from __future__ import annotations
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike

@@ -18,6 +18,8 @@ Three small differences of the pairs from Google's code, each for a reason:
   left alone at the end of a document therefore starts no example in this epoch.
 - A random B which reads exactly as the true continuation (repeated text) is drawn again.
 """
+from __future__ import annotations
+
 import bisect
 from collections.abc import Iterable, Sequence
 
@@ -60,13 +62,13 @@ class TokenizedText:
 
     @classmethod
     def of(cls, tokens: np.ndarray, sentences: np.ndarray, documents: np.ndarray,
-           separator: int | None = None) -> "TokenizedText":
+           separator: int | None = None) -> TokenizedText:
         """One of these arrays."""
         text = cls((), separator)
         text.tokens, text.sentences, text.documents = tokens, sentences, documents
         return text
 
-    def beginning(self, tokens: int) -> "TokenizedText":
+    def beginning(self, tokens: int) -> TokenizedText:
         """The first documents, of about so many tokens, at least two of them."""
         count = max(2, int(np.searchsorted(self.sentences[self.documents], tokens)))
         documents = self.documents[:count + 1]

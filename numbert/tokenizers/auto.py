@@ -1,4 +1,6 @@
 """`AutoTokenizer` loads the tokenizer that a folder holds, of the class that its files name."""
+from __future__ import annotations
+
 from pathlib import Path
 
 from ..hub.errors import CheckpointError, exists

@@ -11,6 +11,8 @@ Ids, offsets and word ids are those of `ByteLevelBPETokenizer` in Hugging Face's
 
 Bytes that are no UTF-8 are written as Python writes them in a str: tokenizer(data.decode("utf-8", "surrogateescape")).
 """
+from __future__ import annotations
+
 import heapq
 import warnings
 from collections import Counter
@@ -73,7 +75,7 @@ class ByteLevelBPETokenizer(Tokenizer):
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int = 8000, min_frequency: int = 2,
               special_tokens: dict[str, str] = ROBERTA, add_prefix_space: bool = False,
-              **options) -> "ByteLevelBPETokenizer":
+              **options) -> ByteLevelBPETokenizer:
         """A tokenizer whose vocabulary of `vocab_size` entries is learnt from `texts`, an iterable of str.
 
         The special tokens come first, for RoBERTa <s> <pad> </s> <unk> <mask>, then the 256 bytes, then longer pieces
@@ -99,7 +101,7 @@ class ByteLevelBPETokenizer(Tokenizer):
         return cls(tokens, merges, special_tokens=special_tokens, add_prefix_space=add_prefix_space, **options)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "ByteLevelBPETokenizer":
+    def from_pretrained(cls, folder: str | Path) -> ByteLevelBPETokenizer:
         """The tokenizer saved in `folder`: vocab.json and merges.txt with their configuration, or else tokenizer.json.
 
         Raises ValueError, naming the file, for anything that this class would not apply as its authors meant it.

@@ -11,6 +11,8 @@ For the pair ("How old?", "Ten.") the columns of an Encoding are
     word_ids             None    0      1      2     None    0      1     None   which word of its text
     sequence_ids         None    0      0      0     None    1      1     None   which of the two texts
 """
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -54,7 +56,7 @@ class Encoding:
         return len(self.input_ids)
 
     @classmethod
-    def of(cls, parts: Iterable[tuple[Pieces, int, int | None]], tokens: Sequence[str]) -> "Encoding":
+    def of(cls, parts: Iterable[tuple[Pieces, int, int | None]], tokens: Sequence[str]) -> Encoding:
         """An Encoding of `parts`, a list of (Pieces, type id, sequence id), where a sequence id of None marks special
         tokens that were put in. `tokens` are those of the vocabulary, by their ids."""
         input_ids, type_ids, special, all_offsets, all_word_ids, sequence_ids = [], [], [], [], [], []

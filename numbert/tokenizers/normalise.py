@@ -19,6 +19,8 @@ Two differences remain. Capital letters are those of Python's Unicode, which may
 `tokenizers`. And marks stay where they are, where `tokenizers` sorts them (Unicode's canonical order); that can be seen
 in the offsets of a word in which a mark that is no accent, such as U+302E, stands beside another mark.
 """
+from __future__ import annotations
+
 import unicodedata
 from collections.abc import Sequence
 

@@ -12,6 +12,8 @@ a probability, and of all ways to cut a text the most probable is taken. That is
 Pieces and ids are those of `AlbertTokenizer` in Hugging Face transformers 4. That of transformers 5 leaves the second
 step out, and does not know ALBERT's symbols of their own, such as "-", inside a word.
 """
+from __future__ import annotations
+
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -72,7 +74,7 @@ class SentencePieceTokenizer(Tokenizer):
         self._unknown = self.processor.unk_id()
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "SentencePieceTokenizer":
+    def from_pretrained(cls, folder: str | Path) -> SentencePieceTokenizer:
         """The tokenizer saved in `folder`: spiece.model with its configuration files, if there are any.
 
         Raises CheckpointError, naming the file, for anything that this class would not apply as its authors meant it.

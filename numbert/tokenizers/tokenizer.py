@@ -4,6 +4,8 @@ A kind of tokenizer (wordpiece.py, byte_bpe.py, sentence_piece.py) says how plai
 same faster (`cut_to_pieces`, and `cut_to_ids` when nothing but ids is wanted), and which special tokens stand around a
 text (`frame`).
 """
+from __future__ import annotations
+
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence

@@ -10,6 +10,8 @@ in wordpiece_files.py, what all tokenizers have in common in tokenizer.py, and w
 Ids, offsets and word ids are those of `BertWordPieceTokenizer` in Hugging Face's `tokenizers`. So a word of more than
 100 characters is [UNK]; in Google's code the limit is 200.
 """
+from __future__ import annotations
+
 import re
 import warnings
 from collections import Counter
@@ -58,7 +60,7 @@ class WordPieceTokenizer(Tokenizer):
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int = 8000, algorithm: str = "bpe", min_frequency: int = 2,
               lowercase: bool = True, strip_accents: bool | None = None,
-              tokenize_chinese_chars: bool = True) -> "WordPieceTokenizer":
+              tokenize_chinese_chars: bool = True) -> WordPieceTokenizer:
         """A tokenizer whose vocabulary of `vocab_size` entries is learnt from `texts`, an iterable of str.
 
         [PAD] [UNK] [CLS] [SEP] [MASK] come first, then the characters, then longer pieces in the order in which they
@@ -92,7 +94,7 @@ class WordPieceTokenizer(Tokenizer):
         return cls(special + learnt, **options)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "WordPieceTokenizer":
+    def from_pretrained(cls, folder: str | Path) -> WordPieceTokenizer:
         """The tokenizer saved in `folder`: vocab.txt with its configuration files, or else tokenizer.json.
 
         Raises ValueError, naming the file, for anything that this class would not apply as its authors meant it.

@@ -7,6 +7,8 @@ steps is in the `for` loop of the caller.
 No random state is carried from one step to the next: the dropout of part p in step s is drawn by a generator made from
 (seed, s, p). So a run resumed at step s is bit for bit what it would have been without the stop.
 """
+from __future__ import annotations
+
 import contextlib
 import math
 import signal

@@ -1,4 +1,6 @@
 """AdamW, the norm of a gradient, and the learning rate over time."""
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterable, Sequence
 

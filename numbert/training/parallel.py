@@ -9,6 +9,8 @@ Each of a model's losses is a mean over the labels that it is given. That of a p
 batch's labels for that loss (masked words for one, sequences for the other). So the losses and gradients of the parts
 add up to those of the batch, however it is split; an unweighted mean of means would be another number.
 """
+from __future__ import annotations
+
 import contextlib
 import functools
 import os
@@ -42,7 +44,7 @@ class Workers:
             raise ValueError(f"there must be at least 1 worker, got {n}")
         self._exit = None
 
-    def __enter__(self) -> "Workers":
+    def __enter__(self) -> Workers:
         if self._exit is not None:
             raise ValueError("these Workers are at work already: make others for another `with` block")
         self._start()
