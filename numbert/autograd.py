@@ -161,7 +161,7 @@ def _ancestors(node):
 
 
 def _walk(output, wanted, upstream):
-    if output.node is None:
+    if getattr(output, "node", None) is None:
         raise ValueError("nothing to differentiate: the output was computed from plain arrays or under no_grad()")
     if upstream is None and output.data.size != 1:
         raise ValueError(f"the output has shape {output.shape}: only a scalar has a gradient without an upstream")

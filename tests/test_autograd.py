@@ -62,6 +62,11 @@ def test_tensors_in_tensor_out():
     assert "6." in repr(y)
 
 
+def test_there_is_nothing_to_differentiate_in_an_array():
+    with pytest.raises(ValueError, match="nothing to differentiate: the output was computed from plain arrays"):
+        gradients(ops.tanh(np.ones(1)), [parameter(1)])
+
+
 def test_repr_is_one_short_line():
     x = parameter(1, 2)
     assert repr(x) == "<Parameter (2,) float64: [1. 2.]>"

@@ -64,7 +64,15 @@ class Output(types.SimpleNamespace):
 class WithLosses(Module):
     """A body with a head on it: its labels, their number, and its `Output`. What `training.loop.train` trains.
 
-    `targets(packed, **labels)`, {name of a loss: labels as that loss takes them}, is each model's own.
+    A model of one's own has a `body` with a method `pack` (or a `pack` itself), and
+
+        def targets(self, packed, *, labels=None):          # {name of a loss: labels as that loss takes them}
+            return {} if labels is None else {"tagging": packed.labels("labels", labels)}
+
+        def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
+            packed = self.pack(input_ids, token_type_ids, attention_mask)
+            ...
+            return self.output({"tagging": loss}, self.targets(packed, labels=labels), logits=logits)
     """
 
     def __call__(self, *inputs, **options) -> Output:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from ..autograd import Array, op
 from ..machine import blocks
 from ..recording import recording
-from .shapes import check_shapes
+from .shapes import check_array, check_shapes
 
 IGNORE = -100                       # the label of a row that has none, as in PyTorch
 BLOCK = 3 << 21                     # scores held at a time, 206 rows of 30,522 words: products of fewer rows are slower
@@ -16,6 +16,7 @@ CACHE = 1 << 17                     # scores that stay in the cache while severa
 
 def label_count(labels: Array) -> int:
     """How many labels a loss is the mean over: of classes (integers) all but -100, of numbers every one."""
+    check_array("labels", labels)
     return int((labels != IGNORE).sum()) if labels.dtype.kind in "iu" else labels.size
 
 
@@ -36,6 +37,7 @@ def labelled_rows(labels: Array, classes: int) -> tuple[Array, Array]:
 
 def check_floating(name: str, x: Array) -> None:
     """Raises TypeError for integers: labels and gradients would be rounded to whole numbers."""
+    check_array(name, x)
     if x.dtype.kind != "f":
         raise TypeError(f"{name} must be floating-point numbers, got {x.dtype}")
 
@@ -194,6 +196,7 @@ def binary_cross_entropy_backward(dy, saved):
 def _numbers(name, x, labels):
     """`labels` in the dtype of x, checked: of its shape, none infinite or NaN."""
     check_floating(name, x)
+    check_array("labels", labels)
     if labels.shape != x.shape:
         raise ValueError(f"labels must have the shape {x.shape}, got {labels.shape}")
     with np.errstate(over="ignore"):

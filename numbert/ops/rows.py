@@ -7,7 +7,7 @@ import numpy as np
 
 from ..autograd import Array, op
 from ..sparse import SparseRows
-from .shapes import check_shapes
+from .shapes import check_array, check_shapes
 
 
 @op
@@ -83,7 +83,8 @@ def reshape_backward(dy, saved):
 
 
 def check_integers(op: str, name: str, ids: Array, limit: int) -> None:
-    """Raise ValueError unless ids are (N,) integers in 0..limit-1."""
+    """Raise ValueError unless ids are (N,) integers in 0..limit-1, TypeError if they are no array."""
+    check_array(name, ids)
     if np.ndim(ids) != 1 or ids.dtype.kind not in "iu":
         raise ValueError(f"{op}: {name} must be (N,) integers, got {ids.dtype} {np.shape(ids)}")
     if len(ids) and not (0 <= ids.min() and ids.max() < limit):

@@ -90,7 +90,14 @@ class AdamW:
         return whole
 
     def step(self, gradients: Sequence[Array], lr: float, workers: Workers, *, scale: float = 1.0) -> None:
-        """Update the parameters in place with `scale` times the gradients."""
+        """Update the parameters in place with `scale` times the gradients, arrays in the order of the parameters.
+
+        lr: the learning rate of this step. workers: `parallel.Workers` within their `with` block, which share the work.
+        Raises ValueError for a gradient that has not the shape of its parameter; then nothing is changed.
+        """
+        for i, (p, g) in enumerate(zip(self.parameters, gradients, strict=True)):
+            if g.shape != p.shape:
+                raise ValueError(f"gradient {i} must have the shape of its parameter {p.shape}, got {g.shape}")
         self.t += 1
         rows = [([x.reshape(-1) for x in (p.data, g, m, v)], lr * factor, self.weight_decay if p.data.ndim > 1 else 0.0)
                 for p, g, m, v, factor in zip(self.parameters, gradients, self.m, self.v, self.lr_factors, strict=True)]
