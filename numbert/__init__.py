@@ -16,8 +16,8 @@ logits are `Tensor`s; `gradients(loss, model.parameters())` gives arrays. For an
     numbert.ops            functions with their derivatives: linear, layer_norm, attention, cross_entropy, ...
     numbert.layers         what models are made of: Linear, Embedding, LayerNorm, SelfAttention, ...
     numbert.gradcheck      is a derivative right?
-    numbert.training       AdamW, learning rates, the parts of a batch, the loop
-    numbert.pretraining    corpora, masking, sentence pairs, batches
+    numbert.training       optimizer (AdamW, learning rates), parallel (threads that share a batch), loop (train)
+    numbert.pretraining    corpus, masking, sentence_pairs, batches, evaluation
 """
 from .autograd import Tensor, gradients, op
 from .hub.checkpoint import load_parameters, save_parameters

@@ -6,6 +6,7 @@ RMSNorm divides each row by its root mean square (Zhang and Sennrich 2019, equat
 The package does not have it, so it is written here, checked, and used.
 """
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ parser.add_argument("--out", default="runs/own_op", help="where the model goes (
 parser.add_argument("--steps", type=int, default=400, help="steps of training (default: %(default)s)")
 parser.add_argument("--lr", type=float, default=3e-3, help="the highest learning rate (default: %(default)s)")
 command.add_quick(parser, {"steps": 20})
-options = command.parse(parser)
+options = command.parse(parser, [] if "ipykernel" in sys.modules else None)       # a notebook has no command line
 
 # %% An op: a function of arrays that gives its output and what the derivative needs
 
