@@ -224,19 +224,20 @@ def test_freeze_body(start, workers):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 8), st.integers(1, 5), st.integers(0, 2**32 - 1))
-def test_weighted_cross_entropy(N, C, seed):
+@given(st.integers(1, 8), st.integers(1, 5), st.sampled_from([0.0, 0.1, 0.9]), st.integers(0, 2**32 - 1))
+def test_weighted_cross_entropy(N, C, smoothing, seed):
     rng = np.random.default_rng(seed)
     logits, labels, weights = rng.standard_normal((N, C)), rng.integers(C, size=N), 3 * rng.random(C)
     labels[rng.random(N) < 0.2] = IGNORE
     count = max(1, int((labels != IGNORE).sum()))
-    expected = sum(weights[label] * reference.cross_entropy(logits[i:i + 1], labels[i:i + 1], count)
+    expected = sum(weights[label] * reference.cross_entropy(logits[i:i + 1], labels[i:i + 1], count,
+                                                             smoothing=smoothing)
                    for i, label in enumerate(labels) if label != IGNORE)
-    found = ops.cross_entropy(logits, labels=labels, weights=weights)
+    found = ops.cross_entropy(logits, labels=labels, weights=weights, smoothing=smoothing)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
     cut = int(rng.integers(N + 1))
-    parts = [ops.cross_entropy(logits[s], labels=labels[s], weights=weights) * ops.label_count(labels[s]) / count
-             for s in (slice(cut), slice(cut, N))]
+    parts = [ops.cross_entropy(logits[s], labels=labels[s], weights=weights, smoothing=smoothing)
+             * ops.label_count(labels[s]) / count for s in (slice(cut), slice(cut, N))]
     np.testing.assert_allclose(sum(parts), found, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(ops.cross_entropy(logits, labels=labels, weights=np.ones(C)),
                                ops.cross_entropy(logits, labels=labels), rtol=1e-12, atol=1e-14)
