@@ -20,7 +20,6 @@ from ..machine import cores
 from .finetuning import finetune, rank, starting_point
 from .seeds import over_seeds
 
-
 RANGES = {                              # what a setting must be: whether a number is
     "at least 1": lambda number: number >= 1,
     "at least 0": lambda number: 0 <= number < math.inf,
@@ -44,8 +43,8 @@ class FineTuning:
     epochs: int = setting(3, "at least 1", "passes over the training examples")
     max_steps: int | None = setting(None, "at least 1", "train for so many steps, whatever --epochs says")
     batch_size: int = setting(32, "at least 1", "examples in a step")
-    gradient_accumulation: int = setting(1, "at least 1", "compute a step in at least so many parts on each thread, one "
-        "after another: the same gradient with less memory; --batch-size stays the examples of all parts")
+    gradient_accumulation: int = setting(1, "at least 1", "compute a step in at least so many parts on each thread, "
+        "one after another: the same gradient with less memory; --batch-size stays the examples of all parts")
     lr: float | list = setting(1e-4, "above 0 and finite", "the highest learning rate; of several all are tried, and "
         "the development examples say which is best", nargs="+")
     warmup: float = setting(0.1, "in [0, 1]", "share of the steps in which the learning rate rises, before it falls to "
@@ -62,7 +61,7 @@ class FineTuning:
     eval_steps: int | None = setting(None, "at least 1", "evaluate after every so many steps, and after the last "
         "(default: after each epoch)")
     patience: int | None = setting(None, "at least 1", "stop after so many evaluations without a better one (default: "
-        "never)", "--early-stopping", "--patience")
+        "never)", "--early-stopping", "--patience", metavar="EVALUATIONS")
     seeds: int = setting(1, "at least 1", "train that often, with other draws")
     seed: int = setting(0, "at least 0", "the first of the seeds")
     dry_run: bool = setting(False, None, "say what would be done, how long it would take and how much memory, and stop")
