@@ -1,24 +1,26 @@
-"""Fine-tuning on the command line: a task, a run folder to start from, and several seeds.
+"""Fine-tuning on the command line: a task, a run folder to start from, several learning rates and seeds.
 
     parser = argparse.ArgumentParser()
     add_options(parser)
     settings = FineTuning.of(parser.parse_args())
     with Workers() as workers:
         runs = run(task, "runs/pretrain", settings, workers)
-    print(table({"fine-tuned": runs.seeds}))
+    print(runs.table())
 """
 import contextlib
 import dataclasses
 import logging
 import math
+import statistics
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from ..machine import cores
-from .finetuning import finetune, rank, starting_point
-from .seeds import over_seeds
+from .finetuning import Trial, finetune, names, rank, starting_point
+from .rehearsal import rehearse
+from .seeds import Seeds, over_seeds, table
 
 RANGES = {                              # what a setting must be: whether a number is
     "at least 1": lambda number: number >= 1,
@@ -122,11 +124,26 @@ class Task(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """`seeds`: the figures of all runs (`training.seeds.Seeds`). `model`: that of the best run by `evaluate`.
-    `records`: a dict for every epoch of every run, the lines of metrics.jsonl."""
+    """`seeds`: the figures of all seeds (`training.seeds.Seeds`), with the learning rate that was best on average by
+    `evaluate`. `model`: that of the best run of all by `evaluate`. `records`: a dict for every evaluation of every run,
+    the lines of metrics.jsonl. `trials`: {`finetuning.Trial`: its figures} of all runs, `lr`: the best rate."""
     seeds: object
     model: object
     records: list
+    trials: dict | None = None
+    lr: float | None = None
+
+    def table(self):
+        """A text with the figures: a row for each seed, if there are several, and one for their mean; all these for
+        each learning rate, if there are several, and then which was the best."""
+        rates, called, rows = list(dict.fromkeys(trial.lr for trial in self.trials)), names(self.trials), {}
+        for lr in rates:
+            those = {trial: figures for trial, figures in self.trials.items() if trial.lr == lr}
+            if len(those) > 1:
+                rows |= {called[trial]: Seeds([one], self.seeds.baseline) for trial, one in those.items()}
+            rows[f"lr {lr}" if len(rates) > 1 else "fine-tuned"] = Seeds(those.values(), self.seeds.baseline)
+        best = f"\n\nThe best learning rate on the development examples: {self.lr}." if len(rates) > 1 else ""
+        return table(rows) + best
 
 
 def check_length(max_length, positions):
@@ -152,51 +169,75 @@ def add_options(parser, **defaults):
 
 
 def run(task, folder, settings, workers, *, from_scratch=False, keep_head=False, seeds=None, say=print, kept=None):
-    """Fine-tune from the model in `folder`, or with its sizes from scratch, with each of `seeds` (default:
-    0..settings.seeds-1).
+    """Fine-tune from the model in `folder`, or with its sizes from scratch, with each learning rate of the settings and
+    each of `seeds` (default: as many as the settings say).
 
-    settings: a FineTuning. keep_head: see `starting_point`. say(text): gets a line for every epoch; None prints
+    settings: a FineTuning. keep_head: see `starting_point`. say(text): gets the lines of `finetune`; None prints
     nothing, also not what was loaded. kept: a `kept.Kept`, to save on the way. Returns Runs. Ctrl-C raises
-    KeyboardInterrupt, which says what is kept.
+    KeyboardInterrupt, which says what is kept. After a dry run, which only tells what would be done, it raises
+    SystemExit.
     """
     model_class = task.model_class.class_of(folder)
-    rates = dict.fromkeys(model_class.config_class.probabilities, settings.dropout)
-    weights = {} if task.class_weights is None else {"class_weights": task.class_weights}
+    changes = dict.fromkeys(model_class.config_class.probabilities, settings.dropout)
+    changes |= {} if task.class_weights is None else {"class_weights": task.class_weights}
+    if settings.label_smoothing:
+        if "label_smoothing" not in model_class.options:
+            raise ValueError(f"label_smoothing is for classes of texts or words, a {model_class.__name__} has none")
+        changes["label_smoothing"] = settings.label_smoothing
     with contextlib.nullcontext() if say else _without_reports():
-        start = starting_point(model_class, folder, from_scratch=from_scratch, keep_head=keep_head, **rates, **weights,
+        start = starting_point(model_class, folder, from_scratch=from_scratch, keep_head=keep_head, **changes,
                                **task.settings)
-    seeds = range(settings.seeds) if seeds is None else seeds
-    state = kept.begin(start, seeds) if kept else {}
-    figures = {int(seed): those for seed, those in state.get("figures", {}).items()}
-    records, top, best = list(state.get("records", [])), state.get("top"), None
+    seeds = range(settings.seed, settings.seed + settings.seeds) if seeds is None else seeds
+    trials = [Trial(lr, seed) for lr in settings.rates for seed in seeds]
+    if settings.dry_run:
+        (say or print)(rehearse(task, start(trials[0].seed), settings, workers, len(trials)))
+        raise SystemExit
+    state = kept.begin(start, trials) if kept else {}
+    finished = {Trial(lr, seed): figures for lr, seed, *figures in state.get("finished", ())}
+    records, top, best, called = list(state.get("records", [])), state.get("top"), None, names(trials)
 
-    def one(seed):
+    def one(trial):
+        """The figures of a trial. finished: by which it is judged, and those."""
         nonlocal best
-        if seed in figures:
-            return figures[seed]
-        model = start(seed)
+        if trial in finished:
+            return finished[trial][1]
+        model = start(trial.seed)
 
         def keep(course):
             nonlocal top, best
-            records.append({"seed": seed} | course.history[-1])
+            records.append(trial._asdict() | course.history[-1])
             new = course.best_is_new() and (top is None or rank(course.best.figures) > rank(top))
             if new:
                 top, best = course.best.figures, model
             if kept:
-                kept.epoch(task, course, seed, figures, records, top)
+                kept.evaluation(task, course, trial, finished, records, top)
 
-        result = finetune(model, task.batches_of_epoch, epochs=settings.epochs, lr=settings.lr, evaluate=task.evaluate,
-                          workers=workers, seed=seed, layer_decay=settings.layer_decay, patience=settings.patience,
-                          freeze_body=settings.freeze_body, say=say and (lambda text: say(f"seed {seed}  {text}")),
-                          restore=kept and (lambda course: kept.before(course, seed, state)), keep=keep)
-        figures[seed] = task.test(model) if task.test else result.figures
-        return figures[seed]
+        result = finetune(model, task.batches_of_epoch, epochs=settings.epochs, lr=trial.lr, evaluate=task.evaluate,
+                          workers=workers, seed=trial.seed, max_steps=settings.max_steps,
+                          eval_steps=settings.eval_steps, warmup=settings.warmup, weight_decay=settings.weight_decay,
+                          layer_decay=settings.layer_decay, freeze_body=settings.freeze_body,
+                          patience=settings.patience, accumulation=settings.gradient_accumulation,
+                          say=say and (lambda text: say(f"{called[trial]}  {text}")),
+                          restore=kept and (lambda course: kept.before(course, trial, state)), keep=keep)
+        finished[trial] = result.figures, task.test(model) if task.test else result.figures
+        return finished[trial][1]
+
+    def by_development(lr):
+        those = [figures for trial, (figures, _) in finished.items() if trial.lr == lr]
+        return rank({name: statistics.fmean(figures[name] for figures in those) for name in those[0]})
 
     try:
-        found = over_seeds(one, seeds, task.baseline)
+        found = {lr: over_seeds(lambda seed, lr=lr: one(Trial(lr, seed)), seeds, task.baseline)
+                 for lr in settings.rates}
     except KeyboardInterrupt:
         raise KeyboardInterrupt(*([kept.in_words()] if kept else [])) from None
-    return Runs(found, best or task.model_class.from_pretrained(kept.folder.path), records)
+    lr = max(settings.rates, key=by_development)
+    if kept:
+        path = kept.draw(records, {} if task.test else task.baseline)
+        if say:
+            say(f"the curves of training: {path}")
+    return Runs(found[lr], best or task.model_class.from_pretrained(kept.folder.path), records,
+                {trial: figures for trial, (_, figures) in finished.items()}, lr)
 
 
 @contextlib.contextmanager
