@@ -15,7 +15,6 @@ from ..hub.errors import CheckpointError
 from .parallel import Workers
 from .ranks import together
 
-
 MAY_BE_0 = ("seed", "dropout", "threshold", "warmup", "weight_decay", "label_smoothing")
 
 
