@@ -51,6 +51,7 @@ def glue(options, workers):
                                     from_scratch=options.from_scratch)
         settings = FineTuning.of(options, positions=positions)
         splits = read_splits(name, options)
+        splits["train"] = splits["train"][:settings.max_train_samples]
         encoded = {split: encode(rows, tokenizer, settings.max_length) for split, rows in splits.items()}
         task = task_of(name, encoded, tokenizer, settings, workers, class_weights=options.class_weights)
         kept = Kept(folder, tokenizer, recorded(options, settings, splits), options.resume)
@@ -93,11 +94,9 @@ def read_splits(name, options):
             raise ValueError(f"{path}: no example in it")
         if not test and any(example.label == -1 for example in rows.examples):
             raise ValueError(f"{path}: no labels in it (a column for them: --columns)")
-        used = rows.examples[:options.max_train_samples if split == "train" else None]
         print(f"{path}: {len(rows.examples)} examples" + (f", {len(rows.skipped)} rows left out, the first: "
-                                                         f"{rows.skipped[0]}" if rows.skipped else "")
-              + (f", of which the first {len(used)} are used" if len(used) < len(rows.examples) else ""))
-        splits[split] = used
+                                                         f"{rows.skipped[0]}" if rows.skipped else ""))
+        splits[split] = rows.examples
     return splits
 
 
