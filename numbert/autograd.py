@@ -125,8 +125,7 @@ def gradients(output: Tensor, tensors: Iterable[Tensor], upstream: ArrayLike | N
     the way. Raises ValueError if `upstream` has not the output's shape, if the output depends on no recorded tensor, if
     its graph was used before, or if a backward pass returns what cannot be a gradient.
     """
-    tensors = list(tensors)
-    found = _walk(output, [t.node for t in tensors], upstream)
+    found = _walk(output, [t.node for t in (tensors := list(tensors))], upstream)
     return [np.zeros_like(t.data) if g is None else g for t, g in zip(tensors, found, strict=True)]
 
 

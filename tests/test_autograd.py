@@ -308,12 +308,12 @@ def test_a_second_backward_raises():
     for used in (first, second):                    # the second shares a part with the first
         with pytest.raises(ValueError, match="differentiated before.*compute it again"):
             gradients(used, [x])
-    assert h.node.saved is not None and not isinstance(h.node.saved, tuple)     # its arrays are released
+    assert h.node.saved is None                     # its arrays are released
 
 
 def test_errors():
     x = parameter(1, 2)
-    with pytest.raises(ValueError, match=r"shape \(2,\): only a scalar"):
+    with pytest.raises(ValueError, match=r"shape \(2,\), got \(\): only a scalar"):
         gradients(multiply(x, x), [x])
     with pytest.raises(ValueError, match=r"output's shape \(2,\), got \(3,\)"):
         gradients(multiply(x, x), [x], np.ones(3))

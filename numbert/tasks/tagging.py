@@ -27,7 +27,6 @@ from ..training import command
 from ..training.experiment import FineTuning, Task, add_options, run
 from ..training.finetuning import Shuffled
 from ..training.kept import Kept, add_run_options, opened, recorded
-from ..training.seeds import table
 from . import conll, metrics
 
 
@@ -296,6 +295,7 @@ def tag_files(options, workers):
         files = {name: read(path, options.column) for name, path in
                  (("train", options.train), ("dev", options.dev), ("test", options.test)) if path}
         sentences = {name: [sentence[:2] for sentence in file.sentences] for name, file in files.items()}
+        sentences["train"] = sentences["train"][:settings.max_train_samples]
         print(", ".join(f"{name}: {len(some)} sentences, {sum(len(words) for words, _ in some)} words"
                         for name, some in sentences.items()), end="")
         if "test" in sentences and not any(tag for _, tags in sentences["test"] for tag in tags):
@@ -311,7 +311,7 @@ def tag_files(options, workers):
         reported = test or development
         entities, _ = described(sentences)
         by_word = measure([tags for _, tags in reported], baselines(training, reported)["by word"], entities)
-        print(f"\n{table({'fine-tuned': runs.seeds})}")
+        print(f"\n{runs.table()}")
         print("each word's most frequent tag: " + "  ".join(f"{name} {value:.3f}" for name, value in by_word.items()))
         if not test:
             print("The best epoch was chosen on these same sentences, so the figures are a little too good; --test "

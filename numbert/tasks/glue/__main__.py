@@ -12,7 +12,6 @@ from ...training import command
 from ...training.experiment import FineTuning, Task, add_options, run
 from ...training.finetuning import Shuffled
 from ...training.kept import Kept, add_run_options, opened, recorded
-from ...training.seeds import table
 from ..classification import balanced_weights, collate, decide, encode, evaluation, majority, predict
 from . import data as glue_data
 
@@ -44,18 +43,21 @@ def main(argv=None):
 
 def glue(options, workers):
     name = task_name(options.task)
+    if not glue_data.find(name).labels and (options.class_weights or options.label_smoothing):
+        raise ValueError(f"--class-weights and --label-smoothing are for classes, and {name} has numbers")
     with opened(options.out, options.model, options.resume, default=f"runs/glue-{name}",
                 ranks=workers.ranks) as folder:
         tokenizer, positions = look(options.model, AutoModelForSequenceClassification,
                                     from_scratch=options.from_scratch)
         settings = FineTuning.of(options, positions=positions)
         splits = read_splits(name, options)
+        splits["train"] = splits["train"][:settings.max_train_samples]
         encoded = {split: encode(rows, tokenizer, settings.max_length) for split, rows in splits.items()}
         task = task_of(name, encoded, tokenizer, settings, workers, class_weights=options.class_weights)
         kept = Kept(folder, tokenizer, recorded(options, settings, splits), options.resume)
         runs = run(task, options.model, settings, workers, from_scratch=options.from_scratch,
                    keep_head=options.keep_head, kept=kept)
-        print(f"\n{name}, development set:\n\n{table({'fine-tuned': runs.seeds})}\n")
+        print(f"\n{name}, development set:\n\n{runs.table()}\n")
         print("The best epoch was chosen on these same examples, so the figures are a little too good.")
         print(f"the best model: {folder.path}")
         for split, submission in glue_data.find(name).submissions.items():
@@ -78,7 +80,7 @@ def read_splits(name, options):
     names = task.files | assignments("--files", options.files, known=task.files)
     columns = {role: int(column) if column.isdigit() else column
                for role, column in assignments("--columns", options.columns).items()} or None
-    ids = {label: i for i, label in enumerate(task.labels)}
+    ids = {label: i for labels in (task.labels, task.names) for i, label in enumerate(labels)}
     words = {word: ids.get(label, label) for word, label in assignments("--labels", options.labels).items()} or None
     splits = {}
     for split, file in names.items():
@@ -115,7 +117,7 @@ def task_of(name, encoded, tokenizer, settings, workers, class_weights=False):
 
     settings: an `experiment.FineTuning`. class_weights: every class has the same total weight, however frequent.
     """
-    labels = glue_data.find(name).labels
+    labels, id2label = glue_data.find(name).labels, glue_data.find(name).id2label
     training = [label for _, label in encoded["train"]]
     development = [split for split in encoded if split.startswith("dev")]
 
@@ -128,7 +130,7 @@ def task_of(name, encoded, tokenizer, settings, workers, class_weights=False):
         return glue_data.evaluate(name, wanted, given)
 
     evaluations = {split: evaluation(encoded[split], tokenizer, measure, workers) for split in development}
-    changes = ({"num_labels": len(labels), "id2label": dict(enumerate(labels)), "problem_type": None} if labels else
+    changes = ({"num_labels": len(labels), "id2label": id2label, "problem_type": None} if labels else
                {"num_labels": 1, "id2label": None, "problem_type": "regression"})
     return Task(AutoModelForSequenceClassification, changes,
                 Shuffled(encoded["train"], settings.batch_size, collate(tokenizer)),

@@ -19,7 +19,6 @@ from ...models.auto import AutoModelForQuestionAnswering, look
 from ...training import command, experiment
 from ...training.kept import Kept, add_run_options, opened, recorded
 from ...training.run_folder import RunFolder
-from ...training.seeds import table
 from . import metrics as squad_metrics
 from .answers import best_threshold, check_limits, no_answer_probabilities, predictions, with_threshold
 from .data import read
@@ -94,7 +93,8 @@ def fine_tune_and_predict(options, workers):
 def fine_tune(options, folder, deciding, workers):
     tokenizer, positions = look(options.model, AutoModelForQuestionAnswering, from_scratch=options.from_scratch)
     settings = experiment.FineTuning.of(options, positions=positions)
-    training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))
+    training = load(options.train, tokenizer, options, most=settings.max_train_samples)
+    dev = load(options.dev, tokenizer, options)
     if not judged(dev):
         raise ValueError(f"{options.dev}: has questions without an entry for answers, which cannot choose an epoch")
     task = qa_task(tokenizer, training, dev, workers, batch_size=settings.batch_size, cmrc=options.cmrc, **deciding)
@@ -102,7 +102,7 @@ def fine_tune(options, folder, deciding, workers):
     kept = Kept(folder, tokenizer, recorded(options, settings, examples), options.resume)
     runs = experiment.run(task, options.model, settings, workers, from_scratch=options.from_scratch,
                           keep_head=options.keep_head, kept=kept)
-    print(table({"fine-tuned": runs.seeds}))
+    print(runs.table())
     predict(options, folder, runs.model, tokenizer, dev, deciding, workers)
     kept.finish()
 
@@ -143,14 +143,15 @@ def judged(passages):
     return all(passage.example.answers is not None for passage in passages)
 
 
-def load(path, tokenizer, options, shown=5):
-    """The passages of a file. Problems of its answers, and what the windows lose of them, are printed."""
+def load(path, tokenizer, options, most=None, shown=5):
+    """The passages of a file, of the first `most` questions. Problems of its answers, and what the windows lose of
+    them, are printed."""
     questions = read(path)
     for fate, lines in (("found elsewhere than the file says, or at several places", questions.moved),
                         ("not found, and not used", questions.lost)):
         if lines:
             print("\n".join([f"{path}: answers {fate}: {len(lines)}", *(f"  {line}" for line in lines[:shown])]))
-    passages = make_passages(questions.examples, tokenizer, max_length=options.max_length, step=options.step,
+    passages = make_passages(questions.examples[:most], tokenizer, max_length=options.max_length, step=options.step,
                              max_question_length=options.max_question_length)
     for line in describe(passages):
         print(f"{path}: {line}")
