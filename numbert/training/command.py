@@ -6,6 +6,7 @@
 import contextlib
 import math
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -41,7 +42,7 @@ def check_numbers(settings):
     not above 0 (a dropout or threshold below 0), infinity, NaN."""
     for name, value in settings.items():
         for number in value if isinstance(value, list) else [value]:
-            from_0 = name in ("seed", "dropout", "threshold")
+            from_0 = name in ("seed", "split_seed", "dropout", "threshold")
             if isinstance(number, bool) or not isinstance(number, int | float):
                 continue
             fault = (f"at least {0 if from_0 else 1}" if (type(number) is int or from_0) and not number >= (not from_0)
@@ -141,6 +142,24 @@ def _ending_as_by_ctrl_c():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def spelled(parser, options, without=("out", "resume", "workers")):
+    """The command that has these options, as it is typed: those that are not what they are by default, but for those
+    in `without`, which change no result."""
+    words = []
+    for name, value in vars(options).items():
+        if name not in without and value != parser.get_default(name):
+            words += [_option(name), *(() if value is True else map(str, value) if isinstance(value, list) else
+                                       [str(value)])]
+    return f"{parser.prog} {shlex.join(words)}"
+
+
+def only_for(parser, options, purpose, names):
+    """Raises ValueError for an option that is given though it is not one of `names`, all that `purpose` takes."""
+    for name, value in vars(options).items():
+        if name not in names and value != parser.get_default(name):
+            raise ValueError(f"{_option(name)} is for fine-tuning, not for {purpose}")
 
 
 def _option(name):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert.lab.svg import HEIGHT, WIDTH, attention_map, chart, heat_map, log_ticks, page, ticks
+from numbert.svg import HEIGHT, WIDTH, attention_map, chart, heat_map, log_ticks, page, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 NUMBERS = st.floats(-1e9, 1e9)
