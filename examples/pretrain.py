@@ -276,8 +276,10 @@ def learn(folder, options, settings, state, workers, model, optimizer, data, mea
                 began, figures = clock(), measure()
                 folder.log({"step": step.number, "split": "held-out"} | figures)
                 print(f"step {step.number}/{plan.steps}  held out: {describe(figures)}", flush=True)
+                seconds = clock() - began
+                progress.paused_for(seconds)
                 if budget:
-                    budget.paused_for(clock() - began)
+                    budget.paused_for(seconds)
             stop = interrupted()                            # asked once: what stops must have been saved
             due = budget and not last and budget.due(step.number)
             if last or stop or due or step.number % options["save_every"] == 0:

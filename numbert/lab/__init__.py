@@ -1,2 +1,1 @@
-"""What the experiments of the lecture share. Their pictures are drawn by `numbert.svg`, which is found here, too."""
-from .. import svg as svg
+from .. import svg  # noqa: F401 (scripts take their pictures from here)

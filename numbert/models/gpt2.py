@@ -246,12 +246,12 @@ class GPT2ForSequenceClassification(GPT2WithHead, BertForSequenceClassification)
     """As BERT's, but it is the last token that is read, the only one to have seen the whole text; by a plain matrix."""
     names = (*GPT2PretrainedModel.names, ("classifier.", "score."))
 
-    def __init__(self, config, *, rng, dtype=np.float32, class_weights=None):
+    def __init__(self, config, *, rng, dtype=np.float32, class_weights=None, label_smoothing=0.0):
         self.config = config
         self.body = GPT2Model(config, rng=rng, dtype=dtype)
         self.classifier = Embedding(config.num_labels, config.n_embd, rng=rng, std=config.initializer_range,
                                     dtype=dtype)
-        self.class_weights = class_weights
+        self.class_weights, self.label_smoothing = class_weights, label_smoothing
 
     def score(self, packed, rng):
         """Logits (B, C) of packed texts."""

@@ -106,11 +106,11 @@ class RobertaForMaskedLM(RobertaWithHead, BertForMaskedLM):
 class RobertaForSequenceClassification(RobertaWithHead, BertForSequenceClassification):
     """As BERT's, with another head."""
 
-    def __init__(self, config, *, rng, dtype=np.float32, class_weights=None):
+    def __init__(self, config, *, rng, dtype=np.float32, class_weights=None, label_smoothing=0.0):
         self.config = config
         self.body = RobertaModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.classifier = RobertaClassificationHead(config, rng=rng, dtype=dtype)
-        self.class_weights = class_weights
+        self.class_weights, self.label_smoothing = class_weights, label_smoothing
 
     def score(self, packed, rng):
         """Logits (B, C) of packed texts."""

@@ -1,7 +1,7 @@
 """The model card of a fine-tuned model: README.md, with the head in YAML that the Hugging Face Hub reads.
 
-What stands in it is what the run knows: data, settings, figures, the command, and how the model is used. The same figures
-stand in results.json, for programs.
+What stands in it is what the run knows: data, settings, figures, the command, and how the model is used. The same
+figures stand in results.json, for programs.
 
 Source: Mitchell et al. 2019, "Model Cards for Model Reporting"; https://huggingface.co/docs/hub/model-cards.
 """
@@ -52,7 +52,7 @@ def save(folder, card):
 
 
 def max_length_of(folder):
-    """The max_length with which the model in `folder` was fine-tuned, by its results.json; None if that is not known."""
+    """The max_length with which the model in `folder` was fine-tuned, by its results.json; None if it is not known."""
     path = Path(folder) / "results.json"
     if not exists(path):
         return None

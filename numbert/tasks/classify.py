@@ -3,8 +3,8 @@
     python -m numbert.tasks.classify --train my.csv --dev my-dev.csv --model RUN_FOLDER
     python -m numbert.tasks.classify --evaluate FINE_TUNED --dev more.csv
 
-The files are CSV, TSV or JSON lines, with one text or two and a label in each row (spreadsheet.py). The labels are those
-found in them, and are saved by name with the model. Without --dev a part of --train is split off.
+The files are CSV, TSV or JSON lines, with one text or two and a label in each row (spreadsheet.py). The labels are
+those found in them, and are saved by name with the model. Without --dev a part of --train is split off.
 """
 import argparse
 
@@ -12,23 +12,24 @@ import numpy as np
 
 from ..training import command
 from . import metrics, spreadsheet, text_command
+from .evaluating import add_model_options
 
 
 def arguments():
     parser = argparse.ArgumentParser(
-        prog="python -m numbert.tasks.classify", description="Fine-tune a model to give each text (or pair of texts) its "
-        "class, and evaluate it. The files end in " + ", ".join(spreadsheet.FORMATS) + ".")
+        prog="python -m numbert.tasks.classify", description="Fine-tune a model to give each text (or pair of texts) "
+        "its class, and evaluate it. The files end in " + ", ".join(spreadsheet.FORMATS) + ".")
     add = parser.add_argument
     add("--train", metavar="FILE", help="texts and labels to learn from")
     add("--dev", metavar="FILE", help="texts and labels by which the best epoch is chosen (default: a part of --train)")
     add("--test", metavar="FILE", help="texts to report on (default: those of --dev), or without labels, to predict")
-    text_command.add_model_options(parser)
+    add_model_options(parser)
     add("--columns", nargs="+", metavar="ROLE=COLUMN", help="which column is text, pair (a second text) and label: "
         "text=review label=stars; names of the header, or numbers from 0")
     add("--no-header", action="store_true", help="the first row is an example already (default: if no name in it is "
         "known)")
-    add("--skip-broken", action="store_true", help="leave out rows with too few or too many columns, without a text, or "
-        "without a label")
+    add("--skip-broken", action="store_true", help="leave out rows with too few or too many columns, without a text "
+        "or without a label")
     add("--regression", action="store_true", help="the labels are amounts, as in 3.5: predict a number")
     add("--dev-share", type=float, default=0.1, help="the share of --train that is split off without --dev, of each "
         "label alike (default: %(default)s)")
@@ -68,8 +69,8 @@ def texts_of(options, config=None):
     _say_what_is_twice(splits)
     unlabelled = tuple(split for split, rows in splits.items() if rows[0].label is None)
     if regression:
-        return text_command.Texts(_name(options), {split: spreadsheet.as_numbers(rows) for split, rows in splits.items()},
-                                  (), in_correlation, unlabelled)
+        numbers = {split: spreadsheet.as_numbers(rows) for split, rows in splits.items()}
+        return text_command.Texts(_name(options), numbers, (), in_correlation, unlabelled)
     names = _labels_found(splits, options) if config is None else text_command.label_names(config)
     ids = {name: i for i, name in enumerate(names)}
     if all(name == f"LABEL_{i}" for i, name in enumerate(names)):
@@ -77,10 +78,11 @@ def texts_of(options, config=None):
     for rows in splits.values():
         for row in rows:
             if row.label is not None and row.label not in ids:
-                raise ValueError(f"{row.place}: the label {row.label[:60]!r} is none of {', '.join(names)[:200]}, which "
-                                 f"{options.evaluate} predicts")
-    return text_command.Texts(_name(options), {split: [row._replace(label=ids.get(row.label), place="") for row in rows]
-                                               for split, rows in splits.items()}, names, in_classes, unlabelled)
+                raise ValueError(f"{row.place}: the label {row.label[:60]!r} is none of {', '.join(names)[:200]}, "
+                                 f"which {options.evaluate} predicts")
+    numbered = {split: [row._replace(label=ids.get(row.label), place="") for row in rows]
+                for split, rows in splits.items()}
+    return text_command.Texts(_name(options), numbered, names, in_classes, unlabelled)
 
 
 def rows_of(path, options, test):
@@ -113,10 +115,10 @@ def _labels_found(splits, options):
     if len(set(labels["train"])) < 2:
         raise ValueError(f"{options.train}: every row has the label {names[0][:60]!r}: there is nothing to learn")
     if len(names) > 10 and 2 * len(names) > len(labels["train"]):
-        raise ValueError(f"{options.train}: {len(names)} different labels in {len(labels['train'])} rows: is the column "
-                         "right (--columns)?" + (" If they are amounts: --regression" if numbers else ""))
-    print(f"{len(names)} labels: {', '.join(names)[:300]}" + ("; numbers, read as the names of classes (--regression: as "
-                                                             "amounts)" if numbers and len(names) > 2 else ""))
+        raise ValueError(f"{options.train}: {len(names)} different labels in {len(labels['train'])} rows: is the "
+                         "column right (--columns)?" + (" If they are amounts: --regression" if numbers else ""))
+    print(f"{len(names)} labels: {', '.join(names)[:300]}" + (
+        "; numbers, read as the names of classes (--regression: as amounts)" if numbers and len(names) > 2 else ""))
     for split, some in labels.items():
         if new := sorted(set(some) - set(labels["train"])):
             print(f"{split}: {sum(label in new for label in some)} rows have a label that training never shows: "

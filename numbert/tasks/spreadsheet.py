@@ -5,8 +5,8 @@
     "a bad, bad day",negative
 
 A file has one text or two in each row, and a label where it is known. Which column is which is read off the header, or
-said by the user. Nothing is guessed silently: what was found is in `Sheet.columns`, and a file that can be understood in
-two ways is refused.
+said by the user. Nothing is guessed silently: what was found is in `Sheet.columns`, and a file that can be understood
+in two ways is refused.
 """
 import csv
 import io
@@ -41,8 +41,8 @@ class LabelledText(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """The rows of a file. columns: {role: the column's name, or its number from 0 without a header}; the roles are text,
-    pair and label. unused: the names of the other columns. skipped: a line for each row that was left out."""
+    """The rows of a file. columns: {role: the column's name, or its number from 0 without a header}; the roles are
+    text, pair and label. unused: the names of the other columns. skipped: a line for each row that was left out."""
     rows: list
     columns: dict
     unused: list
@@ -52,14 +52,14 @@ class Sheet(NamedTuple):
 def read(path, columns=None, header=None, skip_broken=False, labelled=True):
     """The `Sheet` of a file, whose format is that of its ending: one of `FORMATS`.
 
-    .csv is read as RFC 4180 has it: quotation marks around a cell with commas or line ends, doubled inside; where that
-    gives rows of one length, semicolons or tabs may take the commas' place. In .tsv a quotation mark is a character like
-    any other. .jsonl has an object in each line, .json a list of such objects.
+    .csv is read as RFC 4180 has it: quotation marks around a cell with commas or line ends, doubled inside; semicolons
+    or tabs take the commas' place where all rows have one length with them and not with commas. In .tsv a quotation
+    mark is a character like any other. .jsonl has an object in each line, .json a list of such objects.
 
     columns: {role: name, or number from 0}. None: by the names in the header (`NAMES`), else two columns are text and
     label, three are text, pair and label. header: whether the first row has the names; None: if it has the name of a
-    text or label. skip_broken: leave out rows with another number of cells, without a text or without a label, and list
-    them. labelled: whether there must be labels; None: in all rows or in none.
+    text or label. skip_broken: leave out rows with another number of cells, without a text or without a label, and
+    list them. labelled: whether there must be labels; None: in all rows or in none.
     Raises ValueError with file, line and column for what cannot be understood.
     """
     suffix = Path(path).suffix.lower()
@@ -257,8 +257,8 @@ def _given(path, columns, names, width, labelled):
 
 def split_off(rows, share, rng, stratified=True):
     """(the rest, the part) of `rows` (LabelledText), both in their order. The part has about a `share` of the rows of
-    each label, at least one of them but never all, drawn with `rng`. stratified: False draws from all rows alike, as for
-    labels that are numbers.
+    each label, at least one of them but never all, drawn with `rng`. stratified: False draws from all rows alike, as
+    for labels that are numbers.
 
     Raises ValueError if one of them would be empty.
     """

@@ -6,7 +6,6 @@
     def classify(options, workers):
         text_command.run_or_evaluate(options, workers, arguments(), read, default="runs/classify")
 """
-import contextlib
 import dataclasses
 from collections import Counter
 from typing import NamedTuple
@@ -18,10 +17,9 @@ from ..training import command
 from ..training.experiment import FineTuning, Task, add_options, run
 from ..training.finetuning import Shuffled
 from ..training.kept import Kept, add_run_options, opened, recorded
-from ..training.run_folder import RunFolder
-from ..training.seeds import table
 from . import card
 from .classification import balanced_weights, collate, decide, encode, evaluation, majority, predict, softmax
+from .evaluating import finished, output
 from .report import Report, Row, save, show
 
 USE = """import numbert as nb
@@ -50,14 +48,6 @@ class Texts(NamedTuple):
         return [split for split in known if split.startswith("test")] or known
 
 
-def add_model_options(parser):
-    """Add --model and --evaluate, one of which is needed."""
-    either = parser.add_mutually_exclusive_group(required=True)
-    either.add_argument("--model", metavar="RUN_FOLDER", help="a pre-trained model with its tokenizer, to fine-tune")
-    either.add_argument("--evaluate", metavar="FOLDER", help="a model that is fine-tuned already, only to evaluate it, "
-                        "and to predict what has no labels; predictions are written if --out says where")
-
-
 def add_training_options(parser, out):
     """Add what both commands take for fine-tuning. out: the default folder, in words."""
     parser.add_argument("--class-weights", action="store_true",
@@ -68,43 +58,29 @@ def add_training_options(parser, out):
 
 def run_or_evaluate(options, workers, parser, read, *, default, files, hand_in=None):
     """The work of such a command. read(config): the Texts; config is that of the model to evaluate, None to fine-tune.
-    default: the folder of a run. files: the names of the options that say what is read. hand_in(folder, split, examples,
-    decisions): write the predictions for a split without labels, and return the path."""
+    default: the folder of a run. files: the names of the options that say what is read. hand_in(folder, split,
+    examples, decisions): write the predictions for a split without labels, and return the path."""
     if not options.evaluate:
         fine_tune(options, workers, parser, read, default, hand_in)
         return
-    command.only_for(parser, options, "--evaluate", ("evaluate", "max_length", "out", "workers", *files))
-    tokenizer, model, max_length = finished(options, AutoModelForSequenceClassification)
+    tokenizer, model, max_length = finished(options, parser, AutoModelForSequenceClassification, files)
     if model.config.problem_type == "multi_label_classification":
-        raise ValueError(f"{options.evaluate}: several classes hold at once in this model (problem_type in config.json): "
-                         "this command takes one label for each text")
+        raise ValueError(f"{options.evaluate}: several classes hold at once in this model (problem_type in "
+                         "config.json), and this command takes one label for each text")
     texts = read(model.config)
     encoded = {split: encode(rows, tokenizer, max_length) for split, rows in texts.splits.items()}
-    with RunFolder(options.out, workers.ranks) if options.out else contextlib.nullcontext() as folder:
+    with output(options, workers) as folder:
         shown_and_written(folder and folder.path, judge(model, tokenizer, texts, encoded, workers), texts, hand_in)
 
 
-def finished(options, auto_class):
-    """(tokenizer, model, max_length) of the fine-tuned model that --evaluate names. The longest text is what it was in
-    the fine-tuning, if no other is given. Raises ValueError for a model without a trained head."""
-    folder = options.evaluate
-    tokenizer, positions = look(folder, auto_class)
-    given = options.max_length or min(card.max_length_of(folder) or FineTuning.max_length, positions)
-    max_length = FineTuning.of(options, positions=positions, max_length=given).max_length
-    model = auto_class.from_pretrained(folder)
-    if model.load_report.new:
-        raise ValueError(f"{folder}: its head is not trained: it lacks {', '.join(model.load_report.new)}")
-    return tokenizer, model, max_length
-
-
-def check_labels(folder, config, name, labels):
-    """Raises ValueError if the model in `folder`, with this `config`, was not fine-tuned for a task with these labels.
-    One without names of labels is taken as it is, if it has as many."""
+def check_labels(folder, config, name, *accepted):
+    """Raises ValueError if the model in `folder`, with this `config`, was not fine-tuned for task `name`, whose labels
+    are called as in one of `accepted`. A model without names of labels is taken as it is, if it has as many."""
     theirs = label_names(config)
     unnamed = all(label in (f"LABEL_{i}", f"{i}") for i, label in enumerate(theirs))
-    if theirs != tuple(labels) and not (unnamed and len(theirs) == len(labels)):
+    if theirs not in accepted and not (unnamed and len(theirs) == len(accepted[0])):
         raise ValueError(f"{folder} predicts {', '.join(theirs) or 'a number'}; {name} has "
-                         f"{', '.join(labels) or 'numbers'}")
+                         f"{', '.join(accepted[-1]) or 'numbers'}")
 
 
 def label_names(config):
@@ -121,12 +97,15 @@ def fine_tune(options, workers, parser, read, default, hand_in=None):
                                     from_scratch=options.from_scratch)
         settings = FineTuning.of(options, positions=positions)
         texts = read(None)
+        if not texts.labels and (options.class_weights or options.label_smoothing):
+            raise ValueError(f"--class-weights and --label-smoothing are for classes, and {texts.name} has numbers")
+        texts.splits["train"] = texts.splits["train"][:settings.max_train_samples]
         encoded = {split: encode(rows, tokenizer, settings.max_length) for split, rows in texts.splits.items()}
         task = task_of(texts, encoded, tokenizer, settings, workers, class_weights=options.class_weights)
         kept = Kept(folder, tokenizer, recorded(options, settings, texts.splits), options.resume)
         runs = run(task, options.model, settings, workers, from_scratch=options.from_scratch,
                    keep_head=options.keep_head, kept=kept)
-        figures = table({"fine-tuned": runs.seeds})
+        figures = runs.table()
         tested = any(split.startswith("test") for split in texts.reported)
         print(f"\n{texts.name}, {'test' if tested else 'development'} set:\n\n{figures}\n")
         if not tested:

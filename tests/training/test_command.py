@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import tiny_run
 
+from numbert.hub.errors import CheckpointError
 from numbert.training import command
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +64,25 @@ def test_numbers_that_cannot_be(settings, message):
 def test_numbers_that_can_be():
     command.check_numbers({"lr": 1e-9, "seed": 0, "dropout": 0.0, "threshold": 0.0, "out": "x", "quick": False,
                            "patience": None, "steps": 1, "labels": [1, 2]})
+
+
+@pytest.mark.parametrize("error, said", [
+    ("layer_decay must be in (0, 1], got 2", "--layer-decay must be in (0, 1], got 2"),
+    ("a.tsv: say columns=... if it is laid out otherwise", "a.tsv: say --columns if it is laid out otherwise"),
+    ("2 columns (skip_broken=True leaves such rows out)", "2 columns (--skip-broken leaves such rows out)"),
+    ("columns must be, patience must be", "--columns must be, patience must be"),
+    ("patience must be 1", "--early-stopping must be 1"), ("layer_decay=3 is", "--layer-decay 3 is"),
+    ("a/layer_decay/b.tsv: no row, layer_decay.txt", "a/layer_decay/b.tsv: no row, layer_decay.txt")])
+def test_errors_speak_of_options(error, said):
+    some = argparse.ArgumentParser()
+    some.add_argument("--early-stopping", "--patience", dest="patience")
+    for option in ("--layer-decay", "--columns", "--skip-broken"):
+        some.add_argument(option)
+    with pytest.raises(ValueError) as found, command.in_options(some):
+        raise ValueError(error)
+    assert str(found.value) == said
+    with pytest.raises(CheckpointError, match="layer_decay"), command.in_options(some):     # a setting in the file
+        raise CheckpointError("config.json", "layer_decay must be 1")
 
 
 @pytest.fixture(scope="module")

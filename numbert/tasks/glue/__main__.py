@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ...training import command
 from .. import text_command
+from ..evaluating import add_model_options
 from . import data as glue_data
 
 
@@ -21,7 +22,7 @@ def arguments():
     add = parser.add_argument
     add("--task", required=True, help=", ".join(glue_data.TASKS) + " (capitals and dashes do not matter)")
     add("--data", required=True, metavar="FOLDER", help="the folder with the task's files (train.tsv, dev.tsv, ...)")
-    text_command.add_model_options(parser)
+    add_model_options(parser)
     add("--files", nargs="+", metavar="SPLIT=NAME", help="files with other names, as in train=rte-train.tsv")
     add("--columns", nargs="+", metavar="ROLE=COLUMN", help="a layout that is not GLUE's: sentence=text label=label; "
         "names of the header, or numbers from 0")
@@ -43,7 +44,7 @@ def glue(options, workers):
     def read(config):
         task = glue_data.find(name)
         if config:
-            text_command.check_labels(options.evaluate, config, name, task.labels)
+            text_command.check_labels(options.evaluate, config, name, task.labels, task.names or task.labels)
         return texts_of(name, read_splits(name, options))
 
     def hand_in(folder, split, examples, answers):
@@ -68,8 +69,9 @@ def read_splits(name, options):
     names = task.files | text_command.assignments("--files", options.files, known=task.files)
     columns = {role: int(column) if column.isdigit() else column
                for role, column in text_command.assignments("--columns", options.columns).items()} or None
-    ids = {label: i for i, label in enumerate(task.labels)}
-    words = {word: ids.get(label, label) for word, label in text_command.assignments("--labels", options.labels).items()} or None
+    ids = {label: i for labels in (task.labels, task.names) for i, label in enumerate(labels)}
+    words = {word: ids.get(label, label)
+             for word, label in text_command.assignments("--labels", options.labels).items()} or None
     splits = {}
     for split, file in names.items():
         path, test = Path(options.data) / file, split in task.submissions
@@ -91,8 +93,8 @@ def read_splits(name, options):
 def texts_of(name, splits):
     """The `text_command.Texts` of a task."""
     task = glue_data.find(name)
-    return text_command.Texts(name, splits, task.labels, lambda gold, given: glue_data.evaluate(name, gold, given),
-                              unlabelled=tuple(task.submissions))
+    return text_command.Texts(name, splits, task.names or task.labels,
+                              lambda gold, given: glue_data.evaluate(name, gold, given), tuple(task.submissions))
 
 
 def task_of(name, encoded, tokenizer, settings, workers, class_weights=False):

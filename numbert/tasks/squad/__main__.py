@@ -10,6 +10,7 @@ The parts in reading order: data.py reads the files, windows.py cuts texts that 
 spans, reader.py applies a model, metrics.py scores.
 """
 import argparse
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -19,12 +20,33 @@ from ...models.auto import AutoModelForQuestionAnswering, look
 from ...training import command, experiment
 from ...training.kept import Kept, add_run_options, opened, recorded
 from ...training.run_folder import RunFolder
-from ...training.seeds import table
+from .. import card
+from ..report import Report, Row, in_words, save
 from . import metrics as squad_metrics
 from .answers import best_threshold, check_limits, no_answer_probabilities, predictions, with_threshold
 from .data import read
-from .reader import Reader, load_threshold, qa_task, read_passages, save_threshold
+from .reader import Reader, load_threshold, qa_task, read_passages, save_threshold, scores
 from .windows import describe, make_passages
+
+USE = """from numbert.tasks.squad.reader import Reader
+
+reader = Reader.from_pretrained(FOLDER)
+reading = reader("Where is the banana now?", "David took the banana. He went to the forest.")
+print(reading.text, reading.no_answer)"""
+
+
+def report_of(passages, readings, cmrc=False):
+    """The `tasks.report.Report` of the answers: beside each the gold answers, and how probable it is, among all spans
+    and "no answer"."""
+    rows = []
+    for passage, reading in zip(passages, readings, strict=True):
+        example, answer = passage.example, reading.text
+        probability = reading.answers[0].probability if answer else reading.null_probability
+        gold = None if example.answers is None else " | ".join(dict.fromkeys(a.text for a in example.answers))
+        right = None if gold is None else scores([passage], [reading], cmrc)["exact"] == 100
+        rows.append(Row((example.id, example.question), gold, answer, probability, right, example.question))
+    known = all(row.gold is not None for row in rows)
+    return Report("dev", ("id", "question"), rows, scores(passages, readings, cmrc) if known else {})
 
 
 def write_predictions(folder, passages, readings):
@@ -94,7 +116,8 @@ def fine_tune_and_predict(options, workers):
 def fine_tune(options, folder, deciding, workers):
     tokenizer, positions = look(options.model, AutoModelForQuestionAnswering, from_scratch=options.from_scratch)
     settings = experiment.FineTuning.of(options, positions=positions)
-    training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))
+    training = load(options.train, tokenizer, options, most=settings.max_train_samples)
+    dev = load(options.dev, tokenizer, options)
     if not judged(dev):
         raise ValueError(f"{options.dev}: has questions without an entry for answers, which cannot choose an epoch")
     task = qa_task(tokenizer, training, dev, workers, batch_size=settings.batch_size, cmrc=options.cmrc, **deciding)
@@ -102,13 +125,19 @@ def fine_tune(options, folder, deciding, workers):
     kept = Kept(folder, tokenizer, recorded(options, settings, examples), options.resume)
     runs = experiment.run(task, options.model, settings, workers, from_scratch=options.from_scratch,
                           keep_head=options.keep_head, kept=kept)
-    print(table({"fine-tuned": runs.seeds}))
-    predict(options, folder, runs.model, tokenizer, dev, deciding, workers)
+    print(runs.table())
+    report = predict(options, folder, runs.model, tokenizer, dev, deciding, workers)
+    card.save(folder.path, card.Card(
+        f"answers in {Path(options.train).name}", "question-answering",
+        {name: f"{Path(getattr(options, name)).name}, {len(passages)} questions"
+         for name, passages in (("train", training), ("dev", dev))}, options.model, options.from_scratch,
+        dataclasses.asdict(settings), runs.table(), command.spelled(arguments(), options), USE, [report]))
     kept.finish()
 
 
 def predict(options, folder, model, tokenizer, dev, deciding, workers):
-    """Answer the questions of --dev, write the answers, and score them if it is known what is right."""
+    """Answer the questions of --dev, write the answers, and score them if it is known what is right. Returns the
+    `tasks.report.Report`."""
     readings = read_passages(model, tokenizer, dev, workers, **deciding)
     readings = with_threshold(readings, choose_threshold(options, dev, readings))
     if options.train:
@@ -119,6 +148,12 @@ def predict(options, folder, model, tokenizer, dev, deciding, workers):
         examples, answers = [passage.example for passage in dev], predictions(dev, readings)
         print(json.dumps(squad_metrics.evaluate_cmrc(examples, answers) if options.cmrc else
                          squad_metrics.evaluate(examples, answers, no_answer_probabilities(dev, readings)), indent=2))
+    report = report_of(dev, readings, options.cmrc)
+    if report.labelled:
+        print(in_words(report))
+    for what, path in save(report, folder.path).items():
+        print(f"{what} beside what is right: {path}")
+    return report
 
 
 def choose_threshold(options, dev, readings):
@@ -143,14 +178,15 @@ def judged(passages):
     return all(passage.example.answers is not None for passage in passages)
 
 
-def load(path, tokenizer, options, shown=5):
-    """The passages of a file. Problems of its answers, and what the windows lose of them, are printed."""
+def load(path, tokenizer, options, most=None, shown=5):
+    """The passages of a file, of the first `most` questions. Problems of its answers, and what the windows lose of
+    them, are printed."""
     questions = read(path)
     for fate, lines in (("found elsewhere than the file says, or at several places", questions.moved),
                         ("not found, and not used", questions.lost)):
         if lines:
             print("\n".join([f"{path}: answers {fate}: {len(lines)}", *(f"  {line}" for line in lines[:shown])]))
-    passages = make_passages(questions.examples, tokenizer, max_length=options.max_length, step=options.step,
+    passages = make_passages(questions.examples[:most], tokenizer, max_length=options.max_length, step=options.step,
                              max_question_length=options.max_question_length)
     for line in describe(passages):
         print(f"{path}: {line}")
