@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import svg
 from ..hub import files
-from .checkpoint import load_best, load_checkpoint, read_state, save_checkpoint
+from .checkpoint import compare, load_best, load_checkpoint, read_settings, read_state, save_checkpoint
 from .finetuning import BestEpoch, Trial, describe, in_epochs, names
 from .ranks import Alone
 from .run_folder import RunFolder
@@ -111,9 +111,11 @@ class Kept:
                                          fingerprint(first.config.to_dict(), *(p.data for p in first.parameters()))}
         if not self.resume:
             return {}
+        if differences := compare(read_settings(self.folder.checkpoint)[1], self.settings):
+            raise ValueError(f"{self.folder.checkpoint} belongs to another run: {'; '.join(differences)}")
         state = _with_nan(read_state(self.folder.checkpoint))
         if not state.keys() >= {"trial", "finished", "records", "best", "top", "saved"}:
-            raise ValueError(f"{self.folder.checkpoint} is not from a fine-tuning of this version")
+            raise ValueError(f"{self.folder.checkpoint} is not from a fine-tuning")
         self.saved = state["saved"]
         return state | {"trial": Trial(*state["trial"])}
 

@@ -164,7 +164,7 @@ def test_class_weights(made):
 
 
 @pytest.mark.parametrize("change,message", [
-    ({"--task": "snli"}, "glue: task must be one of CoLA, .*, got 'snli'"),
+    ({"--task": "snli"}, "glue: --task must be one of CoLA, .*, got 'snli'"),
     ({"--data": "nowhere"}, r"glue: .*nowhere/train\.tsv"),
     ({"--model": "nowhere"}, "glue: .*nowhere"),
     ({"--files": "training=x.tsv"}, "glue: --files takes one of train, dev, test, = and a name, got 'training=x.tsv'"),
