@@ -19,7 +19,7 @@ METRICS = {"f1": "f1", "exact": "exact_match", "matthews_correlation": "matthews
            "spearman": "spearmanr"}         # names of the Hub, where they are not ours
 
 
-class Card(NamedTuple):
+class ModelCard(NamedTuple):
     """task: its name for a reader. kind: what the Hub calls it, such as text-classification. data: {split: what is in
     it}. model: the folder that was started from. from_scratch: whether only its sizes were used. settings: {name:
     value}. figures: the table of all runs. command: that made it. code: how the model is used in Python. reports: a

@@ -48,7 +48,7 @@ def classify(options, workers):
     if options.evaluate is not None and not (options.dev or options.test):
         raise ValueError("--dev FILE or --test FILE is needed to evaluate")
     text_command.run_or_evaluate(options, workers, arguments(), lambda config: texts_of(options, config),
-                                 default="runs/classify",
+                                 name=_name(options), numbers=options.regression, default="runs/classify",
                                  files=("dev", "test", "columns", "no_header", "skip_broken"))
 
 

@@ -358,7 +358,7 @@ def tag_files(options, workers):
                   "FILE.")
         reports = judge(runs.model, tokenizer, {name: files[name] for name in ("dev", "test") if name in files},
                         settings.max_length, workers, entities, folder.path, options)
-        card.save(folder.path, card.Card(
+        card.save(folder.path, card.ModelCard(
             f"tags of {Path(options.train).name}", "token-classification",
             {name: f"{Path(getattr(options, name)).name}, {_counted(some)}" for name, some in sentences.items()},
             options.model, options.from_scratch, dataclasses.asdict(settings), figures,

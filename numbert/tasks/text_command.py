@@ -56,11 +56,14 @@ def add_training_options(parser, out):
     add_options(parser, max_length=None)
 
 
-def run_or_evaluate(options, workers, parser, read, *, default, files, hand_in=None):
+def run_or_evaluate(options, workers, parser, read, *, name, numbers, default, files, hand_in=None):
     """The work of such a command. read(config): the Texts; config is that of the model to evaluate, None to fine-tune.
-    default: the folder of a run. files: the names of the options that say what is read. hand_in(folder, split,
-    examples, decisions): write the predictions for a split without labels, and return the path."""
+    name: of the task. numbers: whether its labels are numbers. default: the folder of a run. files: the names of the
+    options that say what is read. hand_in(folder, split, examples, decisions): write the predictions for a split
+    without labels, and return the path."""
     if not options.evaluate:
+        if numbers and (options.class_weights or options.label_smoothing):
+            raise ValueError(f"--class-weights and --label-smoothing are for classes, and {name} has numbers")
         fine_tune(options, workers, parser, read, default, hand_in)
         return
     tokenizer, model, max_length = finished(options, parser, AutoModelForSequenceClassification, files)
@@ -97,8 +100,6 @@ def fine_tune(options, workers, parser, read, default, hand_in=None):
                                     from_scratch=options.from_scratch)
         settings = FineTuning.of(options, positions=positions)
         texts = read(None)
-        if not texts.labels and (options.class_weights or options.label_smoothing):
-            raise ValueError(f"--class-weights and --label-smoothing are for classes, and {texts.name} has numbers")
         texts.splits["train"] = texts.splits["train"][:settings.max_train_samples]
         encoded = {split: encode(rows, tokenizer, settings.max_length) for split, rows in texts.splits.items()}
         task = task_of(texts, encoded, tokenizer, settings, workers, class_weights=options.class_weights)
@@ -114,7 +115,7 @@ def fine_tune(options, workers, parser, read, default, hand_in=None):
         reports = judge(runs.model, tokenizer, texts, encoded, workers)
         shown_and_written(folder.path, reports, texts, hand_in)
         pair = any(row[1] is not None for row in texts.splits["train"][:1])
-        card.save(folder.path, card.Card(
+        card.save(folder.path, card.ModelCard(
             texts.name, "text-classification", {split: described(texts, split) for split in texts.splits},
             options.model, options.from_scratch, dataclasses.asdict(settings), figures,
             command.spelled(parser, options), USE.format(texts='"a text"' + ', "another"' * pair).strip(),

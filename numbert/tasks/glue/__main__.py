@@ -40,20 +40,20 @@ def main(argv=None):
 
 def glue(options, workers):
     name = task_name(options.task)
+    task = glue_data.find(name)
 
     def read(config):
-        task = glue_data.find(name)
         if config:
             text_command.check_labels(options.evaluate, config, name, task.labels, task.names or task.labels)
         return texts_of(name, read_splits(name, options))
 
     def hand_in(folder, split, examples, answers):
         glue_data.write_submission(folder, name, split, examples, answers)
-        return f"{folder}/{glue_data.find(name).submissions[split]}"
+        return f"{folder}/{task.submissions[split]}"
 
     text_command.run_or_evaluate(
-        options, workers, arguments(), read, default=f"runs/glue-{name}", hand_in=hand_in,
-        files=("task", "data", "files", "columns", "no_header", "labels", "skip_broken"))
+        options, workers, arguments(), read, name=name, numbers=not task.labels, default=f"runs/glue-{name}",
+        hand_in=hand_in, files=("task", "data", "files", "columns", "no_header", "labels", "skip_broken"))
 
 
 def task_name(given):

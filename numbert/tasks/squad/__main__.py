@@ -110,7 +110,8 @@ def fine_tune_and_predict(options, workers):
         with RunFolder(options.out, workers.ranks) as folder:
             reader = Reader.from_pretrained(options.model, max_length=options.max_length)
             dev = load(options.dev, reader.tokenizer, options)
-            predict(options, folder, reader.model, reader.tokenizer, dev, deciding, workers)
+            readings, _ = predict(options, folder, reader.model, reader.tokenizer, dev, deciding, workers)
+            print_scores(options, dev, readings)
 
 
 def fine_tune(options, folder, deciding, workers):
@@ -126,17 +127,18 @@ def fine_tune(options, folder, deciding, workers):
     runs = experiment.run(task, options.model, settings, workers, from_scratch=options.from_scratch,
                           keep_head=options.keep_head, kept=kept)
     print(runs.table())
-    report = predict(options, folder, runs.model, tokenizer, dev, deciding, workers)
-    card.save(folder.path, card.Card(
+    readings, report = predict(options, folder, runs.model, tokenizer, dev, deciding, workers)
+    card.save(folder.path, card.ModelCard(
         f"answers in {Path(options.train).name}", "question-answering",
         {name: f"{Path(getattr(options, name)).name}, {len(passages)} questions"
          for name, passages in (("train", training), ("dev", dev))}, options.model, options.from_scratch,
         dataclasses.asdict(settings), runs.table(), command.spelled(arguments(), options), USE, [report]))
+    print_scores(options, dev, readings)
     kept.finish()
 
 
 def predict(options, folder, model, tokenizer, dev, deciding, workers):
-    """Answer the questions of --dev, write the answers, and score them if it is known what is right. Returns the
+    """Answer the questions of --dev, and write the answers. Returns a Reading for each, and their
     `tasks.report.Report`."""
     readings = read_passages(model, tokenizer, dev, workers, **deciding)
     readings = with_threshold(readings, choose_threshold(options, dev, readings))
@@ -144,16 +146,20 @@ def predict(options, folder, model, tokenizer, dev, deciding, workers):
         save_threshold(folder.path, readings[0].threshold)
     write_predictions(folder.path, dev, readings)
     print(f"{folder.path}: predictions.json, na_probs.json, nbest.json")
-    if judged(dev):
-        examples, answers = [passage.example for passage in dev], predictions(dev, readings)
-        print(json.dumps(squad_metrics.evaluate_cmrc(examples, answers) if options.cmrc else
-                         squad_metrics.evaluate(examples, answers, no_answer_probabilities(dev, readings)), indent=2))
     report = report_of(dev, readings, options.cmrc)
     if report.labelled:
         print(in_words(report))
     for what, path in save(report, folder.path).items():
         print(f"{what} beside what is right: {path}")
-    return report
+    return readings, report
+
+
+def print_scores(options, dev, readings):
+    """The figures of SQuAD's script or CMRC's, as JSON, if it is known what is right."""
+    if judged(dev):
+        examples, answers = [passage.example for passage in dev], predictions(dev, readings)
+        print(json.dumps(squad_metrics.evaluate_cmrc(examples, answers) if options.cmrc else
+                         squad_metrics.evaluate(examples, answers, no_answer_probabilities(dev, readings)), indent=2))
 
 
 def choose_threshold(options, dev, readings):
