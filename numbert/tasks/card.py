@@ -15,8 +15,8 @@ from ..hub.files import json_text, read_text, write_text
 from .report import score_table
 
 MARK = "<!-- Written by numbert. Without this line the next fine-tuning in this folder leaves the file as it is. -->"
-METRICS = {"f1": "f1", "exact": "exact_match", "matthews_correlation": "matthews_correlation", "pearson": "pearsonr",
-           "spearman": "spearmanr"}         # names of the Hub, where they are not ours
+METRICS = {"macro_f1": "f1", "exact": "exact_match", "pearson": "pearsonr", "spearman": "spearmanr"}
+#          what the Hub calls our figures, where it is another name
 
 
 class ModelCard(NamedTuple):
@@ -78,11 +78,13 @@ def text(card):
         parts.append(f"Every prediction beside what is right: `{report.split}.predictions.tsv`.")
     if not any(report.split.startswith("test") for report in card.reports):
         parts.append("The best epoch was chosen on these same examples, so the figures are a little too good.")
+    parts.append("![the curves of training](curves.svg)")
     parts += ["## Use", f"```python\n{card.code}\n```", "The same in transformers:",
               f"```python\nfrom transformers import pipeline\n\npipe = pipeline(\"{card.kind}\", model=FOLDER)\n```",
               "`FOLDER` is the folder in which this file stands.",
-              "## Settings", _markdown([("setting", "value"), *((f"`{name}`", f"{_shown(value)}") for name, value in
-                                                                card.settings.items())]),
+              "## Settings", _markdown([("setting", "value"), *(
+                  (f"`{name}`", _shown(value)) for name, value in card.settings.items()
+                  if value is not None and value is not False)]),
               "## Command", f"```\n{card.command}\n```"]
     return "\n\n".join(parts) + "\n"
 

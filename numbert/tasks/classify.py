@@ -7,6 +7,7 @@ The files are CSV, TSV or JSON lines, with one text or two and a label in each r
 those found in them, and are saved by name with the model. Without --dev a part of --train is split off.
 """
 import argparse
+import re
 
 import numpy as np
 
@@ -57,6 +58,8 @@ def texts_of(options, config=None):
     splits = {split: rows_of(path, options, test=split == "test" or config is not None) for split, path in
               (("train", options.train), ("dev", options.dev), ("test", options.test)) if path}
     regression = options.regression if config is None else not text_command.label_names(config)
+    if "train" in splits and not regression:
+        check_labels([row.label for row in splits["train"]], options.train)
     if "train" in splits and "dev" not in splits:
         if not 0 < options.dev_share < 1:
             raise ValueError(f"--dev-share must be above 0 and below 1, got {options.dev_share}")
@@ -71,7 +74,7 @@ def texts_of(options, config=None):
     if regression:
         numbers = {split: spreadsheet.as_numbers(rows) for split, rows in splits.items()}
         return text_command.Texts(_name(options), numbers, (), in_correlation, unlabelled)
-    names = _labels_found(splits, options) if config is None else text_command.label_names(config)
+    names = _labels_found(splits) if config is None else text_command.label_names(config)
     ids = {name: i for i, name in enumerate(names)}
     if all(name == f"LABEL_{i}" for i, name in enumerate(names)):
         ids |= {f"{i}": i for i in range(len(names))}
@@ -99,6 +102,16 @@ def rows_of(path, options, test):
     return sheet.rows
 
 
+def check_labels(labels, path):
+    """Raises ValueError if these cannot be the names of classes to learn."""
+    names = spreadsheet.label_names(labels)
+    if len(names) < 2:
+        raise ValueError(f"{path}: every row has the label {names[0][:60]!r}: there is nothing to learn")
+    if len(names) > 10 and 2 * len(names) > len(labels):
+        raise ValueError(f"{path}: {len(names)} different labels in {len(labels)} rows: is the column right "
+                         "(--columns)?" + (" If they are amounts: --regression" if _numbers(names) else ""))
+
+
 def in_classes(gold, predicted):
     return {"accuracy": metrics.accuracy(gold, predicted), "macro_f1": metrics.macro_f1(gold, predicted)}
 
@@ -107,23 +120,22 @@ def in_correlation(gold, predicted):
     return {"pearson": metrics.pearson(gold, predicted), "spearman": metrics.spearman(gold, predicted)}
 
 
-def _labels_found(splits, options):
-    """The names of the labels in all files, sorted; what is odd about them is refused or printed."""
+def _labels_found(splits):
+    """The names of the labels in all files, sorted; what is odd about them is printed."""
     labels = {split: [row.label for row in rows if row.label is not None] for split, rows in splits.items()}
     names = spreadsheet.label_names(label for some in labels.values() for label in some)
-    numbers = all(name.replace(".", "", 1).replace("-", "", 1).isdigit() for name in names)
-    if len(set(labels["train"])) < 2:
-        raise ValueError(f"{options.train}: every row has the label {names[0][:60]!r}: there is nothing to learn")
-    if len(names) > 10 and 2 * len(names) > len(labels["train"]):
-        raise ValueError(f"{options.train}: {len(names)} different labels in {len(labels['train'])} rows: is the "
-                         "column right (--columns)?" + (" If they are amounts: --regression" if numbers else ""))
-    print(f"{len(names)} labels: {', '.join(names)[:300]}" + (
-        "; numbers, read as the names of classes (--regression: as amounts)" if numbers and len(names) > 2 else ""))
+    amounts = len(names) > 2 and _numbers(names)
+    print(f"{len(names)} labels: {', '.join(names)[:300]}"
+          + ("; numbers, read as the names of classes (--regression: as amounts)" if amounts else ""))
     for split, some in labels.items():
         if new := sorted(set(some) - set(labels["train"])):
             print(f"{split}: {sum(label in new for label in some)} rows have a label that training never shows: "
                   f"{', '.join(new)[:200]}")
     return tuple(names)
+
+
+def _numbers(names):
+    return all(re.fullmatch(r"-?\d+(\.\d+)?", name, re.ASCII) for name in names)
 
 
 def _say_what_is_twice(splits):

@@ -113,7 +113,7 @@ def show(report):
 
 
 def _first_predictions(report):
-    lines = [f"  {_predicted(row)}: {one_line(_said(row), WIDEST)}" for row in report.rows[:SHOWN]]
+    lines = [f"  {_sure(row)}{_predicted(row)}: {_said(row)}" for row in report.rows[:SHOWN]]
     return "\n".join([*lines, *([f"  ... and {len(report.rows) - SHOWN} more"] if len(report.rows) > SHOWN else [])])
 
 
@@ -188,7 +188,12 @@ def _cell(value):
 
 
 def _said(row):
-    return " | ".join(row.cells) if row.shown is None else row.shown
+    cells = row.cells if row.shown is None else (row.shown,)
+    return " | ".join(one_line(cell, WIDEST // len(cells)) for cell in cells)
+
+
+def _sure(row):
+    return "" if row.probability is None else f"{row.probability:.3f}  "
 
 
 def _predicted(row):
@@ -197,5 +202,4 @@ def _predicted(row):
 
 def _mistake_in_words(row):
     gold = f"{row.gold:g}" if isinstance(row.gold, float) else one_line(row.gold, 40) or "(none)"
-    sure = "" if row.probability is None else f"{row.probability:.3f}  "
-    return f"  {sure}{gold} predicted as {_predicted(row)}: {one_line(_said(row), WIDEST)}"
+    return f"  {_sure(row)}{gold} predicted as {_predicted(row)}: {_said(row)}"

@@ -33,7 +33,7 @@ NAMES = {
 
 class LabelledText(NamedTuple):
     """text, and pair where there are two (else None). label: as it stands in the file, without white space around it;
-    None if there is none. place: "file: line N", for messages."""
+    None if there is none. place: where the label stands, "file: line N, column C", for messages."""
     text: str
     pair: str | None
     label: str | None
@@ -104,16 +104,17 @@ def _row(record, where, columns, width):
     """The LabelledText of a record, or what is wrong with it."""
     if len(record.cells) != width:
         return f"{record.place}: {len(record.cells)} columns, expected {width} as in the first row"
-    found = {}
-    for role, i in where.items():
+    found, place = {}, ""
+    for role, i in where.items():                       # the label is the last
         value, called = record.cells[i], i + 1 if isinstance(columns[role], int) else repr(columns[role])
+        place = f"{record.place}, column {called}"
         if isinstance(value, dict | list):
-            return f"{record.place}, column {called}: {role} must be a text or a number, got {str(value)[:60]}"
+            return f"{place}: {role} must be a text or a number, got {str(value)[:60]}"
         found[role] = _cell(record, i)
         if not found[role].strip():
-            return f"{record.place}, column {called}: the {'label' if role == 'label' else 'text'} is empty"
-    return LabelledText(found["text"], found.get("pair"), found["label"].strip() if "label" in found else None,
-                        record.place)
+            return f"{place}: the {'label' if role == 'label' else 'text'} is empty"
+    label = found["label"].strip() if "label" in found else None
+    return LabelledText(found["text"], found.get("pair"), label, place)
 
 
 def _cell(record, i):
@@ -222,9 +223,9 @@ def _by_place(records):
     if len(cells) not in (2, 3):
         raise ValueError(f"{place}: {len(cells)} columns, and none has a name that is known: two are text and label, "
                          "three are text, pair and label; others are named by --columns text=NAME label=NAME")
-    labels = [record.cells[-1].strip() for record in records if len(record.cells) == len(cells)]
-    if len(labels) > 2 and labels.count(labels[0]) == 1 and len(set(labels)) <= len(labels) / 2:
-        raise ValueError(f"{place}: is it a header? {labels[0][:60]!r} is the label of no other row: --columns "
+    first, *others = [record.cells[-1].strip() for record in records if len(record.cells) == len(cells)]
+    if first not in others and 0 < 2 * len(set(others)) <= len(others):
+        raise ValueError(f"{place}: is it a header? {first[:60]!r} is the label of no other row: --columns "
                          "text=NAME label=NAME if it is, --no-header if it is not")
     return dict(zip(("text", "pair", "label") if len(cells) == 3 else ("text", "label"), range(3), strict=False))
 
@@ -249,7 +250,7 @@ def _given(path, columns, names, width, labelled):
             raise ValueError(f"{path}: {fault} {column!r}, its columns are {', '.join(map(repr, names))[:200]}")
         else:
             where[role] = names.index(column)
-    return where
+    return {role: where[role] for role in NAMES if role in where}
 
 
 # ---- a part for development ------------------------------------------------------------------------------------------
