@@ -235,7 +235,7 @@ def run(task, folder, settings, workers, *, from_scratch=False, keep_head=False,
     if kept:
         path = kept.draw(records, {} if task.test else task.baseline)
         if say:
-            say(f"the curves of training: {path}")
+            say(f"{kept.folder.path} keeps {kept.saved}; the curves of all runs: {path}")
     return Runs(found[lr], best or task.model_class.from_pretrained(kept.folder.path), records,
                 {trial: figures for trial, (_, figures) in finished.items()}, lr)
 

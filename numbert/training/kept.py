@@ -40,13 +40,13 @@ def add_run_options(parser, out):
 @contextlib.contextmanager
 def opened(out, model, resume=False, *, default=None, ranks=None):
     """The RunFolder for a fine-tuning of the model in the folder `model`. out: its path; None: the default, or with a
-    number behind it. Raises ValueError if it is not for such a run: nothing is changed in it then. A new folder in
-    which nothing was written in the end is removed."""
+    number behind it. Raises ValueError if it is not for such a run: nothing is changed in it then. Folders that it
+    makes, and in which nothing is written, are removed at the end."""
     ranks = ranks or Alone()
     path = ranks.first(lambda: Path(out or _numbered(default, resume)))
     if path.exists() and Path(model).exists() and path.samefile(model):
         raise ValueError(f"--out and --model are the same folder, {path}: the model would be overwritten")
-    new = not path.exists()
+    new = [] if ranks.rank else [one for one in (path, *path.parents) if not one.exists()]
     try:
         with RunFolder(path, ranks) as folder:
             ranks.first(lambda: _refuse_others(folder, resume))
@@ -57,9 +57,9 @@ def opened(out, model, resume=False, *, default=None, ranks=None):
                     interrupt.args = (f"{path} keeps what was done; the same command with --resume goes on",)
                 raise
     finally:
-        if new and ranks.rank == 0:
-            with contextlib.suppress(OSError):
-                path.rmdir()                            # only an empty one can be removed
+        with contextlib.suppress(OSError):              # only an empty folder can be removed
+            for one in new:
+                one.rmdir()
 
 
 def _refuse_others(folder, resume):

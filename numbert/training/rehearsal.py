@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from ..machine import peak_memory
-from .finetuning import freeze, in_epochs
+from .finetuning import freeze
 from .loop import train
 from .optimizer import AdamW
 from .parallel import text_lengths
@@ -49,8 +49,8 @@ def rehearse(task, model, settings, workers, runs):
         f"model: {type(model).__name__}, {sum(x.size for x in parameters):,} parameters, of which "
         f"{sum(x.size for x in trained):,} are trained",
         f"runs: {runs} (lr {' '.join(map(str, settings.rates))}; {settings.seeds} seed{'s' * (settings.seeds > 1)})",
-        f"a run: {steps:,} steps, {in_epochs(steps / len(tokens))} epochs of {len(tokens):,} steps and "
-        f"{sum(tokens):,} tokens; {evaluations:,} evaluations",
+        f"steps: {steps:,} a run, {len(tokens):,} an epoch of {sum(tokens):,} tokens; evaluations: "
+        f"{evaluations:,} a run",
         f"time: {minutes(each * runs)} in all, {minutes(each)} a run ({each / steps:.2g} s a step, {speed:,.0f} "
         f"tokens/s, {pause:.2g} s an evaluation)" + (", or less, if it stops early" if settings.patience else ""),
         "memory: " + ("not told by this system" if memory is None else f"about {memory / 2**20:,.0f} MB")])

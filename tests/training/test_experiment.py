@@ -168,7 +168,7 @@ def test_a_dry_run_tells_and_stops(made, tmp_path):
     assert not ended.value.code and list((tmp_path / "out").iterdir()) == []
     lines = dict(line.split(": ", 1) for line in said[-1].splitlines()[1:])
     assert lines["runs"] == "6 (lr 0.001 0.002; 3 seeds)"
-    assert lines["a run"].startswith("4 steps, 2 epochs of 2 steps and ") and lines["a run"].endswith("2 evaluations")
+    assert re.fullmatch(r"4 a run, 2 an epoch of \d+ tokens; evaluations: 2 a run", lines["steps"])
     assert re.fullmatch(r"BertForSequenceClassification, ([\d,]+) parameters, of which \1 are trained", lines["model"])
     assert re.fullmatch(r"0:0\d in all, 0:00 a run \(\d.* s a step, [\d,]+ tokens/s, \d.* s an evaluation\)",
                         lines["time"])
