@@ -4,8 +4,9 @@
     python -m numbert.tasks.squad --train F --dev F --model RUN_FOLDER --out FOLDER             fine-tune and predict
     python -m numbert.tasks.squad --dev F --model FOLDER --out FOLDER                           predict
 
---cmrc scores as CMRC 2018 does. All but the first write predictions.json, na_probs.json and nbest.json into FOLDER,
-and fine-tuning also the model, and in answers.json the threshold above which there is no answer.
+--cmrc scores as CMRC 2018 does. All but the first write predictions.json, na_probs.json and nbest.json into FOLDER, and
+dev.predictions.tsv, the answers beside the gold answers; fine-tuning also the model, its card (README.md), and in
+answers.json the threshold above which there is no answer.
 The parts in reading order: data.py reads the files, windows.py cuts texts that are too long, answers.py finds the best
 spans, reader.py applies a model, metrics.py scores.
 """
