@@ -105,7 +105,8 @@ def main(argv=None):
     parser = arguments()
     with together(command.name_of(parser)) as ranks:
         options, given = vars(command.parse(parser, argv, check_limits)), only_given(arguments(), argv)
-        with command.one_line(command.name_of(parser)), RunFolder(options["out"], ranks) as folder:
+        with (command.one_line(command.name_of(parser)), command.in_options(parser),
+              RunFolder(options["out"], ranks) as folder):
             options |= ranks.first(lambda: chosen(folder, options, given))
             with Workers(options["workers"], ranks) as workers:
                 pretrain(folder, options, workers)

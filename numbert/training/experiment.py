@@ -190,6 +190,8 @@ def run(task, folder, settings, workers, *, from_scratch=False, keep_head=False,
     seeds = range(settings.seed, settings.seed + settings.seeds) if seeds is None else seeds
     trials = [Trial(lr, seed) for lr in settings.rates for seed in seeds]
     if settings.dry_run:
+        if kept and kept.resume:
+            raise ValueError("dry_run tells what a new run takes: leave --resume out")
         (say or print)(rehearse(task, start(trials[0].seed), settings, workers, len(trials)))
         raise SystemExit
     state = kept.begin(start, trials) if kept else {}

@@ -38,7 +38,8 @@ def rehearse(task, model, settings, workers, runs):
     began = time.perf_counter()
     task.evaluate(model)
     pause = time.perf_counter() - began
-    each = sum(itertools.islice(itertools.cycle(tokens), steps)) / speed + evaluations * pause
+    training = sum(itertools.islice(itertools.cycle(tokens), steps)) / speed
+    each = training + evaluations * pause
 
     parameters, trained = ([p.data for p in some] for some in (model.parameters(), model.trainable_parameters()))
     memory = peak_memory()
@@ -51,6 +52,6 @@ def rehearse(task, model, settings, workers, runs):
         f"runs: {runs} (lr {' '.join(map(str, settings.rates))}; {settings.seeds} seed{'s' * (settings.seeds > 1)})",
         f"steps: {steps:,} a run, {len(tokens):,} an epoch of {sum(tokens):,} tokens; evaluations: "
         f"{evaluations:,} a run",
-        f"time: {minutes(each * runs)} in all, {minutes(each)} a run ({each / steps:.2g} s a step, {speed:,.0f} "
-        f"tokens/s, {pause:.2g} s an evaluation)" + (", or less, if it stops early" if settings.patience else ""),
+        f"time: {minutes(each * runs)} in all, {minutes(each)} a run ({training / steps:.2f} s a step, {speed:,.0f} "
+        f"tokens/s, {pause:.2f} s an evaluation)" + (", or less, if it stops early" if settings.patience else ""),
         "memory: " + ("not told by this system" if memory is None else f"about {memory / 2**20:,.0f} MB")])
