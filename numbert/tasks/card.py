@@ -18,9 +18,17 @@ MARK = "<!-- Written by numbert. Without this line the next fine-tuning in this 
 METRICS = {"macro_f1": "f1", "exact": "exact_match", "pearson": "pearsonr", "spearman": "spearmanr"}
 #          what the Hub calls our figures, where it is another name
 
+AUTO_CLASSES = {"text-classification": "AutoModelForSequenceClassification",
+                "token-classification": "AutoModelForTokenClassification",
+                "question-answering": "AutoModelForQuestionAnswering"}
+THEIRS = """from transformers import AutoTokenizer, {name}
+
+model = {name}.from_pretrained(FOLDER)
+tokenizer = AutoTokenizer.from_pretrained(FOLDER)"""
+
 
 class ModelCard(NamedTuple):
-    """task: its name for a reader. kind: what the Hub calls it, such as text-classification. data: {split: what is in
+    """task: its name for a reader. kind: what the Hub calls it, one of AUTO_CLASSES. data: {split: what is in
     it}. model: the folder that was started from. from_scratch: whether only its sizes were used. settings: {name:
     value}. figures: the table of all runs. command: that made it. code: how the model is used in Python. reports: a
     `report.Report` of the saved model for each split that has labels."""
@@ -80,7 +88,7 @@ def text(card):
         parts.append("The best epoch was chosen on these same examples, so the figures are a little too good.")
     parts.append("![the curves of training](curves.svg)")
     parts += ["## Use", f"```python\n{card.code}\n```", "The same in transformers:",
-              f"```python\nfrom transformers import pipeline\n\npipe = pipeline(\"{card.kind}\", model=FOLDER)\n```",
+              f"```python\n{THEIRS.format(name=AUTO_CLASSES[card.kind])}\n```",
               "`FOLDER` is the folder in which this file stands.",
               "## Settings", _markdown([("setting", "value"), *(
                   (f"`{name}`", _shown(value)) for name, value in card.settings.items()
