@@ -95,8 +95,8 @@ def rows_of(path, options, test):
     header = False if options.no_header else None
     sheet = spreadsheet.read(path, columns, header, options.skip_broken, labelled=None if test else True)
     print(f"{path}: {len(sheet.rows)} rows; columns: "
-          + ", ".join(f"{role} = {column!r}" if isinstance(column, str) else f"{role} = number {column + 1}"
-                      for role, column in sheet.columns.items())
+          + ", ".join(f"{role} = {column!r}" for role, column in sheet.columns.items())
+          + (" (no header, counted from 0)" if isinstance(sheet.columns["text"], int) else "")
           + (f" (not used: {', '.join(map(repr, sheet.unused))})"[:200] if sheet.unused else "")
           + (f"; {len(sheet.skipped)} rows left out, the first: {sheet.skipped[0]}" if sheet.skipped else ""))
     return sheet.rows
