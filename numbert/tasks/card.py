@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..hub.errors import CheckpointError, exists, read_json
 from ..hub.files import json_text, read_text, write_text
-from .report import score_table
+from .report import score_table, scores
 
 MARK = "<!-- Written by numbert. Without this line the next fine-tuning in this folder leaves the file as it is. -->"
 METRICS = {"macro_f1": "f1", "exact": "exact_match", "pearson": "pearsonr", "spearman": "spearmanr"}
@@ -50,8 +50,8 @@ def save(folder, card):
     folder = Path(folder)
     results = {"task": card.task, "model": card.model, "settings": card.settings, "command": card.command,
                "data": card.data, "figures": {report.split: report.figures for report in card.reports},
-               "scores": {report.split: [dict(zip(("name", *header[1:]), row, strict=True)) for row in rows]
-                          for report in card.reports for header, *rows in [score_table(report) or ((),)]}}
+               "scores": {report.split: [{"name": name} | one._asdict() for name, one in scores(report)]
+                          for report in card.reports}}
     write_text(folder / "results.json", json_text(results, ensure_ascii=False, indent=1) + "\n")
     ours = not exists(folder / "README.md") or MARK in read_text(folder / "README.md")
     if ours:

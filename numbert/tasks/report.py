@@ -62,20 +62,25 @@ def confusion(report):
     return tuple(names), metrics.confusion(gold, predicted, range(len(names)))
 
 
-def score_table(report):
-    """The header and the rows of a table: precision, recall and F1 of each class, and of each type of entity; () if
-    there is nothing of the kind."""
+def scores(report):
+    """[(name, metrics.Scores)] of each type of entity and each class, each followed by its macro average; [] if there
+    is nothing of the kind."""
     names, counts = confusion(report)
     if counts is None:
-        return ()
-    scores = metrics.class_scores(counts)
-    rows = [(name, *_cells(one)) for name, one in zip(names, scores, strict=True)]
-    rows.append(("macro average", *_cells(metrics.macro_scores(scores))))
+        return []
+    of_classes = metrics.class_scores(counts)
+    found = [*zip(names, of_classes, strict=True), ("macro average", metrics.macro_scores(of_classes))]
     if report.entities:
-        of_entities = [(f"entity {kind}", *_cells(one)) for kind, one in report.entities.items()]
-        of_entities.append(("entities, macro average", *_cells(metrics.macro_scores(list(report.entities.values())))))
-        rows = of_entities + rows
-    return (("", "precision", "recall", "F1", "count"), *rows)
+        of_entities = list(report.entities.values())
+        found = [*((f"entity {kind}", one) for kind, one in report.entities.items()),
+                 ("entities, macro average", metrics.macro_scores(of_entities)), *found]
+    return found
+
+
+def score_table(report):
+    """The header and the rows of a table of `scores`; () if there are none."""
+    rows = [(name, *(f"{value:.3f}" for value in one[:3]), f"{one.support}") for name, one in scores(report)]
+    return (("", "precision", "recall", "F1", "count"), *rows) if rows else ()
 
 
 def confusion_table(report):
@@ -175,10 +180,6 @@ def one_line(text, most):
     """The text without its line ends, shortened to `most` characters."""
     text = " ".join(text.split())
     return text if len(text) <= most else text[:most - 3] + "..."
-
-
-def _cells(scores):
-    return (*(f"{value:.3f}" for value in scores[:3]), f"{scores.support}")
 
 
 def _cell(value):

@@ -99,6 +99,7 @@ def test_the_card_says_how_it_was_made(learnt, tmp_path, monkeypatch, capsys):
     accuracy = results["figures"]["dev"]["accuracy"]
     assert f"accuracy {accuracy:.4f}" in text and f"value: {accuracy:.6f}" in text
     assert results["settings"]["max_length"] == 24 and len(results["scores"]["dev"]) == 4
+    assert results["scores"]["dev"][0].keys() == {"name", "precision", "recall", "f1", "support"}
 
 
 def test_the_code_on_the_card_runs(learnt, capsys):
