@@ -7,6 +7,7 @@ import contextlib
 import math
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -15,7 +16,7 @@ from ..hub.errors import CheckpointError
 from .parallel import Workers
 from .ranks import together
 
-MAY_BE_0 = ("seed", "dropout", "threshold", "warmup", "weight_decay", "label_smoothing")
+MAY_BE_0 = ("seed", "split_seed", "dropout", "threshold", "warmup", "weight_decay", "label_smoothing")
 
 
 def add_quick(parser, values):
@@ -164,6 +165,24 @@ def _ending_as_by_ctrl_c():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def spelled(parser, options, without=("out", "resume", "workers")):
+    """The command that has these options, as it is typed: those that are not what they are by default, but for those
+    in `without`, which change no result."""
+    words = []
+    for name, value in vars(options).items():
+        if name not in without and value != parser.get_default(name):
+            words += [_option(name), *(() if value is True else map(str, value) if isinstance(value, list) else
+                                       [str(value)])]
+    return f"{parser.prog} {shlex.join(words)}"
+
+
+def only_for(parser, options, purpose, names):
+    """Raises ValueError for an option that is given though it is not one of `names`, all that `purpose` takes."""
+    for name, value in vars(options).items():
+        if name not in names and value != parser.get_default(name):
+            raise ValueError(f"{_option(name)} is for fine-tuning, not for {purpose}")
 
 
 def _option(name):

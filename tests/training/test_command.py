@@ -2,6 +2,7 @@
 import argparse
 import io
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -156,3 +157,23 @@ def test_quick_gives_way_to_what_is_said():
     command.add_quick(some, {"steps": 3})
     assert [command.parse(some, given).steps for given in (["--quick", "--steps", "7"], ["--quick"])] == [7, 3]
     assert "--steps 3" in some.format_help()
+
+
+def test_the_command_as_it_is_typed():
+    """What is spelled gives the same options again, and says nothing that holds anyway."""
+    parser = argparse.ArgumentParser(prog="python -m numbert.tasks.x")
+    parser.add_argument("--train", required=True)
+    parser.add_argument("--labels", nargs="+")
+    parser.add_argument("--lr", nargs="+", type=float, default=[0.1])
+    parser.add_argument("--no-header", action="store_true")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out")
+    given = ["--train", "my file's.csv", "--labels", "a=b", "c d=e", "--lr", "0.5", "0.25", "--no-header"]
+    options = parser.parse_args([*given, "--out", "o", "--workers", "1", "--epochs", "3"])
+    words = shlex.split(command.spelled(parser, options))
+    assert words == ["python", "-m", "numbert.tasks.x", *given]
+    assert vars(parser.parse_args(words[3:])) == vars(options) | {"out": None, "workers": 2}
+    command.only_for(parser, options, "--evaluate", ("train", "labels", "lr", "no_header", "out", "workers"))
+    with pytest.raises(ValueError, match="--no-header is for fine-tuning, not for --evaluate"):
+        command.only_for(parser, options, "--evaluate", ("train", "labels", "lr", "out", "workers"))

@@ -87,7 +87,8 @@ def whole(data, tmp_path_factory):
 @each_command
 def test_what_a_run_leaves(name, whole):
     found = set(whole[name])
-    assert found >= {"model.safetensors", "config.json", "vocab.txt", "metrics.jsonl", "curves.svg"}
+    assert found >= {"model.safetensors", "config.json", "vocab.txt", "metrics.jsonl", "curves.svg", "README.md",
+                     "results.json", "dev.predictions.tsv"}
     assert not found & {"checkpoint.safetensors", "run.lock"} and not any(".tmp" in path for path in found)
     assert found >= {"glue": {"RTE.tsv"}, "tagging": {"dev.predicted.txt", "test.predicted.txt"},
                      "squad": {"predictions.json", "nbest.json", "na_probs.json", "answers.json"}}[name]
