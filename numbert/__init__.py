@@ -59,6 +59,7 @@ from .models.roberta import (
     RobertaModel,
 )
 from .module import Parameter
+from .pipeline import pipeline
 from .recording import no_grad
 from .tokenizers.auto import AutoTokenizer
 from .tokenizers.byte_bpe import ByteLevelBPETokenizer
@@ -80,4 +81,4 @@ __all__ = ["AlbertConfig", "AlbertForMaskedLM", "AlbertForMultipleChoice", "Albe
            "GPT2ForSequenceClassification", "GPT2ForTokenClassification", "GPT2LMHeadModel", "GPT2Model", "Parameter",
            "RobertaConfig", "RobertaForMaskedLM", "RobertaForMultipleChoice", "RobertaForQuestionAnswering",
            "RobertaForSequenceClassification", "RobertaForTokenClassification", "RobertaModel",
-           "SentencePieceTokenizer", "Tensor", "WordPieceTokenizer", "gradients", "no_grad"]
+           "SentencePieceTokenizer", "Tensor", "WordPieceTokenizer", "gradients", "no_grad", "pipeline"]

@@ -22,6 +22,7 @@ FLOORS = [
     {"training"},
     {"gradcheck", "pretraining"},
     {"tasks"},
+    {"pipeline"},
     {"lab"},
     {"trace"},
     {"lecture"},

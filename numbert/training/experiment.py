@@ -129,7 +129,7 @@ def run(task, folder, settings, workers, *, from_scratch=False, keep_head=False,
     model_class = task.model_class.class_of(folder)
     rates = dict.fromkeys(model_class.config_class.probabilities, settings.dropout)
     weights = {} if task.class_weights is None else {"class_weights": task.class_weights}
-    with contextlib.nullcontext() if say else _without_reports():
+    with contextlib.nullcontext() if say else without_reports():
         start = starting_point(model_class, folder, from_scratch=from_scratch, keep_head=keep_head, **rates, **weights,
                                **task.settings)
     seeds = range(settings.seeds) if seeds is None else seeds
@@ -167,7 +167,8 @@ def run(task, folder, settings, workers, *, from_scratch=False, keep_head=False,
 
 
 @contextlib.contextmanager
-def _without_reports():
+def without_reports():
+    """A block in which nothing is logged of what was loaded, but for errors."""
     log = logging.getLogger("numbert")
     level = log.level
     log.setLevel(logging.ERROR)

@@ -1,0 +1,160 @@
+"""What all pipelines share: a model is loaded or refused, texts become tokens, batches run on all cores.
+
+A pipeline for a task is a subclass that says which model it needs (`auto_class`) and what becomes of a list of inputs
+(`results`). The arguments of `results` are the task's options; `arguments` has those that the command line takes.
+"""
+import inspect
+
+import numpy as np
+
+from ..hub.errors import quoted
+from ..models.auto import AutoConfig, look
+from ..models.pretrained import PretrainedModel
+from ..recording import no_grad
+from ..tokenizers.auto import AutoTokenizer
+from ..tokenizers.tokenizer import Tokenizer
+from ..training.experiment import without_reports
+from ..training.parallel import Workers
+
+
+class Pipeline:
+    """A model, its tokenizer, and the options of all calls.
+
+    Called with one input (a str, or a dict where the task needs several texts) it gives the result for it, with a list
+    the list of results. batch_size: at most so many texts at once on a core. workers: threads (None: all cores).
+    """
+    task = ""
+    auto_class = None           # the class of `models.auto` that has the head for the task
+    unused = ()                 # parts of names of weights that the task does not need
+    arguments = {}              # {option of the command line: arguments of add_argument}
+
+    def __init__(self, model, tokenizer, *, batch_size=32, workers=None, **options):
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.model, self.tokenizer, self.batch_size, self.workers = model, tokenizer, batch_size, Workers(workers).n
+        self.options = self._known(options)
+        self.check(type(model), model.config, **options)
+
+    @classmethod
+    def of(cls, model, tokenizer=None, *, dtype=np.float32, **options):
+        """The pipeline of a model or of the one in a folder, see `pipeline`. dtype: of the weights in a folder."""
+        if isinstance(model, PretrainedModel):
+            if not isinstance(tokenizer, Tokenizer):
+                raise ValueError(f"a {type(model).__name__} needs its tokenizer: pipeline({cls.task!r}, model, "
+                                 "tokenizer)")
+            return cls(model, tokenizer, **options)
+        needed = cls.auto_class.class_of(model)
+        cls.check(needed, AutoConfig.from_pretrained(model), **cls._task_options(options))
+        if tokenizer is None:
+            tokenizer, _ = look(model, cls.auto_class)
+        elif not isinstance(tokenizer, Tokenizer):
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+        with without_reports():
+            loaded = needed.from_pretrained(model, dtype=dtype)
+        report = loaded.load_report
+        if lacking := [name for name in report.new if not any(part in name for part in cls.unused)]:
+            raise ValueError(f"{model}: this model was not trained for {cls.task}: the file lacks {', '.join(lacking)}")
+        if report.damaged:
+            report.log()
+        return cls(loaded, tokenizer, **options)
+
+    @classmethod
+    def check(cls, model_class, config, **options):
+        """Raise ValueError for a model of this class and configuration that cannot do the task with these options."""
+
+    @classmethod
+    def _task_options(cls, options):
+        return cls._known({name: value for name, value in options.items() if name not in ("batch_size", "workers")})
+
+    @classmethod
+    def _known(cls, options):
+        known = [name for name, parameter in inspect.signature(cls.results).parameters.items()
+                 if parameter.kind is parameter.KEYWORD_ONLY]
+        for name in options:
+            if name not in known:
+                raise TypeError(f"{cls.task} has no option {name}, only {', '.join(known)}")
+        return options
+
+    def __call__(self, inputs, **options):
+        several = isinstance(inputs, list | tuple)
+        results = self.results(list(inputs) if several else [inputs], **self.options | self._known(options))
+        return results if several else results[0]
+
+    def results(self, inputs):
+        """The results for a list of inputs."""
+        raise NotImplementedError
+
+    def picture(self, given, result):
+        """The result for one input as text for a terminal."""
+        raise NotImplementedError
+
+    def encode(self, text, pair=None, *, truncation=False, **options):
+        """The `Encoding` of a text or two as the model reads it. truncation: whether one that is too long is cut, or
+        which of the two; otherwise, and for a text without any token, ValueError."""
+        longest = self.model.max_tokens
+        encoding = self.tokenizer(text, pair, max_length=longest if truncation else None, truncation=truncation,
+                                  **options)
+        if not len(encoding):
+            raise ValueError(f"there is nothing to read in the text {quoted(text)}: it has no tokens")
+        if len(encoding) > longest:
+            raise ValueError(f"the text {quoted(text)} has {len(encoding)} tokens, and the model takes {longest}"
+                             + ("; with truncation it is cut" if "truncation" in self._option_names() else ""))
+        return encoding
+
+    @classmethod
+    def _option_names(cls):
+        return inspect.signature(cls.results).parameters
+
+    def apply(self, forward, rows, collate=None, size=len, most=None):
+        """The result for each of `rows`, in their order; forward(batch) gives those of a batch.
+
+        Rows of about equal size share a batch, at most `most` of them (default: batch_size), and the cores share the
+        batches. collate: rows -> batch (default: the tokenizer's `pad`, as the model takes it).
+        """
+        collate = collate or (lambda some: self.model.accepted(self.tokenizer.pad(some, side="right")))
+        order = sorted(range(len(rows)), key=lambda i: size(rows[i]))
+        most = min(most or self.batch_size, -(-len(rows) // self.workers) or 1)
+        chosen = [order[start:start + most] for start in range(0, len(order), most)]
+
+        def work(some):
+            with no_grad():
+                return forward(collate([rows[i] for i in some]))
+
+        if len(chosen) > 1:
+            with Workers(self.workers) as workers:
+                found = workers.map(work, chosen)
+        else:                                           # one batch has all threads of BLAS for itself
+            found = map(work, chosen)
+        results = [None] * len(rows)
+        for some, values in zip(chosen, found, strict=True):
+            for i, value in zip(some, values, strict=True):
+                results[i] = value
+        return results
+
+
+def softmax(scores):
+    """Probabilities from scores (..., C), in float64."""
+    shifted = np.exp(scores.astype(np.float64) - scores.max(-1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)
+
+
+def sigmoid(scores):
+    """Each score alone as a probability, in float64."""
+    return 0.5 * (1 + np.tanh(0.5 * scores.astype(np.float64)))
+
+
+def names_of(config):
+    """The names of the classes in the order of their numbers, as transformers calls them where no file does."""
+    return [f"LABEL_{i}" if config.id2label is None else config.id2label[i] for i in range(config.num_labels)]
+
+
+def at_least_1(**numbers):
+    """Raises ValueError for a number below 1."""
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise ValueError(f"{name} must be at least 1, got {number}")
+
+
+def bars(rows, width=20):
+    """Lines with the probability, a bar and the text of each of `rows`, [(probability, text), ...]."""
+    return "\n".join(f"  {share:>6.1%}  {'#' * round(width * share):{width}}  {text}" for share, text in rows)
