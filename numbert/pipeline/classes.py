@@ -12,9 +12,9 @@ TRUNCATION = {"--truncation": {"action": "store_true", "help": "cut texts that a
 class TextClassification(Pipeline):
     """The class of a text, or of two: classify("A film to see twice.") gives [{"label", "score"}].
 
-    An input is a text or {"text": ..., "text_pair": ...}. Without top_k a result is the most probable class alone, and
-    a list of inputs gives a flat list; with top_k (an int, or None for all classes) it is a list of classes, the most
-    probable first. function_to_apply: "softmax", "sigmoid" or "none"; by default none for regression, sigmoid for
+    An input is a text or {"text": ..., "text_pair": ...}. Without top_k a result is the most probable class alone: a
+    list of inputs gives a flat list. With top_k (an int, or None for all classes) it is a list, the most probable
+    first. function_to_apply: "softmax", "sigmoid" or "none"; by default none for regression, sigmoid for
     several classes at once and for a single score, softmax otherwise. truncation: cut texts that are too long.
     """
     task, auto_class = "text-classification", AutoModelForSequenceClassification
@@ -24,7 +24,7 @@ class TextClassification(Pipeline):
 
     def __call__(self, inputs, **options):
         found = super().__call__(inputs, **options)
-        return [found] if isinstance(found, dict) else found
+        return [found] if isinstance(inputs, str) and isinstance(found, dict) else found
 
     def results(self, inputs, *, top_k="best", function_to_apply=None, truncation=False):
         at_least_1(top_k=None if top_k == "best" else top_k)

@@ -86,6 +86,7 @@ def read(folder):
         arguments = _from_vocabulary(path, added, named, config)
         if exists(whole.path):
             theirs = _from_tokenizer_json(whole, [], named, config)
+            theirs["special_tokens"] = names | theirs["special_tokens"]     # it may not say which token has which role
             check_agreement(path, _resolved(arguments, names), _resolved(theirs))
     arguments["special_tokens"] |= names
     return arguments | common_options(config, whole) | pair_type_id(config)

@@ -3,6 +3,7 @@ import numpy as np
 
 import numbert as nb
 from numbert.pretraining.families import FAMILIES, build_model, train_tokenizer
+from numbert.training.experiment import without_reports
 
 TEXTS = ["the old cat saw a dog in the garden", "where is the dog now ? it is in the kitchen .",
          "good films are long , bad films are longer", "anna went to the kitchen and bob to the garden ."] * 3
@@ -23,7 +24,8 @@ def write_with_head(folder, family, head, longest=LONGEST, **changes):
     """The same with a head, "ForSequenceClassification" ..., or "Model", and weights far from 0: it has opinions."""
     _, tokenizer = write(folder, family, longest)
     rng = np.random.default_rng(1)
-    model = getattr(nb, "AutoModel" + head.removeprefix("Model")).from_pretrained(folder, rng=rng, **changes)
+    with without_reports():
+        model = getattr(nb, "AutoModel" + head.removeprefix("Model")).from_pretrained(folder, rng=rng, **changes)
     for p in model.parameters():
         p.data = p.data + (0.2 * rng.standard_normal(p.shape)).astype(p.dtype)
     model.save_pretrained(folder)
