@@ -136,7 +136,8 @@ def hard_texts(count=400):
     """Texts of all kinds of characters, among them combining marks, controls, spaces, and the special tokens."""
     rng = random.Random(0)
     pools = ["abcdefghij", "THE Old CAT", " \t\n\r\u00a0\u2003\u3000", ".,!?'’“”()[]{}$%&", "0123456789",
-             "éèüñçÅİßſﬁ", "\u0301\u0308\u200b\u200d\ufeff\x00\x07\x1f", "東京都大阪カタカナ한국어", "привет Ωμέγα שלום مرحبا हिन्दी ไทย",
+             "éèüñçÅİßſﬁ", "\u0301\u0308\u200b\u200d\ufeff\x00\x07\x1f",
+             "東京都大阪カタカナ한국어", "привет Ωμέγα שלום مرحبا हिन्दी ไทย",
              "😀👩‍👩‍👧🏽🇫🇷", "'s 't 're n't"]
     marked = ["[CLS]", "[MASK]", "[SEP]", "<s>", "</s>", "<mask>", "<|endoftext|>", " <mask> ", "[UNK]x"]
     texts = ["", " ", "\n", *TEXTS, "Hello, y'all! How are you 😁 ?", "x" * 300, "é" * 101]

@@ -15,8 +15,19 @@ AT_ONCE = 256                   # texts of a file that are read before their res
 COMMON = ("task", "model", "texts", "file", "json")
 
 
+class Parser(argparse.ArgumentParser):
+    """The texts may stand before and behind the options."""
+
+    def parse_args(self, args=None, namespace=None):
+        options, more = self.parse_known_args(args, namespace)
+        if unknown := [one for one in more if one.startswith("-")]:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        options.texts += more
+        return options
+
+
 def arguments():
-    parser = argparse.ArgumentParser(prog="python -m numbert.pipeline", description=description.partition("\n")[0],
+    parser = Parser(prog="python -m numbert.pipeline", description=description.partition("\n")[0],
                                      epilog="Options of a task: python -m numbert.pipeline TASK --help")
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
     for name, cls in TASKS.items():
@@ -25,8 +36,8 @@ def arguments():
         add = task.add_argument
         add("model", metavar="FOLDER", help="a model of any family that can do this, and its tokenizer")
         add("texts", nargs="*", metavar="TEXT", help="(default: the lines of standard input)")
-        add("--file", metavar="FILE", help="read the texts from its lines; *.jsonl: what the pipeline takes from Python, "
-            "one JSON value a line")
+        add("--file", metavar="FILE", help="read the texts from its lines; *.jsonl: what the pipeline takes from "
+            "Python, one JSON value a line")
         add("--json", action="store_true", help="print one line of JSON for each text")
         for option, settings in cls.arguments.items():
             add(option, **{"default": argparse.SUPPRESS} | settings)
@@ -81,9 +92,11 @@ def inputs_of(path):
 
 def checked(value, where):
     """A JSON value, if it is an input: a text, or an object of texts and lists of texts."""
-    for one in value.values() if isinstance(value, dict) else [value]:
-        if not all(isinstance(text, str) for text in (one if isinstance(value, dict) and isinstance(one, list) else [one])):
-            raise ValueError(f"{where}: must be a text, or an object of texts, got {value!r:.100}")
+    texts = [value]
+    if isinstance(value, dict):
+        texts = [text for one in value.values() for text in (one if isinstance(one, list) else [one])]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{where}: must be a text, or an object of texts, got {value!r:.100}")
     return value
 
 

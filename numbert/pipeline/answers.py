@@ -31,10 +31,10 @@ class QuestionAnswering(Pipeline):
                  "--top-k": {"type": int, "metavar": "N", "help": "how many answers (default: 1)"},
                  "--handle-impossible-answer": {"action": "store_true", "help": "there may be no answer"},
                  "--max-answer-len": {"type": int, "metavar": "N", "help": "in tokens (default: 15)"},
-                 "--max-seq-len": {"type": int, "metavar": "N", "help": "tokens of a window with the question (default: "
-                                   "384, or what the model takes)"},
-                 "--doc-stride": {"type": int, "metavar": "N", "help": "tokens that two windows share (default: 128, or "
-                                  "half of --max-seq-len)"}}
+                 "--max-seq-len": {"type": int, "metavar": "N", "help": "tokens of a window with the question "
+                                   "(default: 384, or what the model takes)"},
+                 "--doc-stride": {"type": int, "metavar": "N", "help": "tokens that two windows share (default: 128, "
+                                  "or half of --max-seq-len)"}}
 
     def __call__(self, question, **options):
         context = (self.options | options).get("context")

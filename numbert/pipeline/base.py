@@ -32,7 +32,7 @@ class Pipeline:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.model, self.tokenizer, self.batch_size, self.workers = model, tokenizer, batch_size, Workers(workers).n
-        self.options = self._known(options)
+        self.options = self.known(options)
         self.check(type(model), model.config, **options)
 
     @classmethod
@@ -44,7 +44,7 @@ class Pipeline:
                                  "tokenizer)")
             return cls(model, tokenizer, **options)
         needed = cls.auto_class.class_of(model)
-        cls.check(needed, AutoConfig.from_pretrained(model), **cls._task_options(options))
+        cls.check(needed, AutoConfig.from_pretrained(model), **cls.known(options, "batch_size", "workers"))
         if tokenizer is None:
             tokenizer, _ = look(model, cls.auto_class)
         elif not isinstance(tokenizer, Tokenizer):
@@ -63,21 +63,17 @@ class Pipeline:
         """Raise ValueError for a model of this class and configuration that cannot do the task with these options."""
 
     @classmethod
-    def _task_options(cls, options):
-        return cls._known({name: value for name, value in options.items() if name not in ("batch_size", "workers")})
-
-    @classmethod
-    def _known(cls, options):
-        known = [name for name, parameter in inspect.signature(cls.results).parameters.items()
-                 if parameter.kind is parameter.KEYWORD_ONLY]
-        for name in options:
-            if name not in known:
-                raise TypeError(f"{cls.task} has no option {name}, only {', '.join(known)}")
-        return options
+    def known(cls, options, *others):
+        """The options without `others`. Raises TypeError for one that the task does not have."""
+        of_task = [name for name, parameter in inspect.signature(cls.results).parameters.items()
+                   if parameter.kind is parameter.KEYWORD_ONLY]
+        if unknown := options.keys() - {*of_task, *others}:
+            raise TypeError(f"{cls.task} has no option {min(unknown)}, only {', '.join(of_task)}")
+        return {name: value for name, value in options.items() if name in of_task}
 
     def __call__(self, inputs, **options):
         several = isinstance(inputs, list | tuple)
-        results = self.results(list(inputs) if several else [inputs], **self.options | self._known(options))
+        results = self.results(list(inputs) if several else [inputs], **self.options | self.known(options))
         return results if several else results[0]
 
     def results(self, inputs):
@@ -98,12 +94,8 @@ class Pipeline:
             raise ValueError(f"there is nothing to read in the text {quoted(text)}: it has no tokens")
         if len(encoding) > longest:
             raise ValueError(f"the text {quoted(text)} has {len(encoding)} tokens, and the model takes {longest}"
-                             + ("; with truncation it is cut" if "truncation" in self._option_names() else ""))
+                             + ("; with truncation it is cut" if "--truncation" in self.arguments else ""))
         return encoding
-
-    @classmethod
-    def _option_names(cls):
-        return inspect.signature(cls.results).parameters
 
     def apply(self, forward, rows, collate=None, size=len, most=None):
         """The result for each of `rows`, in their order; forward(batch) gives those of a batch.

@@ -92,7 +92,7 @@ class ZeroShotClassification(Pipeline):
         rows = [self.encode(text, hypothesis_template.replace("{}", label), truncation=truncation and "only_first")
                 for text in texts for label in labels]
         logits = self.apply(lambda batch: self.model(**batch).logits.data, rows)
-        logits = np.reshape(logits, (len(texts), len(labels), -1))                      # (texts, labels, C)
+        logits = np.reshape(logits, (len(texts), len(labels), self.model.config.num_labels))
         entailment = _entailment(self.model.config)
         if multi_label or len(labels) == 1:
             contradiction = -1 if entailment == 0 else 0

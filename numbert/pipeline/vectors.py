@@ -65,9 +65,9 @@ class SentenceSimilarity(Pipeline):
         asked = [_asked(given, source_sentence) for given in sentences]
         texts = list(dict.fromkeys(text for source, others in asked for text in (source, *others)))
         rows = [self.encode(text, truncation=truncation) for text in texts]
-        x = np.array(self.apply(lambda batch: pool(self.model(**batch).last_hidden_state.data, batch["attention_mask"],
-                                                   pooling), rows))
-        x = dict(zip(texts, x / np.linalg.norm(x, axis=1, keepdims=True), strict=True))
+        found = self.apply(lambda batch: pool(self.model(**batch).last_hidden_state.data, batch["attention_mask"],
+                                              pooling), rows)
+        x = {text: each / np.linalg.norm(each) for text, each in zip(texts, found, strict=True)}        # (D,) each
         cosines = [[float(x[source] @ x[other]) for other in others] for source, others in asked]
         return [row if isinstance(given, dict) else row[0] for row, given in zip(cosines, sentences, strict=True)]
 
@@ -81,7 +81,8 @@ def _asked(given, source):
     """(a text, the texts that it is compared with) of an input."""
     if isinstance(given, dict):
         if given.keys() != {"source_sentence", "sentences"} or not isinstance(given["sentences"], list):
-            raise ValueError(f"an input must be {{'source_sentence': text, 'sentences': [text, ...]}}, got {given!r:.100}")
+            raise ValueError("an input must be {'source_sentence': text, 'sentences': [text, ...]}, "
+                             f"got {given!r:.100}")
         return given["source_sentence"], given["sentences"]
     if source is None:
         raise ValueError("sentence-similarity needs a source_sentence, with which the texts are compared")

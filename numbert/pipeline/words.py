@@ -87,8 +87,8 @@ class TextGeneration(Pipeline):
                  "--new-text-only": {"dest": "return_full_text", "action": "store_false", "help": "without the text "
                                      "that was given"},
                  "--num-return-sequences": {"type": int, "metavar": "N", "help": "how many continuations (default: 1)"},
-                 "--seed": {"type": np.random.default_rng, "dest": "rng", "metavar": "N", "help": "draw the tokens, "
-                            "with this seed (default: the most probable one each time)"},
+                 "--seed": {"type": lambda seed: np.random.default_rng(int(seed)), "dest": "rng", "metavar": "N",
+                            "help": "draw the tokens, with this seed (default: the most probable one each time)"},
                  "--temperature": {"type": float, "metavar": "T", "help": "below 1 the probable are drawn more often"},
                  "--top-k": {"type": int, "metavar": "N", "help": "draw from the N most probable tokens"},
                  "--top-p": {"type": float, "metavar": "P", "help": "draw from the fewest tokens that have together "
