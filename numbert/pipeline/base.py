@@ -137,7 +137,7 @@ def sigmoid(scores):
 
 def names_of(config):
     """The names of the classes in the order of their numbers, as transformers calls them where no file does."""
-    return [f"LABEL_{i}" if config.id2label is None else config.id2label[i] for i in range(config.num_labels)]
+    return [f"LABEL_{i}" if config.id2label is None else str(config.id2label[i]) for i in range(config.num_labels)]
 
 
 def at_least_1(**numbers):
