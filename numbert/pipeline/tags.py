@@ -1,7 +1,7 @@
 """Tags of the tokens of a text, and entities: neighbours with one tag, as one stretch of the text.
 
 A text that is too long is read in windows that overlap. Each token is scored by the window in which it has
-most context, so there is one list of scores for the whole text, and it is the same as if the text had fitted.
+most context, so there is one list of scores for the whole text.
 """
 import numpy as np
 
