@@ -6,14 +6,19 @@ The graph takes input_ids, attention_mask and, where the model has segments, tok
 T, and gives the outputs of the model by their names. It is the forward pass of `models/`, with padding instead of
 packed rows: what it gives on padding means nothing.
 """
+from __future__ import annotations
+
+from pathlib import Path
+
 import numpy as np
 
 from .. import ops
 from ..hub import files
 from . import bert, gpt2, heads, roberta
+from .pretrained import PretrainedModel
 
 
-def write_onnx(model, path):
+def write_onnx(model: PretrainedModel, path: str | Path) -> None:
     """Write the graph of a model to `path`, whole or not at all, with its weights in float32. Raises ValueError for a
     class of models that has no graph here, ImportError without the package onnx."""
     try:
@@ -37,7 +42,7 @@ class Graph:
     """`graph.Add(a, b)` appends a node with ONNX's operator Add and gives the name of its output; an input is such a
     name, or an array, which is stored once."""
 
-    def __init__(self, helper):
+    def __init__(self, helper: object):
         self.helper, self.nodes, self.arrays = helper, [], {}
 
     def __getattr__(self, operator):

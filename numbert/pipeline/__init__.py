@@ -20,6 +20,12 @@ all calls or to one call:
 
 On the command line: `python -m numbert.pipeline TASK FOLDER [TEXT ...]`.
 """
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..models.pretrained import PretrainedModel
+from ..tokenizers.tokenizer import Tokenizer
 from .answers import QuestionAnswering
 from .base import Pipeline
 from .classes import TextClassification, ZeroShotClassification
@@ -32,7 +38,8 @@ TASKS = {cls.task: cls for cls in (FillMask, TextGeneration, TextClassification,
 OTHER_NAMES = {"ner": "token-classification", "sentiment-analysis": "text-classification"}      # as in transformers
 
 
-def pipeline(task, model, tokenizer=None, **options) -> Pipeline:
+def pipeline(task: str, model: str | Path | PretrainedModel, tokenizer: str | Path | Tokenizer | None = None,
+             **options) -> Pipeline:
     """The `Pipeline` of a task: called with texts it gives what the model says of them.
 
     task: one of those in the module's docstring. model: a folder with model and tokenizer, or a model; tokenizer: a

@@ -4,6 +4,8 @@ P(start) and P(end) are softmaxes over the window's tokens of the context and [C
 product, added up over the windows and spans that give the same text. (`tasks.squad.answers` weighs all spans of
 all windows together, as Google's code does; its scores are comparable between windows, and there is a threshold.)
 """
+from __future__ import annotations
+
 import numpy as np
 
 from ..models.auto import AutoModelForQuestionAnswering
@@ -36,7 +38,7 @@ class QuestionAnswering(Pipeline):
                  "--doc-stride": {"type": int, "metavar": "N", "help": "tokens that two windows share (default: 128, "
                                   "or half of --max-seq-len)"}}
 
-    def __call__(self, question, **options):
+    def __call__(self, question: str | dict | list, **options) -> dict | list:
         context = (self.options | options).get("context")
         if isinstance(context, list | tuple):
             if not isinstance(question, list | tuple) or len(question) != len(context):
@@ -45,8 +47,9 @@ class QuestionAnswering(Pipeline):
             question = [{"question": q, "context": c} for q, c in zip(question, context, strict=True)]
         return super().__call__(question, **options)
 
-    def results(self, questions, *, context=None, top_k=1, handle_impossible_answer=False, max_answer_len=15,
-                max_seq_len=None, doc_stride=None, align_to_words=True):
+    def results(self, questions: list, *, context: str | None = None, top_k: int = 1,
+                handle_impossible_answer: bool = False, max_answer_len: int = 15, max_seq_len: int | None = None,
+                doc_stride: int | None = None, align_to_words: bool = True) -> list:
         at_least_1(top_k=top_k, max_answer_len=max_answer_len, max_seq_len=max_seq_len)
         longest = self.model.max_tokens
         if max_seq_len is not None and max_seq_len > longest:
@@ -96,7 +99,7 @@ class QuestionAnswering(Pipeline):
         return null, [(window[0] + i, window[0] + j, float(both[i, j]))
                       for i, j in zip(*np.unravel_index(best, both.shape), strict=True) if both[i, j] > 0]
 
-    def picture(self, given, result):
+    def picture(self, given: str | dict, result: dict | list | float) -> str:
         context = _example(given, self.options.get("context")).context
         listed = [result] if isinstance(result, dict) else result
         picture = bars((one["score"], one["answer"] or "(no answer)") for one in listed)

@@ -3,15 +3,21 @@
 A pipeline for a task is a subclass that says which model it needs (`auto_class`) and what becomes of a list of inputs
 (`results`). The arguments of `results` are the task's options; `arguments` has those that the command line takes.
 """
+from __future__ import annotations
+
 import inspect
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ..hub.errors import quoted
 from ..models.auto import AutoConfig, look
+from ..models.config import ModelConfig
 from ..models.pretrained import PretrainedModel
 from ..recording import no_grad
 from ..tokenizers.auto import AutoTokenizer
+from ..tokenizers.encoding import Encoding
 from ..tokenizers.tokenizer import Tokenizer
 from ..training.experiment import without_reports
 from ..training.parallel import Workers
@@ -28,7 +34,8 @@ class Pipeline:
     unused = ()                 # parts of names of weights that the task does not need
     arguments = {}              # {option of the command line: arguments of add_argument}
 
-    def __init__(self, model, tokenizer, *, batch_size=32, workers=None, **options):
+    def __init__(self, model: PretrainedModel, tokenizer: Tokenizer, *, batch_size: int = 32,
+                 workers: int | None = None, **options):
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.model, self.tokenizer, self.batch_size, self.workers = model, tokenizer, batch_size, Workers(workers).n
@@ -36,7 +43,8 @@ class Pipeline:
         self.check(type(model), model.config, **options)
 
     @classmethod
-    def of(cls, model, tokenizer=None, *, dtype=np.float32, **options):
+    def of(cls, model: str | Path | PretrainedModel, tokenizer: str | Path | Tokenizer | None = None, *,
+           dtype: type = np.float32, **options) -> Pipeline:
         """The pipeline of a model or of the one in a folder, see `pipeline`. dtype: of the weights in a folder."""
         if isinstance(model, PretrainedModel):
             if not isinstance(tokenizer, Tokenizer):
@@ -59,11 +67,11 @@ class Pipeline:
         return cls(loaded, tokenizer, **options)
 
     @classmethod
-    def check(cls, model_class, config, **options):
+    def check(cls, model_class: type, config: ModelConfig, **options) -> None:
         """Raise ValueError for a model of this class and configuration that cannot do the task with these options."""
 
     @classmethod
-    def known(cls, options, *others):
+    def known(cls, options: dict, *others) -> dict:
         """The options without `others`. Raises TypeError for one that the task does not have."""
         of_task = [name for name, parameter in inspect.signature(cls.results).parameters.items()
                    if parameter.kind is parameter.KEYWORD_ONLY]
@@ -71,20 +79,21 @@ class Pipeline:
             raise TypeError(f"{cls.task} has no option {min(unknown)}, only {', '.join(of_task)}")
         return {name: value for name, value in options.items() if name in of_task}
 
-    def __call__(self, inputs, **options):
+    def __call__(self, inputs: str | dict | list, **options) -> dict | list | float:
+        """The result for an input, or for a list the list of results. options: override those of the pipeline."""
         several = isinstance(inputs, list | tuple)
         results = self.results(list(inputs) if several else [inputs], **self.options | self.known(options))
         return results if several else results[0]
 
-    def results(self, inputs):
+    def results(self, inputs: list) -> list:
         """The results for a list of inputs."""
         raise NotImplementedError
 
-    def picture(self, given, result):
+    def picture(self, given: str | dict, result: dict | list | float) -> str:
         """The result for one input as text for a terminal."""
         raise NotImplementedError
 
-    def encode(self, text, pair=None, *, truncation=False, **options):
+    def encode(self, text: str, pair: str | None = None, *, truncation: bool | str = False, **options) -> Encoding:
         """The `Encoding` of a text or two as the model reads it. truncation: whether one that is too long is cut, or
         which of the two; otherwise, and for a text without any token, ValueError."""
         longest = self.model.max_tokens
@@ -97,7 +106,8 @@ class Pipeline:
                              + ("; with truncation it is cut" if "--truncation" in self.arguments else ""))
         return encoding
 
-    def apply(self, forward, rows, collate=None, size=len, most=None):
+    def apply(self, forward: Callable, rows: Sequence, collate: Callable | None = None, size: Callable = len,
+              most: int | None = None) -> list:
         """The result for each of `rows`, in their order; forward(batch) gives those of a batch.
 
         Rows of about equal size share a batch, at most `most` of them (default: batch_size), and the cores share the
@@ -124,29 +134,29 @@ class Pipeline:
         return results
 
 
-def softmax(scores):
+def softmax(scores: np.ndarray) -> np.ndarray:
     """Probabilities from scores (..., C), in float64."""
     shifted = np.exp(scores.astype(np.float64) - scores.max(-1, keepdims=True))
     return shifted / shifted.sum(-1, keepdims=True)
 
 
-def sigmoid(scores):
+def sigmoid(scores: np.ndarray) -> np.ndarray:
     """Each score alone as a probability, in float64."""
     return 0.5 * (1 + np.tanh(0.5 * scores.astype(np.float64)))
 
 
-def names_of(config):
+def names_of(config: ModelConfig) -> list[str]:
     """The names of the classes in the order of their numbers, as transformers calls them where no file does."""
     return [f"LABEL_{i}" if config.id2label is None else str(config.id2label[i]) for i in range(config.num_labels)]
 
 
-def at_least_1(**numbers):
+def at_least_1(**numbers) -> None:
     """Raises ValueError for a number below 1."""
     for name, number in numbers.items():
         if number is not None and number < 1:
             raise ValueError(f"{name} must be at least 1, got {number}")
 
 
-def bars(rows, width=20):
+def bars(rows: Iterable[tuple[float, str]], width: int = 20) -> str:
     """Lines with the probability, a bar and the text of each of `rows`, [(probability, text), ...]."""
     return "\n".join(f"  {share:>6.1%}  {'#' * round(width * share):{width}}  {text}" for share, text in rows)

@@ -1,7 +1,10 @@
 """Classes of a text: those that a model was trained for, or any, with a model that was trained for entailment."""
+from __future__ import annotations
+
 import numpy as np
 
 from ..models.auto import AutoModelForSequenceClassification
+from ..models.config import ModelConfig
 from .base import Pipeline, at_least_1, bars, names_of, sigmoid, softmax
 
 FUNCTIONS = {"softmax": softmax, "sigmoid": sigmoid, "none": lambda scores: scores.astype(np.float64)}
@@ -22,11 +25,12 @@ class TextClassification(Pipeline):
                  "--function-to-apply": {"choices": tuple(FUNCTIONS), "help": "how scores become probabilities "
                                          "(default: as the model was trained)"}} | TRUNCATION
 
-    def __call__(self, inputs, **options):
+    def __call__(self, inputs: str | dict | list, **options) -> dict | list:
         found = super().__call__(inputs, **options)
         return [found] if isinstance(inputs, str) and isinstance(found, dict) else found
 
-    def results(self, inputs, *, top_k="best", function_to_apply=None, truncation=False):
+    def results(self, inputs: list, *, top_k: int | str | None = "best", function_to_apply: str | None = None,
+                truncation: bool = False) -> list:
         at_least_1(top_k=None if top_k == "best" else top_k)
         config = self.model.config
         if function_to_apply is None:
@@ -44,7 +48,7 @@ class TextClassification(Pipeline):
             found.append(named[0] if top_k == "best" else named[:top_k])
         return found
 
-    def picture(self, given, result):
+    def picture(self, given: str | dict, result: dict | list | float) -> str:
         listed = [result] if isinstance(result, dict) else result
         if self.model.config.problem_type == "regression":
             return "\n".join(f"  {one['score']:.4g}  {one['label']}" for one in listed)
@@ -75,13 +79,14 @@ class ZeroShotClassification(Pipeline):
                  "--multi-label": {"action": "store_true", "help": "several labels may hold"}} | TRUNCATION
 
     @classmethod
-    def check(cls, model_class, config, **options):
+    def check(cls, model_class: type, config: ModelConfig, **options) -> None:
         if _entailment(config) is None or config.num_labels < 2:
             raise ValueError(f"{cls.task} needs a model trained for entailment, with a label whose name begins with "
                              f"entail; this one has {', '.join(map(str, names_of(config)))}")
 
-    def results(self, texts, *, candidate_labels=None, hypothesis_template="This example is {}.", multi_label=False,
-                truncation=False):
+    def results(self, texts: list[str], *, candidate_labels: str | list[str] | None = None,
+                hypothesis_template: str = "This example is {}.", multi_label: bool = False,
+                truncation: bool = False) -> list[dict]:
         labels = candidate_labels
         if isinstance(labels, str):
             labels = [label.strip() for label in labels.split(",") if label.strip()]
@@ -103,7 +108,7 @@ class ZeroShotClassification(Pipeline):
                 for text, row in zip(texts, scores, strict=True)
                 for order in [np.argsort(-row, kind="stable")]]
 
-    def picture(self, given, result):
+    def picture(self, given: str | dict, result: dict | list | float) -> str:
         return bars(zip(result["scores"], result["labels"], strict=True))
 
 

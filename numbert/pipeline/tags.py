@@ -3,6 +3,10 @@
 A text that is too long is read in windows that overlap. Each token is scored by the window in which it has
 most context, so there is one list of scores for the whole text.
 """
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..models.auto import AutoModelForTokenClassification
@@ -32,7 +36,8 @@ class TokenClassification(Pipeline):
                  "--stride": {"type": int, "metavar": "N", "help": "tokens that two windows of a long text share "
                               "(default: a quarter of a window)"}}
 
-    def results(self, texts, *, aggregation_strategy="none", ignore_labels=("O",), stride=None):
+    def results(self, texts: list[str], *, aggregation_strategy: str = "none", ignore_labels: Sequence[str] = ("O",),
+                stride: int | None = None) -> list[list[dict]]:
         if aggregation_strategy not in STRATEGIES:
             raise ValueError(f"aggregation_strategy must be one of {', '.join(STRATEGIES)}, got "
                              f"{aggregation_strategy!r}")
@@ -96,7 +101,7 @@ class TokenClassification(Pipeline):
                 "word": self.tokenizer.convert_tokens_to_string(tokens),
                 "start": pieces[0]["start"], "end": pieces[-1]["end"]}
 
-    def picture(self, given, result):
+    def picture(self, given: str, result: list[dict]) -> str:
         """The text with each tag behind what it is the tag of."""
         parts, place = [], 0
         for one in result:

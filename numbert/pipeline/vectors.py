@@ -1,7 +1,10 @@
 """Vectors of texts, and how similar two texts are by them."""
+from __future__ import annotations
+
 import numpy as np
 
 from ..models.auto import AutoModel
+from ..models.config import ModelConfig
 from ..tasks.embedding import check_pooling, pool
 from .base import Pipeline, bars
 from .classes import TRUNCATION
@@ -18,11 +21,12 @@ class FeatureExtraction(Pipeline):
                                "token)"}} | TRUNCATION
 
     @classmethod
-    def check(cls, model_class, config, *, pooling=None, **options):
+    def check(cls, model_class: type, config: ModelConfig, *, pooling: str | None = None, **options) -> None:
         if pooling is not None:
             check_pooling(pooling, model_class)
 
-    def results(self, texts, *, pooling=None, truncation=False, return_tensors=False):
+    def results(self, texts: list[str], *, pooling: str | None = None, truncation: bool = False,
+                return_tensors: bool = False) -> list:
         self.check(type(self.model), self.model.config, pooling=pooling)
         rows = [self.encode(text, truncation=truncation) for text in texts]
 
@@ -36,7 +40,7 @@ class FeatureExtraction(Pipeline):
         found = self.apply(vectors, rows)
         return found if return_tensors else [x.tolist() for x in found]
 
-    def picture(self, given, result):
+    def picture(self, given: str | dict, result: dict | list | float) -> str:
         x = np.atleast_2d(np.squeeze(np.asarray(result)))
         lines = [" ".join(f"{value:>7.3f}" for value in row[:8]) + (" ..." if len(row) > 8 else "") for row in x]
         return "\n".join([f"  {len(x)} x {x.shape[1]}", *(f"  {line}" for line in lines)])
@@ -54,13 +58,14 @@ class SentenceSimilarity(Pipeline):
                  "--pooling": {"choices": ("mean", "cls"), "help": "(default: mean)"}} | TRUNCATION
 
     @classmethod
-    def check(cls, model_class, config, *, pooling="mean", **options):
+    def check(cls, model_class: type, config: ModelConfig, *, pooling: str = "mean", **options) -> None:
         check_pooling(pooling, model_class)
 
-    def __call__(self, sentences, **options):
+    def __call__(self, sentences: str | dict | list, **options) -> float | list:
         return super().__call__(sentences, **options)
 
-    def results(self, sentences, *, source_sentence=None, pooling="mean", truncation=False):
+    def results(self, sentences: list, *, source_sentence: str | None = None, pooling: str = "mean",
+                truncation: bool = False) -> list:
         self.check(type(self.model), self.model.config, pooling=pooling)
         asked = [_asked(given, source_sentence) for given in sentences]
         texts = list(dict.fromkeys(text for source, others in asked for text in (source, *others)))
@@ -71,7 +76,7 @@ class SentenceSimilarity(Pipeline):
         cosines = [[float(x[source] @ x[other]) for other in others] for source, others in asked]
         return [row if isinstance(given, dict) else row[0] for row, given in zip(cosines, sentences, strict=True)]
 
-    def picture(self, given, result):
+    def picture(self, given: str | dict, result: dict | list | float) -> str:
         if isinstance(given, dict):
             return bars(zip(result, given["sentences"], strict=True))
         return f"  {result:.3f}"

@@ -1,4 +1,6 @@
 """Words: those that are hidden in a text, and those that follow it."""
+from __future__ import annotations
+
 from itertools import pairwise
 
 import numpy as np
@@ -20,7 +22,7 @@ class FillMask(Pipeline):
     arguments = {"--top-k": {"type": int, "metavar": "N", "help": "how many words for each mask (default: 5)"},
                  "--targets": {"nargs": "+", "metavar": "WORD", "help": "choose from these words alone"}}
 
-    def results(self, texts, *, top_k=5, targets=None):
+    def results(self, texts: list[str], *, top_k: int = 5, targets: str | list[str] | None = None) -> list:
         at_least_1(top_k=top_k)
         mask = self.tokenizer.mask_token_id
         allowed = None if targets is None else self._ids([targets] if isinstance(targets, str) else targets)
@@ -68,7 +70,7 @@ class FillMask(Pipeline):
             raise ValueError("targets must have at least one word")
         return list(found)
 
-    def picture(self, given, result):
+    def picture(self, given: str | dict, result: dict | list | float) -> str:
         masks = [result] if isinstance(result[0], dict) else result
         return "\n\n".join(bars((one["score"], f"{one['token_str']:12}  {one['sequence']}") for one in words)
                            for words in masks)
@@ -94,8 +96,9 @@ class TextGeneration(Pipeline):
                  "--top-p": {"type": float, "metavar": "P", "help": "draw from the fewest tokens that have together "
                              "this probability"}}
 
-    def results(self, texts, *, max_new_tokens=None, return_full_text=True, num_return_sequences=1, rng=None,
-                temperature=1.0, top_k=None, top_p=None):
+    def results(self, texts: list[str], *, max_new_tokens: int | None = None, return_full_text: bool = True,
+                num_return_sequences: int = 1, rng: np.random.Generator | None = None, temperature: float = 1.0,
+                top_k: int | None = None, top_p: float | None = None) -> list:
         at_least_1(max_new_tokens=max_new_tokens, num_return_sequences=num_return_sequences)
         if rng is None and num_return_sequences > 1:
             raise ValueError("without drawing (rng; --seed) all continuations are the same: num_return_sequences must "
@@ -139,5 +142,5 @@ class TextGeneration(Pipeline):
         end = next((i for i, index in enumerate(ids) if index in ends), len(ids))
         return self.tokenizer.decode(ids[:end])
 
-    def picture(self, given, result):
+    def picture(self, given: str | dict, result: dict | list | float) -> str:
         return "\n\n".join(one["generated_text"] for one in result)
