@@ -56,10 +56,15 @@ def main(argv=None):
 def run(options):
     if options.texts and options.file:
         raise ValueError("texts are given as arguments or with --file, not both")
+    if not (options.texts or options.file or sys.stdin):
+        raise ValueError("there is no standard input: give texts as arguments or with --file")
+    typed = not (options.texts or options.file) and sys.stdin.isatty()
     settings = {name: value for name, value in vars(options).items() if name not in COMMON}
     pipe = pipeline(options.task, options.model, **settings)
+    if typed:
+        print("reading texts, one a line; Ctrl-D ends", file=sys.stderr)
     given = iter(options.texts) if options.texts else inputs_of(options.file)
-    while some := list(islice(given, AT_ONCE if options.texts or options.file or not sys.stdin.isatty() else 1)):
+    while some := list(islice(given, 1 if typed else AT_ONCE)):
         for one, result in zip(some, pipe(some), strict=True):
             print(files.json_text(result, ensure_ascii=False) if options.json else
                   f"{in_words(one)}\n{pipe.picture(one, result)}\n")
@@ -73,8 +78,6 @@ def in_words(given):
 
 def inputs_of(path):
     """The inputs on the lines of a UTF-8 file, or without one of standard input, as they come."""
-    if path is None and sys.stdin.isatty():
-        print("reading texts, one a line; Ctrl-D ends", file=sys.stderr)
     json_lines = path is not None and path.endswith(".jsonl")
     with contextlib.nullcontext(sys.stdin.buffer) if path is None else files.open_to_read(path) as file:
         for number, line in enumerate(file, 1):

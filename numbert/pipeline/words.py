@@ -82,7 +82,8 @@ class TextGeneration(Pipeline):
     max_new_tokens: how many tokens at most (default: 256, or as many as the model has places left for).
     return_full_text: with the text itself before them. num_return_sequences: how many continuations.
     rng: a generator, with which tokens are drawn; without it the most probable is taken each time. temperature, top_k,
-    top_p: see `models.generation.choose`. All texts, and all continuations, draw for themselves.
+    top_p: see `models.generation.choose`. All texts, and all continuations, draw for themselves. do_sample, as
+    transformers calls it, may say whether tokens are drawn, but must agree with rng.
     """
     task, auto_class = "text-generation", AutoModelForCausalLM
     arguments = {"--max-new-tokens": {"type": int, "metavar": "N", "help": "how many tokens at most (default: 256)"},
@@ -97,9 +98,11 @@ class TextGeneration(Pipeline):
                              "this probability"}}
 
     def results(self, texts: list[str], *, max_new_tokens: int | None = None, return_full_text: bool = True,
-                num_return_sequences: int = 1, rng: np.random.Generator | None = None, temperature: float = 1.0,
-                top_k: int | None = None, top_p: float | None = None) -> list:
+                num_return_sequences: int = 1, rng: np.random.Generator | None = None, do_sample: bool | None = None,
+                temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None) -> list:
         at_least_1(max_new_tokens=max_new_tokens, num_return_sequences=num_return_sequences)
+        if do_sample not in (None, rng is not None):
+            raise ValueError(f"do_sample = {do_sample}: tokens are drawn if and only if there is a generator rng")
         if rng is None and num_return_sequences > 1:
             raise ValueError("without drawing (rng; --seed) all continuations are the same: num_return_sequences must "
                              f"be 1, got {num_return_sequences}")

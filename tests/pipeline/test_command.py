@@ -132,6 +132,11 @@ def test_mistakes_take_one_line(folder, tmp_path):
         assert fails(*arguments, "--workers", "1").startswith("pipeline: ")
 
 
+def test_no_standard_input(folder, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "there is no standard input: give texts" in fails("fill-mask", folder("ForMaskedLM"))
+
+
 def test_what_comes_before_a_mistake_is_printed(folder, run, tmp_path, capsys, monkeypatch):
     model = folder("ForSequenceClassification", num_labels=3)
     monkeypatch.setattr(__main__, "AT_ONCE", 2)

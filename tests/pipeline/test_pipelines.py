@@ -271,7 +271,7 @@ def test_text_generation(folder):
             del new[-1]
             break
     assert pipe("the cat") == [{"generated_text": "the cat" + tokenizer.decode(new)}]
-    assert pipe("the cat", return_full_text=False) == [{"generated_text": tokenizer.decode(new)}]
+    assert pipe("the cat", return_full_text=False, do_sample=False) == [{"generated_text": tokenizer.decode(new)}]
     drawn = [pipe(["the cat", "a dog"], rng=np.random.default_rng(0), num_return_sequences=3, top_k=20, temperature=2.0)
              for _ in range(2)]
     assert drawn[0] == drawn[1] and [len(some) for some in drawn[0]] == [3, 3]
@@ -286,6 +286,7 @@ def test_text_generation(folder):
                                    ("x" * 100, {}, "and the model takes 40"),
                                    ("a", {"num_return_sequences": 2}, "must be 1, got 2"),
                                    ("a", {"temperature": 0.5}, "are for drawing tokens"),
+                                   ("a", {"do_sample": True}, "if and only if there is a generator rng"),
                                    ("a", {"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0")]:
         with pytest.raises(ValueError, match=message):
             pipe(text, **options)
