@@ -102,7 +102,8 @@ class WordPieceTokenizer(Tokenizer):
         return cls(**wordpiece_files.read(folder))
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write vocab.txt, tokenizer_config.json and special_tokens_map.json, as transformers reads them."""
+        """Write vocab.txt, tokenizer_config.json, special_tokens_map.json and tokenizer.json, as transformers reads
+        them."""
         wordpiece_files.write(folder, self)
 
     # Texts to ids
@@ -173,7 +174,11 @@ class WordPieceTokenizer(Tokenizer):
         Capitals, accents and the original spaces are gone. The rules for spaces are those of Hugging Face transformers.
         """
         special = set(self.all_special_ids) if skip_special_tokens else ()
-        tokens = self.convert_ids_to_tokens([index for index in ids if index not in special])
+        return self.convert_tokens_to_string(
+            self.convert_ids_to_tokens([index for index in ids if index not in special]))
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """The text of `tokens`, as `decode` gives it."""
         text = " ".join(tokens).replace(" " + PREFIX, "")
         if not self.tidy:
             return text
