@@ -7,7 +7,7 @@ from importlib.resources import files as resources
 from ..autograd import REGISTRY
 from . import markup, run, source
 from .contents import CARDS, PLACES
-from .drawing import both
+from .drawing import both, chart_of
 from .figures import FIGURES
 from .listing import Lister
 
@@ -34,6 +34,11 @@ def watched():
         if code.place in REGISTRY:
             functions.append(REGISTRY[code.place].backward)
     return {part: list(dict.fromkeys(functions)) for part, functions in found.items()}
+
+
+def filled(text, facts):
+    """A text with the run's facts in it: {name} or {name:format}."""
+    return re.sub(r"\{(\w+)(?::([^}]*))?\}", lambda found: format(facts[found[1]], found[2] or ""), text)
 
 
 class Maker:
@@ -91,7 +96,7 @@ class Maker:
                  f'<div class="differs"><h4>{both("How the code differs", "代码与课上不同的地方")}</h4>',
                  bodies("differs"), "</div></div>",
                  f'<div class="figs">{"".join(figures[False])}</div>' if figures[False] else "", "</div>",
-                 *figures[True], '<div class="code">']
+                 *figures[True], self.brief(entry, each), '<div class="code">']
         if english.of("derivation"):
             parts.append(f'<details class="derivation"><summary>{both("Derivation", "推导")}</summary>'
                          f'{bodies("derivation")}</details>')
@@ -102,18 +107,43 @@ class Maker:
         parts.append(f"</div>{self.foot(entry)}")
         return f'<section class="card" id="{entry.key}">{"".join(parts)}</section>'
 
+    def brief(self, entry, each):
+        """The card's table, as bars as well if it has no other picture, and all that was measured, folded."""
+        def caption(card):
+            return f"<h4>{markup.inline(self.say(card.only('table').title))}</h4>"
+
+        def table(card):
+            return markup.block(self.say(card.only("table").body))
+
+        def bars(card):
+            return chart_of(markup.rows(card.only("table").body))
+
+        def full(card):
+            return markup.block(card.only("measured").body)
+        parts = [f'<div class="brief">{each(caption)}']
+        parts += [f"<figure>{each(bars)}</figure>"] if entry.picture is None else []
+        parts.append(f'<div class="{"only" if entry.picture else ""}">{each(table)}</div>')
+        if self.texts["en"][entry.key].of("measured"):
+            date = self.texts["en"][entry.key].only("measured").key
+            summary = both(f"All figures, recorded on {date}", f"全部数字，记录于 {date}")
+            parts.append(f'<details class="full"><summary>{summary}</summary>{each(full)}</details>')
+        return "".join(parts) + "</div>"
+
     def foot(self, entry):
-        """What to do next: the exercise, the command, the test."""
-        lines = [(both("Try", "动手"), f"<code>{escape(entry.command)}</code>"),
-                 (both("The test that would fail", "错了就会失败的测试"), f"<code>{entry.test}</code>")]
+        """What to do next: the exercise, the commands, the tests."""
+        def codes(these):
+            return "<br>".join(f"<code>{escape(one)}</code>" for one in these)
+        lines = [(both("Try", "动手"), codes(entry.commands)),
+                 (both("What would fail if this were wrong", "说错了就会失败的测试"), codes(entry.tests))]
+        if entry.source:
+            lines.append((both("More source", "另见源码"), codes(entry.source)))
         if entry.exercise:
             lines.insert(0, (both("Exercise", "练习"), f"<code>pytest examples/exercises -k {entry.exercise}</code> "
                              f"<small>examples/exercises/{entry.exercise}.py</small>"))
         return '<dl class="foot">' + "".join(f"<dt>{name}</dt><dd>{what}</dd>" for name, what in lines) + "</dl>"
 
     def say(self, text):
-        """A text with the run's facts in it: {name} or {name:format}."""
-        return re.sub(r"\{(\w+)(?::([^}]*))?\}", lambda found: format(self.run.facts[found[1]], found[2] or ""), text)
+        return filled(text, self.run.facts)
 
     def data(self):
         """What the page's script needs: arrays, and the tokens that rows and columns stand for."""
