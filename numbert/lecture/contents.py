@@ -84,6 +84,8 @@ class Entry(NamedTuple):
     picture: str | None = None
 
 
+GRADIENTS = "tests/gradcheck/test_gradcheck.py::test_ops"
+
 CARDS = (
     Entry("self-supervised", ("self_supervised",),
           (Code("batch", ("masked, labels = mask_tokens", "labels=labels)")),),
@@ -109,7 +111,7 @@ CARDS = (
     Entry("cross-entropy", ("cross_entropy", "mlm_curve"),
           (Code("cross_entropy", ("n = max(1", "return "), part="decoder",
                 twin="cross_entropy"),),
-          ("python examples/lecture/03_entropy.py",), ("tests/test_ops.py::test_cross_entropy_by_hand",),
+          ("python examples/lecture/03_entropy.py",), ("tests/test_ops.py::test_cross_entropy_by_hand", GRADIENTS),
           "cross_entropy", picture="mlm_curve"),
     Entry("nsp", ("nsp",),
           (Code("draw_examples", ("if rng.random() < 0.5:", "stop = middle"), part="nsp"),
@@ -219,7 +221,7 @@ CARDS = (
     Entry("linear", ("linear",),
           (Code("linear", ("y = x @", "return y"), part="pretraining", module="layers.0.attention.query",
                 twin="linear"),),
-          ("python -m numbert.gradcheck",), ("tests/test_ops.py::test_linear",), picture="linear"),
+          ("python -m numbert.gradcheck",), ("tests/test_ops.py::test_linear", GRADIENTS), picture="linear"),
     Entry("attention", ("attention",),
           (Code("self_attention", ("key, value = self.key(x)", "return self.output"), part="pretraining",
                 module="layers.0.attention"),
@@ -228,20 +230,21 @@ CARDS = (
            Code("attention_probs", part="pretraining", module="layers.0.attention"),
            Code("softmax", part="pretraining", twin="softmax")),
           ("python examples/lecture/19_three_masks.py",),
-          ("tests/test_ops.py::test_attention", "tests/test_reference.py::test_attention"), "attention",
+          ("tests/test_ops.py::test_attention", "tests/test_reference.py::test_attention",
+           GRADIENTS), "attention",
           ("tests/reference.py::attention_backward",), picture="attention"),
     Entry("residual", ("residual",),
           (Code("add", ("return x + y", "return x + y"), part="pretraining", module="layers.0"),),
-          ("python -m numbert.gradcheck",), ("tests/test_ops.py::test_add",), picture="residual"),
+          ("python -m numbert.gradcheck",), ("tests/test_ops.py::test_add", GRADIENTS), picture="residual"),
     Entry("layer-norm", ("layer_norm",),
           (Code("layer_norm", ("centred = x", "return y"), part="pretraining", module="layers.0.attention_norm",
                 twin="layer_norm"),),
-          ("python -m numbert.gradcheck layer_norm",), ("tests/test_ops.py::test_layer_norm",), "layer_norm",
+          ("python -m numbert.gradcheck layer_norm",), ("tests/test_ops.py::test_layer_norm", GRADIENTS), "layer_norm",
           picture="layer_norm"),
     Entry("gelu", ("gelu",),
           (Code("feed_forward", part="pretraining", module="layers.0.feed_forward"),
            Code("gelu", part="pretraining", module="layers.0.feed_forward", twin="gelu")),
-          ("python -m numbert.gradcheck",), ("tests/test_ops.py::test_gelu_by_hand",), picture="gelu"),
+          ("python -m numbert.gradcheck",), ("tests/test_ops.py::test_gelu_by_hand", GRADIENTS), picture="gelu"),
     Entry("backward", ("graph",),
           (Code("walk", ("nodes = sorted(", "total[parent] = accumulate"), part="graph"),
            Code("accumulate", part="graph")),

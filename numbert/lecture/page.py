@@ -109,9 +109,6 @@ class Maker:
 
     def brief(self, entry, each):
         """The card's table, as bars as well if it has no other picture, and all that was measured, folded."""
-        def caption(card):
-            return f"<h4>{markup.inline(self.say(card.only('table').title))}</h4>"
-
         def table(card):
             return markup.block(self.say(card.only("table").body))
 
@@ -120,7 +117,9 @@ class Maker:
 
         def full(card):
             return markup.block(card.only("measured").body)
-        parts = [f'<div class="brief">{each(caption)}']
+        caption = both(*(markup.inline(self.say(self.texts[language][entry.key].only("table").title))
+                         for language in LANGUAGES))
+        parts = [f'<div class="brief"><h4>{caption}</h4>']
         parts += [f"<figure>{each(bars)}</figure>"] if entry.picture is None else []
         parts.append(f'<div class="{"only" if entry.picture else ""}">{each(table)}</div>')
         if self.texts["en"][entry.key].of("measured"):
