@@ -41,6 +41,18 @@ def filled(text, facts):
     return re.sub(r"\{(\w+)(?::([^}]*))?\}", lambda found: format(facts[found[1]], found[2] or ""), text)
 
 
+def put(name, **parts):
+    """A file that lies beside this one, with the parts where it has {{their names}}."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read(name))
+
+
+def frame(contents, main, data):
+    """A whole page. data: what its script needs, arrays and the names of their rows and columns."""
+    data = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    return put("page.html", style=read("page.css"), contents="".join(contents), main="".join(main), data=data,
+               script=read("page.js"))
+
+
 class Maker:
     """Makes the page of a run."""
 
@@ -58,10 +70,8 @@ class Maker:
             last = chapter
             contents.append(f'<li><a href="#{entry.key}">{number}. {title}</a></li>')
             cards.append(self.card(number, title, entry))
-        parts = {"style": read("page.css"), "contents": "".join(contents), "cards": "".join(cards),
-                 "story": escape(f"{run.FIRST} {run.SECOND}"), "facts": self.facts(), "data": self.data(),
-                 "script": read("page.js")}
-        return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read("page.html"))
+        hero = put("hero.html", story=escape(f"{run.FIRST} {run.SECOND}"), facts=self.facts())
+        return frame(contents, [hero, *cards], self.data())
 
     def card(self, number, title, entry):
         english, chinese = (self.texts[language][entry.key] for language in LANGUAGES)
@@ -150,7 +160,7 @@ class Maker:
         axes = {"pretraining": [words[i] for i in shown["masked"][0]], "masking": shown["tokens"].tokens,
                 "tagged": shown["tags"][0], "answer": shown["answer"]["tokens"], "gpt": shown["gpt"][0]}
         data = {"values": self.lister.values.items, "axes": axes, "vocab": words}
-        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+        return data
 
     def facts(self):
         return both(*(self.say(text) for text in (

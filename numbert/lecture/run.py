@@ -55,11 +55,10 @@ class Run:
     models: dict = field(default_factory=dict)
 
 
-def perform(watch):
-    """The Run. watch: {part: [plain functions to record]}, the parts being the functions below."""
+def perform(watch, parts=None):
+    """The Run. watch: {part: [plain functions to record]}, the parts being the functions below. parts: some of them."""
     run = Run(WordPieceTokenizer([*SPECIAL_TOKENS.values(), *world.vocabulary()]))
-    for part in (wordpiece, masking, pairs, rows, pretraining, decoder, sizes, loading, classification, tagged,
-                 inference, answer, windows, gpt, graph, optimizer):
+    for part in PARTS if parts is None else parts:
         part(run, watch.get(part.__name__, []))
     return run
 
@@ -487,3 +486,8 @@ def optimizer(run, watch):
     run.seen["optimizer"] = seen
     run.shown["adamw"] = {"w": before, "g": g, "after": bias.data.copy()}
     bias.data = before
+
+
+PARTS = (wordpiece, masking, pairs, rows, pretraining, decoder, sizes, loading, classification, tagged, inference,
+         answer, windows, gpt, graph, optimizer)
+SMALL = (wordpiece, masking, pretraining)           # what makes the small model
