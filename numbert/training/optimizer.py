@@ -90,7 +90,8 @@ class AdamW:
                       scale=scale)
 
         workers.map(work, [mine[i::workers.n] for i in range(workers.n)])
-        self._exchange([p.data for p in self.parameters])
+        if self.ranks.size > 1:
+            self._exchange([p.data for p in self.parameters])
 
 
 def linear_schedule(steps, peak, warmup=0.1):
