@@ -10,7 +10,7 @@ from .contents import CARDS
 from .drawing import both
 from .page import LANGUAGES, make, watched
 from .run import SMALL, perform
-from .serve import HOST, Reader, server
+from .serve import HOST, ModelPages, server
 
 
 def main(arguments=None):
@@ -55,16 +55,16 @@ def write_guide(folder):
 
 
 def serve_pages(folder, port):
-    with server(reader_of(folder), port) as serving:
+    with server(pages_of(folder), port) as serving:
         print(f"http://{HOST}:{serving.server_port}/ on this machine alone; Ctrl-C ends it", flush=True)
         serving.serve_forever()
 
 
-def reader_of(folder):
+def pages_of(folder):
     if folder is not None:
-        return Reader.of(folder)
+        return ModelPages.of(folder)
     done = perform({}, SMALL)
-    return Reader(done.models["pretraining"], done.tokenizer, both("the small model of the page", "网页上的小模型"))
+    return ModelPages(done.models["pretraining"], done.tokenizer, both("the small model of the page", "网页上的小模型"))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ HOST, NAMES = "127.0.0.1", ("127.0.0.1", "localhost")
 MOST = 40                               # tokens: a map of all of them is still read
 
 
-class Reader:
+class ModelPages:
     """A model and its tokenizer. named: what the page calls them, as HTML."""
 
     def __init__(self, model, tokenizer, named):
@@ -110,8 +110,8 @@ def heads_of(calls, tokens, layer):
             for h, one in enumerate(shares[0], 1)]
 
 
-def server(reader, port):
-    """An HTTPServer that has reader's pages, not yet started. Port 0: any that is free. OSError for one in use."""
+def server(pages, port):
+    """An HTTPServer that has these pages, not yet started. Port 0: any that is free. OSError for one in use."""
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             name = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
@@ -121,12 +121,12 @@ def server(reader, port):
             if address.path != "/":
                 return self.send_error(404)
             asked = {key: values[0] for key, values in parse_qs(address.query).items()}
-            text, pair = asked.get("text", "" if asked else reader.example), asked.get("pair", "")
+            text, pair = asked.get("text", "" if asked else pages.example), asked.get("pair", "")
             try:
                 layer = asked.get("layer", "1")
-                self.answer(reader.page(text, pair, int(layer) if layer.isdecimal() else 0))
+                self.answer(pages.page(text, pair, int(layer) if layer.isdecimal() else 0))
             except ValueError as error:
-                self.answer(reader.mistaken(text, pair, error), 400)
+                self.answer(pages.mistaken(text, pair, error), 400)
 
         def answer(self, page, status=200):
             data = page.encode()

@@ -1,4 +1,4 @@
-"""A sentence of one's own: every family is read, the values are the model's, and nobody but this machine is answered."""
+"""A sentence of one's own: every family is read, the values are the model's, and this machine alone is answered."""
 import http.client
 import json
 import re
@@ -16,17 +16,17 @@ from numbert.pretraining.evaluation import fill_mask
 
 
 @pytest.fixture(scope="module", params=list(every_family.FAMILIES))
-def reader(request, tmp_path_factory):
+def pages(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     every_family.write(folder, request.param)
-    return serve.Reader.of(folder)
+    return serve.ModelPages.of(folder)
 
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bert")
     every_family.write(folder, "bert")
-    return serve.Reader.of(folder)
+    return serve.ModelPages.of(folder)
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +50,14 @@ def values(page):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])["values"]
 
 
-def test_every_family_is_read(reader):
-    page = reader.page("the old cat saw a dog", layer=2)
+def test_every_family_is_read(pages):
+    page = pages.page("the old cat saw a dog", layer=2)
     assert page.count('class="map"') == 2 and "numbert/ops/attention.py" in page and len(values(page)) > 10
-    if hasattr(reader.model, "mlm"):
-        mask = reader.tokenizer.special_tokens["mask"]
+    if hasattr(pages.model, "mlm"):
+        mask = pages.tokenizer.special_tokens["mask"]
         text = f"the old {mask} saw"
-        for word, _ in fill_mask(reader.model, reader.tokenizer, text)[0]:
-            assert f'<span class="name">{serve.escape(word)}</span>' in reader.page(text)
+        for word, _ in fill_mask(pages.model, pages.tokenizer, text)[0]:
+            assert f'<span class="name">{serve.escape(word)}</span>' in pages.page(text)
 
 
 @pytest.mark.parametrize("layer", [1, 2])
