@@ -56,7 +56,7 @@ def sizes(run):
     all_of_it, one = run.shown["operations"]
     return bars([(both("BERT-base, all its pre-training", "BERT-base 的全部预训练"), math.log10(all_of_it),
                   power_of_ten(all_of_it), ORANGE),
-                 (both("this page's model, this pair once", "本页的模型，读这两句话一次"), math.log10(one),
+                 (both("our small model, our pair once", "我们的小模型，读这两句话一次"), math.log10(one),
                   power_of_ten(one), TEAL)])
 
 

@@ -85,7 +85,7 @@ def slug(title):
 
 
 def folded(title, body):
-    return f"<details><summary>{title}</summary>\n\n{block(body)}\n\n</details>"
+    return f"<details><summary>{markup.inline(title)}</summary>\n\n{block(body)}\n\n</details>"
 
 
 def block(text):
