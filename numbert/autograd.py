@@ -1,32 +1,24 @@
 """Reverse-mode differentiation of NumPy functions.
 
-An *op* is a pair of plain functions over plain arrays. The first computes an array and what its derivative will need.
-The second turns the gradient of that output, `dy`, into the gradients of the inputs, in their order:
-
-    @op
-    def multiply(x, y):
-        return x * y, (x, y)
-
-    @multiply.vjp
-    def multiply_backward(dy, saved):
-        x, y = saved
-        return dy * y, dy * x
-
-Called with a `Tensor` among its inputs, an op gives a `Tensor` and remembers where it came from; called with arrays
-alone, it gives an array. `gradients` walks back through the recorded nodes. It returns arrays and changes nothing that
-is shared, so any number of threads may differentiate at once with respect to the same parameters.
-
-One rule makes most copies unnecessary: a backward function changes only arrays that it allocated, and never returns the
-same memory twice (it may return `dy` itself, once).
+`op` makes of two plain functions over arrays one that remembers, when it is called on a `Tensor`, where its output came
+from. `gradients` walks back through the recorded nodes. It returns arrays and changes nothing that is shared, so any
+number of threads may differentiate at once with respect to the same parameters.
 """
+from __future__ import annotations
+
 import functools
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .recording import recording, watchers
 from .sparse import accumulate, dense
 
-REGISTRY = {}                                   # every op by name; the tests check the derivative of each
+Array = np.ndarray
+REGISTRY: dict[str, op] = {}                  # every op by name; the tests check the derivative of each
 _RELEASED = "released"                          # stands for what a node had saved once a backward pass has used it
 
 
@@ -37,16 +29,20 @@ class Node:
     """
     __slots__ = ("op", "parents", "shapes", "saved", "depth", "grad")
 
-    def __init__(self, op=None, parents=(), shapes=(), saved=None):
+    def __init__(self, op: op | None = None, parents: Sequence = (), shapes: Sequence = (), saved: object = None):
         self.op, self.parents, self.shapes, self.saved, self.grad = op, parents, shapes, saved, None
         self.depth = 1 + max((parent.depth for parent in parents if parent), default=0)
 
 
 class Tensor:
-    """An array, `data`, and the `node` that records how it was made (None: no gradient reaches it)."""
+    """An array, `data`, and the `node` that records how it was made (None: no gradient reaches it).
+
+    It has a shape, a dtype and a length, and one number can be had by `float`. There is no arithmetic and no indexing:
+    call an op, or work on `data`, to which no gradient leads. A NumPy function of a tensor raises TypeError.
+    """
     __slots__ = ("data", "node")
 
-    def __init__(self, data, node=None):
+    def __init__(self, data: ArrayLike, node: Node | None = None):
         self.data, self.node = np.asarray(data), node
 
     shape = property(lambda self: self.data.shape)
@@ -71,40 +67,69 @@ class Tensor:
         return len(self.data)
 
     def __repr__(self):
-        return f"{type(self).__name__}({self.data!r})"
+        how = f", made by {self.node.op.name}" if self.node and self.node.op else ""
+        numbers = " ".join(np.array2string(self.data, precision=4, threshold=12, edgeitems=1).split())
+        return f"<{type(self).__name__} {self.shape} {self.dtype}{how}: {numbers}>"
 
-    def backward(self):
-        """Add the gradient of this scalar into `.grad` of every `Parameter` that it was computed from."""
+    def backward(self) -> None:
+        """Add the gradient of this scalar into `.grad` of every `Parameter` that it was computed from.
+
+        Raises ValueError as `gradients` does, which gives the same arrays and changes nothing.
+        """
         leaves = [node for node in _ancestors(self.node) if node.op is None] if self.node else []
         for leaf, gradient in zip(leaves, _walk(self, leaves, None), strict=True):
             leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
 
 
 class op:
-    """Makes of `forward(*inputs, **options) -> (output, saved)` a function that records itself on tensors."""
+    """A function and its derivative: a pair of plain functions over plain arrays.
 
-    def __init__(self, forward):
+        @op
+        def multiply(x, y):
+            return x * y, (x, y)                # the output, and a tuple of what its derivative will need
+
+        @multiply.vjp
+        def multiply_backward(dy, saved):       # the gradient of the output -> those of the inputs, in their order
+            x, y = saved
+            return dy * y, dy * x
+
+    Inputs are given by position: a gradient has the shape and dtype of its input, or is None. Options are given by name
+    and have no gradient. A backward function changes only arrays that it allocated, and never returns the same memory
+    twice (it may return `dy` itself, once). `numbert.gradcheck.check` says whether its gradients are right.
+    """
+
+    def __init__(self, forward: Callable):
         functools.update_wrapper(self, forward)
         self.name, self.forward, self.backward = forward.__name__, forward, None
         REGISTRY[self.name] = self
 
     def __repr__(self):
-        return f"<op {self.name}>"
+        return f"<op {self.name}({', '.join(inspect.signature(self.forward).parameters)})>"
 
     def __reduce__(self):                       # copied and pickled by name: there is one of each op
         return self.__qualname__
 
-    def vjp(self, backward):
-        """Decorator for the second function: the vector-Jacobian product."""
+    def vjp(self, backward: Callable) -> Callable:
+        """Decorator for the second function, the vector-Jacobian product: `backward(dy, saved)` gives the gradients."""
         self.backward = backward
         return backward
 
-    def __call__(self, *inputs, **options):
+    @overload
+    def __call__(self, *inputs: Array | None, **options) -> Array: ...
+    @overload
+    def __call__(self, *inputs: Tensor | Array | None, **options) -> Tensor: ...
+
+    def __call__(self, *inputs: Tensor | Array | None, **options) -> Tensor | Array:
+        """A Tensor if one is among the inputs, and otherwise an array. Raises ValueError if the forward pass does not
+        return (output, saved), and TypeError for a tensor among the options."""
         for name, value in options.items():
             if isinstance(value, Tensor):
                 raise TypeError(f"{self.name}: no gradient reaches an option; give the Tensor {name} by position")
         arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
-        output, saved = self.forward(*arrays, **options)
+        made = self.forward(*arrays, **options)
+        if not isinstance(made, tuple) or len(made) != 2:
+            raise ValueError(f"{self.name}: the forward pass must return (output, saved), got {type(made).__name__}")
+        output, saved = made
         parents, node = [x.node if isinstance(x, Tensor) else None for x in inputs], None
         if any(parents) and recording.get():
             node = Node(self, parents, [np.shape(x) for x in arrays], saved)
@@ -113,7 +138,7 @@ class op:
         return Tensor(output, node) if any(isinstance(x, Tensor) for x in inputs) else output
 
 
-def gradients(output, tensors, upstream=None):
+def gradients(output: Tensor, tensors: Iterable[Tensor], upstream: ArrayLike | None = None) -> list[Array]:
     """The gradient of `output` with respect to each of `tensors`, as a list of arrays shaped like them.
 
     `output` is a scalar Tensor, or of any shape with `upstream` an array of that shape; then it is the gradient of
@@ -136,7 +161,7 @@ def _ancestors(node):
 
 
 def _walk(output, wanted, upstream):
-    if output.node is None:
+    if getattr(output, "node", None) is None:
         raise ValueError("nothing to differentiate: the output was computed from plain arrays or under no_grad()")
     if upstream is None and output.data.size != 1:
         raise ValueError(f"the output has shape {output.shape}: only a scalar has a gradient without an upstream")

@@ -248,7 +248,7 @@ CARDS = (
     Entry("backward", ("graph",),
           (Code("walk", ("nodes = sorted(", "total[parent] = accumulate"), part="graph"),
            Code("accumulate", part="graph")),
-          ("python examples/bug_hunt.py", "python examples/bug_hunt.py --gallery"),
+          ("python examples/bug_hunt.py", "python examples/bug_hunt.py --gallery", "python examples/use/own_op.py"),
           ("tests/test_autograd.py::test_paths_of_different_length",
            "tests/gradcheck/test_gradcheck.py::test_all_mutants_are_found",
            "tests/examples/test_museum.py::test_with_the_bug_its_check_fails_and_without_it_passes_again"),

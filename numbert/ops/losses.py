@@ -1,22 +1,26 @@
 """Losses: each is one number, the mean over the labels, and 0 if there are none."""
-import numpy as np
+from __future__ import annotations
 
-from ..autograd import op
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..autograd import Array, op
 from ..machine import blocks
 from ..recording import recording
-from .shapes import check_shapes
+from .shapes import check_array, check_shapes
 
 IGNORE = -100                       # the label of a row that has none, as in PyTorch
 BLOCK = 3 << 21                     # scores held at a time, 206 rows of 30,522 words: products of fewer rows are slower
 CACHE = 1 << 17                     # scores that stay in the cache while several lines work on them
 
 
-def label_count(labels):
+def label_count(labels: Array) -> int:
     """How many labels a loss is the mean over: of classes (integers) all but -100, of numbers every one."""
+    check_array("labels", labels)
     return int((labels != IGNORE).sum()) if labels.dtype.kind in "iu" else labels.size
 
 
-def labelled_rows(labels, classes):
+def labelled_rows(labels: Array, classes: int) -> tuple[Array, Array]:
     """The rows (M,) that have a label, and their labels (M,); -100 in `labels` (N,) stands for none.
 
     Raises TypeError for labels that are not integers, and ValueError for a label outside 0..classes-1.
@@ -31,19 +35,20 @@ def labelled_rows(labels, classes):
     return rows, labels
 
 
-def check_floating(name, x):
+def check_floating(name: str, x: Array) -> None:
     """Raises TypeError for integers: labels and gradients would be rounded to whole numbers."""
+    check_array(name, x)
     if x.dtype.kind != "f":
         raise TypeError(f"{name} must be floating-point numbers, got {x.dtype}")
 
 
 @op
-def cross_entropy(logits, *, labels, weights=None):
+def cross_entropy(logits: Array, *, labels: Array, weights: ArrayLike | None = None):
     """The mean of -ln softmax(logits)[label], for logits (N, C) and integer labels (N,), over the M rows with a label.
 
-    A row labelled -100 has none. weights (C,): the term of a row is multiplied by weights[label]; the sum is divided by
-    M all the same. Raises TypeError for logits or labels of the wrong kind, and ValueError for a label outside
-    0..C-1 and for weights that are not (C,).
+    Gives one number, of the logits' dtype. A row labelled -100 has no label. weights (C,): the term of a row is
+    multiplied by weights[label]; the sum is divided by M all the same. Raises TypeError for logits or labels of the
+    wrong kind, and ValueError for shapes that do not fit and for a label outside 0..C-1.
     """
     check_floating("logits", logits)
     check_shapes("cross_entropy", logits=(logits, "N C"), labels=(labels, "N"),
@@ -74,7 +79,7 @@ def cross_entropy_backward(dy, saved):
 
 
 @op
-def linear_cross_entropy(x, weight, bias, *, labels, block=BLOCK):
+def linear_cross_entropy(x: Array, weight: Array, bias: Array | None, *, labels: Array, block: int = BLOCK):
     """Cross-entropy of x weightᵀ + bias, for x (N, D), weight (V, D), bias (V,) or None and integer labels (N,).
 
     The last matrix product and its loss as one op, so that the scores of all V words are never held at once: for a
@@ -150,8 +155,8 @@ def linear_cross_entropy_backward(dy, saved):
 
 
 @op
-def mean_squared_error(x, *, labels):
-    """The mean of (x - labels)² over all elements.
+def mean_squared_error(x: Array, *, labels: Array):
+    """The mean of (x - labels)² over all elements, for x and labels of one shape. Gives one number, of x's dtype.
 
     Raises TypeError for an x of integers, and ValueError for labels of another shape or a label that is no number.
     """
@@ -168,11 +173,12 @@ def mean_squared_error_backward(dy, saved):
 
 
 @op
-def binary_cross_entropy(logits, *, labels):
+def binary_cross_entropy(logits: Array, *, labels: Array):
     """The mean of -(y ln σ(x) + (1 - y) ln(1 - σ(x))) over all elements, for logits x and labels y in [0, 1].
 
-    Computed as max(x, 0) - x y + ln(1 + exp(-|x|)), which no x overflows. Raises TypeError for logits of integers, and
-    ValueError for labels of another shape or a label that is no number.
+    Both are of one shape; gives one number, of the logits' dtype. Computed as max(x, 0) - x y + ln(1 + exp(-|x|)), for
+    which no x is too large. Raises TypeError for logits of integers, and ValueError for labels of another shape or a
+    label that is no number.
     """
     labels = _numbers("logits", logits, labels)
     n = max(1, label_count(labels))
@@ -190,6 +196,7 @@ def binary_cross_entropy_backward(dy, saved):
 def _numbers(name, x, labels):
     """`labels` in the dtype of x, checked: of its shape, none infinite or NaN."""
     check_floating(name, x)
+    check_array("labels", labels)
     if labels.shape != x.shape:
         raise ValueError(f"labels must have the shape {x.shape}, got {labels.shape}")
     with np.errstate(over="ignore"):

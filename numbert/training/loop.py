@@ -7,20 +7,26 @@ steps is in the `for` loop of the caller.
 No random state is carried from one step to the next: the dropout of part p in step s is drawn by a generator made from
 (seed, s, p). So a run resumed at step s is bit for bit what it would have been without the stop.
 """
+from __future__ import annotations
+
 import contextlib
 import math
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
 from ..autograd import Tensor
+from ..models.pretrained import WithLosses
 from ..module import Parameter
 from ..recording import no_grad, watching
-from .optimizer import global_norm
-from .parallel import loss_and_gradients, parts_of, text_lengths
+from ..tokenizers.encoding import Batch
+from .optimizer import AdamW, global_norm
+from .parallel import Workers, loss_and_gradients, parts_of, text_lengths
 from .ranks import Alone
 
 
@@ -32,14 +38,16 @@ class NonFiniteError(ValueError):
 class Step:
     """What one step did. `number` counts from 1; `sums` are the batch's losses and measures by name."""
     number: int
-    sums: dict
+    sums: dict[str, float]
     lr: float
     gradient_norm: float
     tokens: int
     seconds: float
 
 
-def train(model, batches, *, optimizer, lr, steps, seed, workers, start=0, clip_norm=1.0, measure=None):
+def train(model: WithLosses, batches: Iterable[Batch], *, optimizer: AdamW, lr: Callable[[float], float],
+          steps: int, seed: int, workers: Workers, start: int = 0, clip_norm: float = 1.0,
+          measure: Callable | None = None) -> Iterator[Step]:
     """Yield a `Step` after each of the steps start + 1, ..., steps, with the parameters already updated.
 
     batches: an iterator of dicts of arrays, the model's arguments, that begins with the batch of step `start`.
@@ -63,7 +71,8 @@ def train(model, batches, *, optimizer, lr, steps, seed, workers, start=0, clip_
         yield Step(number + 1, sums, lr(number), norm, int(text_lengths(batch).sum()), time.perf_counter() - began)
 
 
-def first_non_finite(model, batch, rngs, workers):
+def first_non_finite(model: WithLosses, batch: Batch, rngs: Callable[[int], Generator],
+                     workers: Workers) -> str:
     """Compute the forward pass again and say which op was the first to give infinity or NaN."""
     def check(op, inputs, options, output, node):
         had = [x for x in inputs if not isinstance(x, Parameter)]
@@ -80,14 +89,14 @@ def first_non_finite(model, batch, rngs, workers):
     return "every op's output is finite, the backward pass is not"
 
 
-def not_finite(*values):
+def not_finite(*values: object) -> set[str]:
     """Which of "nan", "inf" and "-inf" occur in arrays, tensors and numbers; other values are ignored."""
     arrays = [np.asarray(x) for x in values if isinstance(x, float | np.ndarray | Tensor)]
     return {str(x) for array in arrays if array.dtype.kind == "f" for x in np.unique(array[~np.isfinite(array)])}
 
 
 @contextlib.contextmanager
-def finishing_on_interrupt(ranks=None):
+def finishing_on_interrupt(ranks: Alone | None = None) -> Iterator[Callable[[], bool]]:
     """Gives a function that says whether Ctrl-C was pressed within this block, or the process was asked to end (by
     SIGTERM, or SIGUSR1, as clusters do), or its terminal was closed, or nobody reads its output any more (a pipe to
     `head`). Several `ranks` must ask together: whether any of them noticed it.
