@@ -1,33 +1,26 @@
 """Reverse-mode differentiation of NumPy functions.
 
-`op` makes of two plain functions over arrays one that remembers, when it is called on a `Tensor`, where its output came
-from. `gradients` walks back through the recorded nodes. It returns arrays and changes nothing that is shared, so any
-number of threads may differentiate at once with respect to the same parameters.
+`op` makes of two plain functions over arrays one that remembers where its output came from, if called on a `Tensor`.
+`gradients` walks back through the recorded nodes. It returns arrays and changes nothing that is shared, so any number
+of threads may differentiate at once with respect to the same parameters.
 """
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .recording import recording, watchers
-from .sparse import accumulate, dense
+from .sparse import Array, accumulate, dense
 
-Array = np.ndarray
 REGISTRY: dict[str, op] = {}                  # every op by name; the tests check the derivative of each
-_RELEASED = "released"                          # stands for what a node had saved once a backward pass has used it
 
 
 class Node:
-    """How a tensor was made: by `op`, from `parents` of these `shapes`. It keeps `saved`, and not the tensor's value.
-
-    The node of a parameter has no op: the walk ends there, and `backward()` adds to its `grad`.
-    """
-    __slots__ = ("op", "parents", "shapes", "saved", "depth", "grad")
+    """How a tensor was made: by `op` (that of a parameter: by none), from `parents` of these `shapes`."""
+    __slots__ = ("op", "parents", "shapes", "saved", "depth", "grad")       # saved arrays are kept, the value is not
 
     def __init__(self, op: op | None = None, parents: Sequence = (), shapes: Sequence = (), saved: object = None):
         self.op, self.parents, self.shapes, self.saved, self.grad = op, parents, shapes, saved, None
@@ -37,8 +30,7 @@ class Node:
 class Tensor:
     """An array, `data`, and the `node` that records how it was made (None: no gradient reaches it).
 
-    It has a shape, a dtype and a length, and one number can be had by `float`. There is no arithmetic and no indexing:
-    call an op, or work on `data`, to which no gradient leads. A NumPy function of a tensor raises TypeError.
+    It has no arithmetic and no indexing: call an op, or work on `data`, to which no gradient leads.
     """
     __slots__ = ("data", "node")
 
@@ -60,9 +52,6 @@ class Tensor:
     def __float__(self):
         return float(self.data)
 
-    def __bool__(self):
-        return bool(self.data)
-
     def __len__(self):
         return len(self.data)
 
@@ -72,10 +61,7 @@ class Tensor:
         return f"<{type(self).__name__} {self.shape} {self.dtype}{how}: {numbers}>"
 
     def backward(self) -> None:
-        """Add the gradient of this scalar into `.grad` of every `Parameter` that it was computed from.
-
-        Raises ValueError as `gradients` does, which gives the same arrays and changes nothing.
-        """
+        """Add the gradient of this scalar into `.grad` of every `Parameter` that it was computed from."""
         leaves = [node for node in _ancestors(self.node) if node.op is None] if self.node else []
         for leaf, gradient in zip(leaves, _walk(self, leaves, None), strict=True):
             leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
@@ -104,7 +90,7 @@ class op:
         REGISTRY[self.name] = self
 
     def __repr__(self):
-        return f"<op {self.name}({', '.join(inspect.signature(self.forward).parameters)})>"
+        return f"<op {self.name}>"
 
     def __reduce__(self):                       # copied and pickled by name: there is one of each op
         return self.__qualname__
@@ -114,21 +100,14 @@ class op:
         self.backward = backward
         return backward
 
-    @overload
-    def __call__(self, *inputs: Array | None, **options) -> Array: ...
-    @overload
-    def __call__(self, *inputs: Tensor | Array | None, **options) -> Tensor: ...
-
     def __call__(self, *inputs: Tensor | Array | None, **options) -> Tensor | Array:
-        """A Tensor if one is among the inputs, and otherwise an array. Raises ValueError if the forward pass does not
-        return (output, saved), and TypeError for a tensor among the options."""
-        for name, value in options.items():
-            if isinstance(value, Tensor):
-                raise TypeError(f"{self.name}: no gradient reaches an option; give the Tensor {name} by position")
+        """A Tensor if one is among the inputs, and otherwise an array. Raises TypeError for one among the options."""
+        if tensors := [name for name, value in options.items() if isinstance(value, Tensor)]:
+            raise TypeError(f"{self.name}: no gradient reaches an option; give the Tensor {tensors[0]} by position")
         arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
         made = self.forward(*arrays, **options)
-        if not isinstance(made, tuple) or len(made) != 2:
-            raise ValueError(f"{self.name}: the forward pass must return (output, saved), got {type(made).__name__}")
+        if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[1], tuple):
+            raise ValueError(f"{self.name}: the forward pass must return (output, saved), and saved must be a tuple")
         output, saved = made
         parents, node = [x.node if isinstance(x, Tensor) else None for x in inputs], None
         if any(parents) and recording.get():
@@ -139,12 +118,11 @@ class op:
 
 
 def gradients(output: Tensor, tensors: Iterable[Tensor], upstream: ArrayLike | None = None) -> list[Array]:
-    """The gradient of `output` with respect to each of `tensors`, as a list of arrays shaped like them.
+    """The gradient of `output`, a scalar, or of sum(output * upstream), by each of `tensors`: arrays shaped like them.
 
-    `output` is a scalar Tensor, or of any shape with `upstream` an array of that shape; then it is the gradient of
-    sum(output * upstream). A tensor that output does not depend on gets zeros. The graph can be used only once: saved
-    arrays are released on the way. Raises ValueError if `output` is no scalar and has no upstream, or depends on no
-    recorded tensor, if its graph was used before, or if a backward pass returns what cannot be a gradient.
+    A tensor that output does not depend on gets zeros. The graph can be used only once: saved arrays are released on
+    the way. Raises ValueError if `upstream` has not the output's shape, if the output depends on no recorded tensor, if
+    its graph was used before, or if a backward pass returns what cannot be a gradient.
     """
     tensors = list(tensors)
     found = _walk(output, [t.node for t in tensors], upstream)
@@ -163,14 +141,11 @@ def _ancestors(node):
 def _walk(output, wanted, upstream):
     if getattr(output, "node", None) is None:
         raise ValueError("nothing to differentiate: the output was computed from plain arrays or under no_grad()")
-    if upstream is None and output.data.size != 1:
-        raise ValueError(f"the output has shape {output.shape}: only a scalar has a gradient without an upstream")
-    upstream = np.ones(output.shape) if upstream is None else upstream
+    upstream = np.ones(output.shape) if upstream is None and output.data.size == 1 else upstream
     if np.shape(upstream) != output.shape:
-        raise ValueError(f"upstream must have the output's shape {output.shape}, got {np.shape(upstream)}")
-
-    # deepest first: everything that was computed from a node comes before it
-    nodes = sorted(_ancestors(output.node), key=lambda node: node.depth, reverse=True)
+        raise ValueError(f"upstream must have the output's shape {output.shape}, got {np.shape(upstream)}"
+                         + ": only a scalar has a gradient without an upstream" * (upstream is None))
+    nodes = sorted(_ancestors(output.node), key=lambda node: node.depth, reverse=True)     # each before its parents
     total, kept = {output.node: np.array(upstream, output.dtype)}, set(wanted)
     for node in nodes:
         if node.op and node in total:
@@ -187,8 +162,8 @@ def _walk(output, wanted, upstream):
 
 def _backward(node, dy):
     """The gradient of each input of one op, held to the contract; what was saved is released."""
-    name, saved, node.saved = node.op.name, node.saved, _RELEASED
-    if saved is _RELEASED:
+    name, saved, node.saved = node.op.name, node.saved, None
+    if saved is None:
         raise ValueError(f"this graph was differentiated before and {name} released what it saved: compute it again")
     if node.op.backward is None:
         raise ValueError(f"{name} has no backward pass: decorate one with @{name}.vjp")

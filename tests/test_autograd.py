@@ -78,7 +78,7 @@ def test_repr_is_one_short_line():
     assert "\n" not in large and len(large) < 200
     x.requires_grad = False
     assert repr(x) == "<frozen Parameter (2,) float64: [1. 2.]>"
-    assert repr(multiply) == "<op multiply(x, y)>"
+    assert repr(multiply) == "<op multiply>"
 
 
 @pytest.mark.parametrize("made", [np.ones((2, 3)), [np.ones(2), ()], (np.ones(2),), 1.0])
@@ -87,7 +87,7 @@ def test_a_forward_pass_that_forgets_what_it_saves_is_refused(made):
     forgetful = op(lambda x: made)
     del autograd.REGISTRY[forgetful.name]
     for x in (np.ones(2), parameter(1, 2)):
-        with pytest.raises(ValueError, match=r"the forward pass must return \(output, saved\), got "):
+        with pytest.raises(ValueError, match=r"the forward pass must return \(output, saved\), and saved"):
             forgetful(x)
 
 
@@ -308,12 +308,12 @@ def test_a_second_backward_raises():
     for used in (first, second):                    # the second shares a part with the first
         with pytest.raises(ValueError, match="differentiated before.*compute it again"):
             gradients(used, [x])
-    assert h.node.saved is not None and not isinstance(h.node.saved, tuple)     # its arrays are released
+    assert h.node.saved is None                     # its arrays are released
 
 
 def test_errors():
     x = parameter(1, 2)
-    with pytest.raises(ValueError, match=r"shape \(2,\): only a scalar"):
+    with pytest.raises(ValueError, match=r"shape \(2,\), got \(\): only a scalar"):
         gradients(multiply(x, x), [x])
     with pytest.raises(ValueError, match=r"output's shape \(2,\), got \(3,\)"):
         gradients(multiply(x, x), [x], np.ones(3))

@@ -16,7 +16,7 @@ FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("._
 
 # From the ground up; what stands in one line may not import each other, but for files of one folder.
 FLOORS = [
-    {"machine", "recording", "sparse"},
+    {"machine", "recording", "sparse", "svg"},
     {"autograd"},
     {"ops"},
     {"module", "packing"},
@@ -138,9 +138,4 @@ def test_a_step_of_training_is_read_in_few_files():
 
 
 def test_the_core_is_one_screen_and_a_half():
-    """Of code: what help() shows, and empty lines, come on top."""
-    text = FILES["numbert.autograd"].read_text(encoding="utf-8")
-    documented = [node for node in ast.walk(ast.parse(text)) if isinstance(
-        node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node)]
-    said = {line for node in documented for line in range(node.body[0].lineno, node.body[0].end_lineno + 1)}
-    assert len([line for number, line in enumerate(text.splitlines(), 1) if line.strip() and number not in said]) <= 125
+    assert len(FILES["numbert.autograd"].read_text(encoding="utf-8").splitlines()) <= 180

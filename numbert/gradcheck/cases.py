@@ -153,6 +153,8 @@ def op_cases():
         Case(ops.cross_entropy, "no labels", (normal(2, 3),), {"labels": np.array([IGNORE, IGNORE])}),
         Case(ops.cross_entropy, "weights of classes", (normal(6, 4),),
              {"labels": some_labels, "weights": np.array([0.5, 2.0, 0.0, 3.0])}),
+        Case(ops.cross_entropy, "smoothed labels", (normal(6, 4),),
+             {"labels": some_labels, "weights": np.array([0.5, 2.0, 0.0, 3.0]), "smoothing": 0.3}),
         Case(ops.linear_cross_entropy, "", (normal(4, 3), normal(5, 3), normal(5)), {"labels": label}),
         Case(ops.linear_cross_entropy, "square", (normal(4, 4), normal(4, 4), normal(4)), {"labels": label % 4}),
         Case(ops.linear_cross_entropy, "no bias", (normal(6, 2), normal(3, 2), None), {"labels": some_labels}),

@@ -263,12 +263,12 @@ class GPT2ForSequenceClassification(GPT2WithHead, BertForSequenceClassification)
     names = (*GPT2PretrainedModel.names, ("classifier.", "score."))
 
     def __init__(self, config: GPT2Config, *, rng: Generator, dtype: DTypeLike = np.float32,
-                 class_weights: ArrayLike | None = None):
+                 class_weights: ArrayLike | None = None, label_smoothing: float = 0.0):
         self.config = config
         self.body = GPT2Model(config, rng=rng, dtype=dtype)
         self.classifier = Embedding(config.num_labels, config.n_embd, rng=rng, std=config.initializer_range,
                                     dtype=dtype)
-        self.class_weights = class_weights
+        self.class_weights, self.label_smoothing = class_weights, label_smoothing
 
     def score(self, packed: Packed, rng: Generator | None) -> Tensor:
         """Logits (B, C) of packed texts."""

@@ -104,16 +104,17 @@ class BertForNextSentencePrediction(BertWithHead):
 class BertForSequenceClassification(BertWithHead):
     """One of C classes (or several, or a number) for a text or a pair of texts: sentiment, inference, similarity.
 
-    class_weights (C,): how much an example of each class counts in the loss (None: all the same).
+    class_weights (C,): how much an example of each class counts in the loss (None: all the same). label_smoothing: how
+    much of each label is spread over all classes, see `ops.cross_entropy`.
     """
-    options = ("class_weights",)
+    options = ("class_weights", "label_smoothing")
 
     def __init__(self, config: ModelConfig, *, rng: Generator, dtype: DTypeLike = np.float32,
-                 class_weights: ArrayLike | None = None):
+                 class_weights: ArrayLike | None = None, label_smoothing: float = 0.0):
         self.config = config
         self.body = self.body_class(config, rng=rng, dtype=dtype)
         self.classifier = head(config, config.num_labels, rng, dtype)
-        self.class_weights = class_weights
+        self.class_weights, self.label_smoothing = class_weights, label_smoothing
 
     def __call__(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
                  attention_mask: ArrayLike | None = None, labels: ArrayLike | None = None, *,
@@ -156,22 +157,24 @@ class BertForSequenceClassification(BertWithHead):
 
     def _loss(self, problem, logits, labels):
         if problem == "single_label_classification":
-            return ops.cross_entropy(logits, labels=labels, weights=self.class_weights)
-        if self.class_weights is not None:
-            raise ValueError(f"class_weights are for single_label_classification, not for {problem}")
+            return ops.cross_entropy(logits, labels=labels, weights=self.class_weights, smoothing=self.label_smoothing)
+        for name, given in (("class_weights are", self.class_weights is not None),
+                            ("label_smoothing is", self.label_smoothing)):
+            if given:
+                raise ValueError(f"{name} for single_label_classification, not for {problem}")
         return (ops.mean_squared_error if problem == "regression" else ops.binary_cross_entropy)(logits, labels=labels)
 
 
 class BertForTokenClassification(BertWithHead):
-    """One of C classes for each token: parts of speech, names. `class_weights` as in sequence classification."""
-    options = ("class_weights",)
+    """One of C classes for each token: parts of speech, names. Its `options` are those of sequence classification."""
+    options = ("class_weights", "label_smoothing")
 
     def __init__(self, config: ModelConfig, *, rng: Generator, dtype: DTypeLike = np.float32,
-                 class_weights: ArrayLike | None = None):
+                 class_weights: ArrayLike | None = None, label_smoothing: float = 0.0):
         self.config = config
         self.body = self.body_class(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.classifier = head(config, config.num_labels, rng, dtype)
-        self.class_weights = class_weights
+        self.class_weights, self.label_smoothing = class_weights, label_smoothing
 
     def targets(self, packed: Packed, *, labels: ArrayLike | None = None) -> dict[str, Array]:
         """The labels of the loss: "tagging" (N,)."""
@@ -187,8 +190,8 @@ class BertForTokenClassification(BertWithHead):
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels)
         logits = self.classifier(head_dropout(self.config, self.body.encode(packed, rng=rng), rng))         # (N, C)
-        losses = {name: ops.cross_entropy(logits, labels=target, weights=self.class_weights)
-                  for name, target in targets.items()}
+        losses = {name: ops.cross_entropy(logits, labels=target, weights=self.class_weights,
+                                          smoothing=self.label_smoothing) for name, target in targets.items()}
         return self.output(losses, targets, logits=packed.unpack(logits))                                  # (B, T, C)
 
 

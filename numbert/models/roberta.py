@@ -115,11 +115,11 @@ class RobertaForSequenceClassification(RobertaWithHead, BertForSequenceClassific
     """As BERT's, with another head."""
 
     def __init__(self, config: ModelConfig, *, rng: Generator, dtype: DTypeLike = np.float32,
-                 class_weights: ArrayLike | None = None):
+                 class_weights: ArrayLike | None = None, label_smoothing: float = 0.0):
         self.config = config
         self.body = RobertaModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.classifier = RobertaClassificationHead(config, rng=rng, dtype=dtype)
-        self.class_weights = class_weights
+        self.class_weights, self.label_smoothing = class_weights, label_smoothing
 
     def score(self, packed: Packed, rng: Generator | None) -> Tensor:
         """Logits (B, C) of packed texts."""

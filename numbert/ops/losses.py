@@ -43,24 +43,32 @@ def check_floating(name: str, x: Array) -> None:
 
 
 @op
-def cross_entropy(logits: Array, *, labels: Array, weights: ArrayLike | None = None):
+def cross_entropy(logits: Array, *, labels: Array, weights: ArrayLike | None = None, smoothing: float = 0.0):
     """The mean of -ln softmax(logits)[label], for logits (N, C) and integer labels (N,), over the M rows with a label.
 
-    Gives one number, of the logits' dtype. A row labelled -100 has no label. weights (C,): the term of a row is
-    multiplied by weights[label]; the sum is divided by M all the same. Raises TypeError for logits or labels of the
-    wrong kind, and ValueError for shapes that do not fit and for a label outside 0..C-1.
+    Gives one number, of the dtype of the logits. A row labelled -100 has no label. weights (C,): the term of a row is
+    multiplied by weights[label]; the sum is divided by M all the same. smoothing: the target probabilities of a row are
+    not 1 at its label and 0 elsewhere, but 1 - smoothing there, and smoothing / C more for every class (Szegedy et al.
+    2016, "Rethinking the Inception Architecture for Computer Vision", section 7); every logit must then be finite.
+    Raises TypeError for logits or labels of the wrong kind, and ValueError for a label outside 0..C-1, for weights that
+    are not (C,), and for a smoothing outside [0, 1).
     """
     check_floating("logits", logits)
     check_shapes("cross_entropy", logits=(logits, "N C"), labels=(labels, "N"),
                  **({} if weights is None else {"weights": (weights, "C")}))
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothing must be in [0, 1), got {smoothing}")
     n = max(1, label_count(labels))
     rows, labels = labelled_rows(labels, logits.shape[1])
     weight = np.ones(len(rows), logits.dtype) if weights is None else np.asarray(weights, logits.dtype)[labels]
     x = logits[rows]                                                            # 1  (M, C)
     z = x - x.max(-1, keepdims=True)                                            # 2  (M, C), its softmax is that of x
     log_probs = z - np.log(np.exp(z).sum(-1, keepdims=True))                    # 3  (M, C)
-    loss = -(weight * log_probs[np.arange(len(rows)), labels]).sum() / n        # 4  ()
-    return np.asarray(loss, logits.dtype), (log_probs, rows, labels, weight, n, logits.shape)
+    term = log_probs[np.arange(len(rows)), labels]                              # 4  (M,)
+    if smoothing:
+        term = (1 - smoothing) * term + smoothing * log_probs.mean(-1)          # 5  (M,)
+    loss = -(weight * term).sum() / n                                           # 6  ()
+    return np.asarray(loss, logits.dtype), (log_probs, rows, labels, weight, n, smoothing, logits.shape)
 
 
 @cross_entropy.vjp
@@ -68,11 +76,12 @@ def cross_entropy_backward(dy, saved):
     # A row with label t and weight w has the loss L = w/n (ln Σ_j exp x_j - x_t).
     # The derivative of ln Σ_j exp x_j by x_i is exp x_i / Σ_j exp x_j = softmax(x)_i, that of x_t is 1 where i = t.
     # So dL/dx_i = w/n (softmax(x)_i - [i = t]): the probability of each class, less 1 for the true one. Over a row it
-    # sums to 0. So the maximum, which line 2 subtracts from the whole row, adds nothing to the gradient.
-    log_probs, rows, labels, weight, n, shape = saved
-    scale = (weight * (dy / n))[:, None]                                        # 4  (M, 1)
-    dx = np.exp(log_probs) * scale                                              # 3  (M, C)
-    dx[np.arange(len(rows)), labels] -= scale[:, 0]                             # 3, 4  less 1 at the label
+    # sums to 0. So the maximum, which line 2 subtracts from the whole row, adds nothing to the gradient. Smoothing puts
+    # the target (1 - smoothing) [i = t] + smoothing / C in the place of [i = t]; it sums to 1 as well.
+    log_probs, rows, labels, weight, n, smoothing, shape = saved
+    scale = (weight * (dy / n))[:, None]                                        # 6  (M, 1)
+    dx = (np.exp(log_probs) - smoothing / shape[1]) * scale                     # 3, 5  (M, C)
+    dx[np.arange(len(rows)), labels] -= (1 - smoothing) * scale[:, 0]           # 3, 4, 5
     dlogits = np.zeros(shape, dx.dtype)
     dlogits[rows] = dx                                                          # 1  (N, C)
     return (dlogits,)

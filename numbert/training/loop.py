@@ -47,11 +47,12 @@ class Step:
 
 def train(model: WithLosses, batches: Iterable[Batch], *, optimizer: AdamW, lr: Callable[[float], float],
           steps: int, seed: int, workers: Workers, start: int = 0, clip_norm: float = 1.0,
-          measure: Callable | None = None) -> Iterator[Step]:
+          measure: Callable | None = None, accumulation: int = 1) -> Iterator[Step]:
     """Yield a `Step` after each of the steps start + 1, ..., steps, with the parameters already updated.
 
     batches: an iterator of dicts of arrays, the model's arguments, that begins with the batch of step `start`.
     lr: a function of the step, counted from 0. clip_norm: gradients with a larger norm are scaled down to it.
+    accumulation: see `parallel.loss_and_gradients`.
     Raises NonFiniteError, before the parameters are changed.
     """
     for number, batch in zip(range(start, steps), batches):  # noqa: B905 (batches may be endless)
@@ -60,20 +61,19 @@ def train(model: WithLosses, batches: Iterable[Batch], *, optimizer: AdamW, lr: 
         def rngs(part, number=number):
             return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number, part)))
 
-        sums, gradients = loss_and_gradients(model, batch, rngs, workers, measure)
+        sums, gradients = loss_and_gradients(model, batch, rngs, workers, measure, accumulation)
         norm = global_norm(gradients, workers)
         if not math.isfinite(sums["loss"] + norm):
             raise NonFiniteError(f"step {number + 1}: loss {sums['loss']}, gradient norm {norm}: "
-                                 + first_non_finite(model, batch, rngs, workers))
+                                 + first_non_finite(model, parts_of(batch, workers, accumulation), rngs))
         scale = clip_norm / norm if norm > clip_norm else 1.0
         optimizer.step(gradients, lr(number), workers, scale=scale)
         del gradients                       # or they would be kept while the next ones are computed
         yield Step(number + 1, sums, lr(number), norm, int(text_lengths(batch).sum()), time.perf_counter() - began)
 
 
-def first_non_finite(model: WithLosses, batch: Batch, rngs: Callable[[int], Generator],
-                     workers: Workers) -> str:
-    """Compute the forward pass again and say which op was the first to give infinity or NaN."""
+def first_non_finite(model: WithLosses, parts: Iterable[tuple[int, Batch]], rngs: Callable[[int], Generator]) -> str:
+    """Compute the forward pass of numbered parts again and say which op was the first to give infinity or NaN."""
     def check(op, inputs, options, output, node):
         had = [x for x in inputs if not isinstance(x, Parameter)]
         if not_finite(output) - not_finite(*had, *options.values()):    # -inf on padding comes from an option
@@ -82,7 +82,7 @@ def first_non_finite(model: WithLosses, batch: Batch, rngs: Callable[[int], Gene
 
     with no_grad(), watching(check), np.errstate(all="ignore"):
         try:
-            for number, part in parts_of(batch, workers):
+            for number, part in parts:
                 model(**part, rng=rngs(number))
         except NonFiniteError as error:
             return str(error)

@@ -113,22 +113,26 @@ def cut(batch: Batch, parts: int) -> Iterator[Batch]:
         yield {name: x[chosen] for name, x in batch.items()}
 
 
-def parts_of(batch: Batch, workers: Workers) -> list[tuple[int, Batch]]:
-    """The numbered parts of a batch: one for each worker of each rank, more if they would exceed PART_TOKENS."""
+def parts_of(batch: Batch, workers: Workers, accumulation: int = 1) -> list[tuple[int, Batch]]:
+    """The numbered parts of a batch: `accumulation` for each worker of each rank, or more, that none exceeds
+    PART_TOKENS."""
     tokens, n = int(text_lengths(batch).sum()), workers.n * workers.ranks.size
-    return list(enumerate(cut(batch, n * max(1, -(-tokens // (n * PART_TOKENS))))))
+    return list(enumerate(cut(batch, n * max(accumulation, -(-tokens // (n * PART_TOKENS))))))
 
 
 def loss_and_gradients(model: WithLosses, batch: Batch, rngs: Callable[[int], Generator | None],
-                       workers: Workers, measure: Callable | None = None) -> tuple[dict[str, float], list[Array]]:
+                       workers: Workers, measure: Callable | None = None,
+                       accumulation: int = 1) -> tuple[dict[str, float], list[Array]]:
     """The losses of a batch by name, and the gradients of model.trainable_parameters(), computed in parts.
 
     `rngs(part)` gives each part its own generator for dropout (or None). The same cut gives the same bits. All ranks
     are given the same batch, compute their own parts of it, and get the same sums. Losses are those in the model's
-    `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up.
+    `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up. accumulation: how many parts
+    each worker computes at least, one after another.
     Raises ValueError for a batch without labels.
     """
-    jobs, labels, parameters = parts_of(batch, workers), model.label_counts(**batch), model.trainable_parameters()
+    jobs, parameters = parts_of(batch, workers, accumulation), model.trainable_parameters()
+    labels = model.label_counts(**batch)
     ended = threading.Event()
     if not labels:
         raise ValueError(f"the batch has no labels, so there is no loss: it holds {', '.join(batch)}")
