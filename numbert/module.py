@@ -62,7 +62,7 @@ _drawing = ContextVar("drawing", default=None)
 
 @contextlib.contextmanager
 def shapes_only():
-    """Within this block parameters are made that have a shape, and take no memory: one zero that looks like many.
+    """Within this block parameters are made that have a shape, and take no memory: all of their entries are one zero.
 
     So a model can be compared with a file before anything is allocated that a configuration merely claims. Gives
     {parameter: function of nothing that draws its values}, in the order in which they are made, to draw some later.

@@ -96,3 +96,13 @@ def test_only_numpy_and_the_standard_library(module):
 
 def test_every_folder_is_a_package():
     assert all((path.parent / "__init__.py").exists() for path in FILES.values())
+
+
+def test_one_name_one_thing():
+    """No two classes of the package have one name."""
+    places = {}
+    for module, path in FILES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}

@@ -1,7 +1,7 @@
 """Masking input: which words are hidden, what becomes of them, and what a model learns from it.
 
     python examples/lecture/01_masking_input.py               about two minutes: counts, then fifteen small models
-    python examples/lecture/01_masking_input.py --seeds 2     fewer models: how much is luck cannot be told so well
+    python examples/lecture/01_masking_input.py --seeds 2     fewer models: the spread is known less well
     python examples/lecture/01_masking_input.py --steps 3000  models that have read more
 
 The lecture: BERT hides some words of a text, by [MASK] or by a word drawn at random, and guesses them. Devlin et al.
@@ -140,7 +140,7 @@ def masking(options, workers):
         by_loss = sorted(MIXTURES, key=lambda name, fate=fate: -losses[name][f"of these {fate}"].mean())
         first, second = (losses[name][f"of these {fate}"] for name in by_loss[:2])
         print(f"  {fate:8} {-first.mean():.3f} after {by_loss[0]}; against {by_loss[1]} {in_words(first, second)}")
-    print(f"""The tasks are above: what {options.seeds} seeds cannot tell from luck is a tie.
+    print(f"""The tasks are above: what is not significant with {options.seeds} seeds is a tie.
 Look at: losses.svg, where the lines cross; the column "itself", whose answer stands in the text.
 Try next: --steps 3000 (do the differences stay?), --examples 10, and MIXTURES in this file: (0.0, 0.0) hides
 nothing, so that the answer always stands there.""")

@@ -1,7 +1,7 @@
 """NSP and SOP: do two segments belong together, are they in order, and does it help to have been asked?
 
     python examples/lecture/02_sentence_pairs.py               about two minutes: words counted, then fifteen models
-    python examples/lecture/02_sentence_pairs.py --seeds 2     fewer models: how much is luck cannot be told so well
+    python examples/lecture/02_sentence_pairs.py --seeds 2     fewer models: the spread is known less well
     python examples/lecture/02_sentence_pairs.py --steps 3000  models that have read more
 
 The lecture: besides guessing words BERT was asked whether the second of two segments follows the first (next sentence
@@ -118,7 +118,7 @@ All other words tell it {others['NSP'].mean():.3f} of NSP's and {others['SOP'].m
 NSP against SOP {in_words(every['NSP'], every['SOP'])}.
 How easy each is depends on the text, too: all toy stories are about the same two dozen people, unlike the books of a
 library; and they first introduce who and what there is, with "a" and "had", which gives a swap away.""")
-    print("In tasks (what is too little to tell from luck is a tie):", *verdicts, sep="\n  ")
+    print("In tasks (what is not significant is a tie):", *verdicts, sep="\n  ")
     print("""Look at: pairs.svg, how far each line is above its majority; and which of the two questions carries over.
 Try next: --steps 3000 (does BERT overtake the bag of words?), --pairs 100, --sentences 10.""")
 

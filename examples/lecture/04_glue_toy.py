@@ -1,7 +1,7 @@
 """GLUE: nine tasks, nine scores, one number; and one task that is solved without being understood.
 
     python examples/lecture/04_glue_toy.py                  about two minutes: nine small tasks, a body, fine-tuning
-    python examples/lecture/04_glue_toy.py --seeds 5        how much of each score is luck
+    python examples/lecture/04_glue_toy.py --seeds 5        how far each score varies
     python examples/lecture/04_glue_toy.py --training 2000  more labelled examples
 
 The lecture judges BERT by GLUE (Wang et al. 2018): nine tasks about sentences, because a model that does well in one

@@ -138,7 +138,7 @@ def experiment(options, workers):
     results.draw("dna", [svg.chart("accuracy on the sequences that choose the epoch, mean of the seeds", "epoch",
                                    "accuracy", curves, {"majority": task.baseline["accuracy"]})])
     print("""
-Look at the three comparisons. A result that luck can explain is a result too: then these figures do not show that
+Look at the three comparisons. A difference that is not significant is a result too: then these figures do not show that
 stories help with genes. Try next: --examples 100 and 2000, --pretraining-steps 10000, --sequences with real splice
 junctions, and other words by lot (is there a better and a worse choice?).""")
 

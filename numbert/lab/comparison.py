@@ -1,7 +1,7 @@
 """Fine-tuning in two minutes, offline: a small BERT reads toy stories, then learns a task from few examples.
 
 What the examples share: their options; `body`, the pre-trained model to start from; and `compare`, which fine-tunes it
-beside the same model from scratch, with several seeds, and says whether the difference is more than luck.
+beside the same model from scratch, with several seeds, and says whether the difference is significant.
 """
 import argparse
 import statistics

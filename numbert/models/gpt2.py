@@ -236,12 +236,12 @@ class GPT2LMHeadModel(WithLosses, GPT2PretrainedModel):
         return super().from_pretrained(folder, **{**read_generation_config(folder), **options})
 
 
-class GPT2Task(GPT2PretrainedModel, BertWithHead):
+class GPT2WithHead(GPT2PretrainedModel, BertWithHead):
     """GPT-2's body with one of BERT's heads on it (Radford et al. 2018, figure 1)."""
     body_class = GPT2Model
 
 
-class GPT2ForSequenceClassification(GPT2Task, BertForSequenceClassification):
+class GPT2ForSequenceClassification(GPT2WithHead, BertForSequenceClassification):
     """As BERT's, but it is the last token that is read, the only one to have seen the whole text; by a plain matrix."""
     names = (*GPT2PretrainedModel.names, ("classifier.", "score."))
 
@@ -260,9 +260,9 @@ class GPT2ForSequenceClassification(GPT2Task, BertForSequenceClassification):
         return ops.linear(last, self.classifier.weight, None)
 
 
-class GPT2ForTokenClassification(GPT2Task, BertForTokenClassification):
+class GPT2ForTokenClassification(GPT2WithHead, BertForTokenClassification):
     """As BERT's; no token knows what comes after it."""
 
 
-class GPT2ForQuestionAnswering(GPT2Task, BertForQuestionAnswering):
+class GPT2ForQuestionAnswering(GPT2WithHead, BertForQuestionAnswering):
     """As BERT's; so the question has to stand before the text."""

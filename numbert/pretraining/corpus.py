@@ -4,8 +4,8 @@ BERT's pre-training wants documents, not loose lines: the next sentence must be 
 from somewhere else.  The file format is that of Google's BERT: UTF-8, a paragraph (or a sentence) a line, a blank line
 between documents.
 
-Who has no text at hand has one all the same: every Python carries its manual and its docstrings with it, and NumPy's
-as well.  `python_documents` makes a small corpus of English from them, without a download.
+No download is needed to try it: every Python carries its manual and its docstrings with it, and those of NumPy.
+`python_documents` makes a small corpus of English from them, without a download.
 """
 import ast
 import inspect

@@ -26,10 +26,11 @@ def parse(parser, argv=None, check=None):
     """The options, with those of --quick where none was given. Ends the program, in one line, for a number that cannot
     be: check(dict of options) raises ValueError (default: `check_numbers`)."""
     options = parser.parse_args(argv)
-    if getattr(options, "quick", False):
-        parser.set_defaults(**options.quick_values)
-        options = parser.parse_args(argv)
-    vars(options).pop("quick_values", None)
+    if values := vars(options).pop("quick_values", {}):
+        if options.quick:
+            parser.set_defaults(**values)
+            options = parser.parse_args(argv)
+            del options.quick_values
     with one_line(name_of(parser)):
         (check or check_numbers)(vars(options))
     return options
@@ -65,7 +66,7 @@ def one_line(name, mistakes=(ValueError, OSError)):
     """A block that ends the program in one line, with the name of the command, for a user's mistake and for Ctrl-C.
 
     To be asked to end (SIGTERM), and a closed terminal, are as Ctrl-C. Nothing is lost because nobody can read what is
-    printed: see `Output`.
+    printed: see `Stream`.
     """
     with _ending_as_by_ctrl_c(), _patient_output():
         try:
@@ -81,7 +82,7 @@ def name_of(parser):
     return parser.prog.removeprefix("python -m numbert.").removeprefix("tasks.")
 
 
-class Output:
+class Stream:
     """A text stream that goes on when nobody reads any more (`| head`), the terminal is closed, or its disk is full:
     what cannot be written is dropped, since the work is worth more than what is said of it. A character that the
     encoding lacks becomes a question mark."""
@@ -115,12 +116,12 @@ class Output:
 @contextlib.contextmanager
 def _patient_output():
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(Output, before)
+    sys.stdout, sys.stderr = map(Stream, before)
     try:
         yield
     finally:
         for output in (sys.stdout, sys.stderr):
-            if isinstance(output, Output):
+            if isinstance(output, Stream):
                 output.close_if_broken()
         sys.stdout, sys.stderr = before
 

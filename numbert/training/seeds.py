@@ -51,19 +51,18 @@ def over_seeds(run, seeds, baseline):
 
 
 def in_words(ours, other):
-    """What the spread over the seeds lets one say about two `Seeds`: "+0.120 accuracy, +3.1 times ...: more than luck".
+    """What the spread over the seeds lets one say about two `Seeds`: "+0.120 accuracy, +3.1 times ...: significant".
 
-    Only a difference of more than two standard deviations of a difference between two runs is called more than luck.
+    Only a difference of more than two standard deviations of a difference between two runs is called significant.
     """
     difference, spread = ours.margin(other)
     text = f"{difference:+.3f} {ours.deciding}"
     if len(ours.figures) < 2:
-        return text + " here; how much of that is luck, one seed cannot tell"
+        return text + " here; how far another seed would differ, one seed cannot tell"
     if spread == 0:
         return text + "; no two seeds differ"
     times = difference / spread
-    said = ("more than luck" if times > 2 else "a loss that is more than luck" if times < -2 else
-            "too little to tell from luck")
+    said = "significant" if times > 2 else "a significant loss" if times < -2 else "not significant"
     return text + f", {times:+.1f} times the standard deviation of a difference between two runs: {said}"
 
 

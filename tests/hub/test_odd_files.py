@@ -34,7 +34,7 @@ FOLDERS = {                     # a reader of a folder, and the names that it lo
     "bytes": (nb.ByteLevelBPETokenizer.from_pretrained, [
         "vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
         "added_tokens.json"]),
-    "answers": (reader.remembered, ["answers.json"]),
+    "answers": (reader.load_threshold, ["answers.json"]),
     "documents": (lambda folder: read_documents([folder]), ["a.txt"]),
 }
 

@@ -159,7 +159,7 @@ def test_a_disk_that_is_full_from_some_moment_on(name, data, whole, tmp_path, mo
 def test_the_best_model_stands_there_before_anything_is_said(name, data, tmp_path, monkeypatch):
     out, seen = tmp_path / "out", []
 
-    class Watched(command.Output):
+    class Watched(command.Stream):
         def write(self, text):
             if "  loss " in text:
                 seen.append(sorted(path.name for path in out.iterdir()))

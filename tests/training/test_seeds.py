@@ -50,17 +50,17 @@ def of(*values):
 
 
 @pytest.mark.parametrize("ours,scratch,said", [
-    ((0.8, 0.9), (0.5, 0.5), r"\+0\.350 accuracy, \+4\.9 times .*: more than luck"),
-    ((0.5, 0.5), (0.8, 0.9), r"-0\.350 accuracy, -4\.9 times .*: a loss that is more than luck"),
-    ((0.6, 0.8), (0.5, 0.7), r"\+0\.100 accuracy, \+0\.5 times .*: too little to tell from luck"),
+    ((0.8, 0.9), (0.5, 0.5), r"\+0\.350 accuracy, \+4\.9 times .*: significant"),
+    ((0.5, 0.5), (0.8, 0.9), r"-0\.350 accuracy, -4\.9 times .*: a significant loss"),
+    ((0.6, 0.8), (0.5, 0.7), r"\+0\.100 accuracy, \+0\.5 times .*: not significant"),
     ((0.9,), (0.5,), r"\+0\.400 accuracy here; .* one seed cannot tell"),
     ((0.9, 0.9), (0.5, 0.5), r"\+0\.400 accuracy; no two seeds differ")])
 def test_in_words(ours, scratch, said):
     assert re.fullmatch(said, in_words(of(*ours), of(*scratch)))
 
 
-@pytest.mark.parametrize("times,said", [(2.05, "more than luck"), (1.95, "too little to tell from luck"),
-                                        (-1.95, "too little to tell from luck"), (-2.05, "a loss that is more")])
+@pytest.mark.parametrize("times,said", [(2.05, "significant"), (1.95, "not significant"),
+                                        (-1.95, "not significant"), (-2.05, "a significant loss")])
 def test_two_standard_deviations_are_the_line(times, said):
     ours, other = of(0.4, 0.6), of(0.5, 0.5)                     # the spread of a difference: 0.2 / √2
     shift = times * 0.2 / math.sqrt(2)

@@ -35,7 +35,7 @@ def exact_match(gold, prediction):
 
 
 def word_f1(gold, prediction):
-    """F1 of the bags of words of the two normalised answers; 1 or 0 if either is empty, as both are or not.
+    """F1 of the bags of words of the two normalised answers; if one of them is empty, 1 if the other is too, else 0.
 
     With s words in common (a word as often as it is in both), p in the prediction and g in the gold answer:
     precision s/p, recall s/g, F1 = 2 precision recall / (precision + recall)  (Rajpurkar et al. 2016, section 6.1).
