@@ -42,7 +42,8 @@ class Step:
 def train(model, batches, *, optimizer, lr, steps, seed, workers, start=0, clip_norm=1.0, measure=None):
     """Yield a `Step` after each of the steps start + 1, ..., steps, with the parameters already updated.
 
-    batches: an iterator of dicts of arrays, the model's arguments, that begins with the batch of step `start`.
+    batches: an iterator that begins with the batch of step `start`, a dict of arrays, the model's arguments (or what
+    `parts_of` takes besides).
     lr: a function of the step, counted from 0. clip_norm: gradients with a larger norm are scaled down to it.
     Raises NonFiniteError, before the parameters are changed.
     """
@@ -71,13 +72,15 @@ def first_non_finite(model, batch, rngs, workers):
             shapes = ", ".join(str(np.shape(x)) for x in inputs)
             raise NonFiniteError(f"the first op to give a value that is not finite is {op.name} on {shapes}")
 
+    said = None
     with no_grad(), watching(check), np.errstate(all="ignore"):
         try:
             for number, part in parts_of(batch, workers):
                 model(**part, rng=rngs(number))
         except NonFiniteError as error:
-            return str(error)
-    return "every op's output is finite, the backward pass is not"
+            said = str(error)
+    found = filter(None, workers.ranks.everybody(said))
+    return next(found, "every op's output is finite, the backward pass is not")
 
 
 def not_finite(*values):

@@ -1,7 +1,9 @@
 """Started by test_mpi.py, under mpiexec or alone: gradients, or some steps of training, of a small BERT; what each rank
 found goes to FOLDER/RANK.npz.
 
-    mpi_steps.py FOLDER gradients|shared|plain DTYPE WORKERS
+    mpi_steps.py FOLDER gradients|shared|plain DTYPE WORKERS [adamw|lamb] [DEALT]
+
+shared: each rank updates its part of the parameters; plain: every rank updates all of them.
 """
 import sys
 from pathlib import Path
@@ -11,8 +13,9 @@ import tiny_bert
 
 import numbert as nb
 from numbert.training import optimizer as optimizers
+from numbert.training import parallel
 from numbert.training.loop import train
-from numbert.training.optimizer import AdamW, linear_schedule
+from numbert.training.optimizer import OPTIMIZERS, linear_schedule
 from numbert.training.parallel import Workers, loss_and_gradients
 from numbert.training.ranks import together
 
@@ -26,7 +29,8 @@ def generator(part):
 optimizers.BLOCK = 50              # so small that every rank has some of most parameters
 
 
-def main(folder, what, dtype, n):
+def main(folder, what, dtype, n, optimizer="adamw", dealt=64):
+    parallel.DEALT = int(dealt)
     with together("mpi_steps") as ranks, Workers(int(n), ranks) as workers:
         model = nb.BertForPreTraining(tiny_bert.config(hidden_dropout_prob=0.0), rng=np.random.default_rng(0),
                                       dtype=np.dtype(dtype))
@@ -35,7 +39,7 @@ def main(folder, what, dtype, n):
             sums, arrays = loss_and_gradients(model, batches[0], generator, workers,
                                               lambda part, out: {"sequences": len(part["input_ids"])})
         else:
-            optimizer = AdamW(model.trainable_parameters(), ranks=ranks if what == "shared" else None)
+            optimizer = OPTIMIZERS[optimizer](model.trainable_parameters(), ranks=ranks if what == "shared" else None)
             steps = list(train(model, iter(batches), optimizer=optimizer, lr=linear_schedule(5, 1e-2), steps=5, seed=0,
                                workers=workers))
             sums = {str(step.number): step.sums["loss"] for step in steps}

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from words import WordTokenizer
 
 from numbert import ByteLevelBPETokenizer, WordPieceTokenizer
-from numbert.pretraining.batches import PretrainingData, end_of_text_id
+from numbert.pretraining import batches as batches_module
+from numbert.pretraining.batches import MASKED, PretrainingData, end_of_text_id
 from numbert.pretraining.corpus import split_sentences
 from numbert.pretraining.masking import UNITS
 from numbert.pretraining.sentence_pairs import OBJECTIVES, PAIRS
@@ -253,3 +254,28 @@ def test_errors_of_use():
     assert len(list(small.evaluation_batches())) == 1
     with pytest.raises(ValueError, match=r"makes \d+ examples of up to 24 tokens, fewer than one batch of 10000"):
         next(small.batches())
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_some_rows_are_drawn_without_the_others(objective, monkeypatch):
+    """They are those of the whole batch, and of its other rows hardly any are made."""
+    monkeypatch.setattr(batches_module, "MASKED", 4)
+    pretraining, made = data(objective=objective, batch_size=14, max_length=16), []
+    row = PretrainingData._row
+    monkeypatch.setattr(PretrainingData, "_row", lambda self, *places: made.append(places) or row(self, *places))
+    for whole, undrawn in itertools.islice(zip(pretraining.batches(), pretraining.undrawn(), strict=True), 5):
+        assert undrawn.lengths.tolist() == whole["attention_mask"].sum(1).tolist()
+        for start, stop in ((0, 14), (0, 4), (3, 9), (13, 14), (8, 8 + 1), (5, 14)):
+            made.clear()
+            found = undrawn.rows(start, stop)
+            assert same(found, {name: x[start:stop] for name, x in whole.items()})
+            assert len(made) <= stop - start + 6
+
+
+def test_each_group_of_rows_has_blanks_of_its_own():
+    """The same example, over and over: no two groups hide the same tokens."""
+    pretraining = data(objective="mlm", batch_size=MASKED * 3, max_length=24)
+    batch, = itertools.islice(pretraining.batches(), 1)
+    assert len(batch["labels"]) == 3 * MASKED
+    blanks = [(batch["labels"][MASKED * i:][:MASKED] >= 0).tobytes() for i in range(3)]
+    assert len(set(blanks)) == 3
