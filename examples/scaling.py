@@ -62,8 +62,8 @@ def scaling(options, workers):
     for size in options.sizes:
         one = measure(size, options)
         print(f"\n## {size}\n\n{one['parameters']:,} parameters. A machine of {options.workers} threads needs "
-              f"{human(one['text'])} for the gradient of a text of {T} tokens, {human(one['fixed'])} more for that of a "
-              f"batch, {human(one['update'])} for the update.", flush=True)
+              f"{human(one['text'])} for the gradient of a text of {T} tokens, {human(one['fixed'])} more for that of "
+              f"a batch, {human(one['update'])} for the update.", flush=True)
         if workers.ranks.size > 1:
             check(size, options, one, workers)
         lines = {}

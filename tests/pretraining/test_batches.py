@@ -9,7 +9,7 @@ from words import WordTokenizer
 
 from numbert import ByteLevelBPETokenizer, WordPieceTokenizer
 from numbert.pretraining import batches as batches_module
-from numbert.pretraining.batches import MASKED, PretrainingData, end_of_text_id
+from numbert.pretraining.batches import MASKED, PretrainingData, Undrawn, end_of_text_id
 from numbert.pretraining.corpus import split_sentences
 from numbert.pretraining.masking import UNITS
 from numbert.pretraining.sentence_pairs import OBJECTIVES, PAIRS
@@ -273,9 +273,11 @@ def test_some_rows_are_drawn_without_the_others(objective, monkeypatch):
 
 
 def test_each_group_of_rows_has_blanks_of_its_own():
-    """The same example, over and over: no two groups hide the same tokens."""
-    pretraining = data(objective="mlm", batch_size=MASKED * 3, max_length=24)
-    batch, = itertools.islice(pretraining.batches(), 1)
-    assert len(batch["labels"]) == 3 * MASKED
-    blanks = [(batch["labels"][MASKED * i:][:MASKED] >= 0).tobytes() for i in range(3)]
-    assert len(set(blanks)) == 3
+    """Two texts of many tokens, each in all rows of a batch: no two groups, batches or epochs hide the same tokens."""
+    pretraining = data(objective="mlm")
+    examples = np.tile(pretraining._draw(np.random.default_rng(0))[:2], (3 * MASKED // 2, 1))
+    blanks = set()
+    for place in ((0, 0), (0, 1), (1, 0)):
+        labels = Undrawn(pretraining, examples, *place).rows()["labels"]
+        blanks |= {(labels[MASKED * group:][:MASKED] >= 0).tobytes() for group in range(3)}
+    assert len(blanks) == 9

@@ -77,16 +77,13 @@ def test_the_losses_are_to_the_bit_those_of_as_many_threads(tmp_path):
 
 
 def test_ranks_with_a_run_of_rows_each(tmp_path):
-    """As for large batches."""
+    """As for a large batch: still the gradient of one process, and to the bit the losses of as many threads."""
     one, = steps(tmp_path / "one", 1, "gradients")
     threads, = steps(tmp_path / "threads", 1, "gradients", "float64", 4, "adamw", 1)
-    for n, ranks in ((2, steps(tmp_path / "2", 2, "gradients", "float64", 2, "adamw", 1)),
-                     (3, steps(tmp_path / "3", 3, "gradients", "float64", 1, "adamw", 1))):
-        for rank in ranks:
-            assert_same(rank, ranks[0])
-            assert rank["sum sequences"] == 6
-        assert_close(ranks[0], one, 1e-12)
-        assert n == 3 or ranks[0]["sum loss"] == threads["sum loss"] != one["sum loss"]
+    first, second = steps(tmp_path / "ranks", 2, "gradients", "float64", 2, "adamw", 1)
+    assert_same(first, second)
+    assert_close(first, one, 1e-12)
+    assert first["sum sequences"] == 6 and first["sum loss"] == threads["sum loss"]
 
 
 def test_single_precision_within_rounding(tmp_path):
@@ -94,7 +91,7 @@ def test_single_precision_within_rounding(tmp_path):
     assert_close(steps(tmp_path / "ranks", 3, "gradients", "float32")[0], one, 1e-5)
 
 
-@pytest.mark.parametrize("ranks, optimizer", [(2, "adamw"), (3, "adamw"), (3, "lamb")])
+@pytest.mark.parametrize("ranks, optimizer", [(2, "adamw"), (3, "lamb")])
 def test_a_shared_update_is_the_update_of_everybody(ranks, optimizer, tmp_path):
     """Steps of training with the optimiser shared out, and with everybody moving everything: the same bits."""
     shared = steps(tmp_path / "shared", ranks, "shared", "float64", 1, optimizer)
