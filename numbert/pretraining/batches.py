@@ -75,7 +75,8 @@ class PretrainingData:
         count = len(self.text.documents) - 1
         if objective == "mlm+nsp" and count < 2:
             raise ValueError(f"mlm+nsp takes random segments from another document: at least 2 are needed, got {count}")
-        self.examples_per_pass = len(self._draw(self._rng(0)))
+        self._drawn = None
+        self.examples_per_pass = len(self._pass(0)[0])
         if not self.examples_per_pass:
             raise ValueError(f"{count} documents with {len(self.text.tokens)} tokens make no example of {objective}"
                              + (": each needs two sentences of one document" if objective in PAIRS else ""))
@@ -104,24 +105,23 @@ class PretrainingData:
             yield from self._epoch(number)
 
     def _epoch(self, number, first_batch=0):
-        rng = self._rng(number)
-        examples = self._draw(rng)
-        used = np.resize(rng.permutation(len(examples)), (self.batches_per_epoch, self.batch_size))
+        examples, order = self._pass(number)
         for batch in range(first_batch, self.batches_per_epoch):
-            yield Undrawn(self, examples[used[batch]], number, batch)
+            rows = range(batch * self.batch_size, (batch + 1) * self.batch_size)
+            yield Undrawn(self, examples[order.take(rows, mode="wrap")], number, batch)
 
     def beginning(self, tokens):
         """The same for the first documents of the text, of about so many tokens; itself if it has no more."""
         if len(self.text.tokens) <= tokens:
             return self
         part = copy.copy(self)
-        part.text = self.text.beginning(tokens)
+        part.text, part._drawn = self.text.beginning(tokens), None
         return part
 
     def evaluation_batches(self):
         """One pass over held-out documents: the same examples and blanks every time, in the order of the text;
         the last batch may be smaller."""
-        examples = self._draw(self._rng(0))
+        examples, _ = self._pass(0)
         for batch, start in enumerate(range(0, len(examples), self.batch_size)):
             yield Undrawn(self, examples[start:start + self.batch_size], 0, batch).rows()
 
@@ -132,8 +132,13 @@ class PretrainingData:
         """
         return np.random.default_rng([self.seed, epoch, 0 if batch is None else 1 + batch] + [group] * (group > 0))
 
-    def _draw(self, rng):
-        return draw_examples(self.text, rng, objective=self.objective, max_length=self.max_length)
+    def _pass(self, epoch):
+        """The table of an epoch's examples and the order in which they are used. The last one is kept."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            self._drawn, rng = None, self._rng(epoch)                   # no two at once: they are large
+            examples = draw_examples(self.text, rng, objective=self.objective, max_length=self.max_length)
+            self._drawn = epoch, examples, rng.permutation(len(examples))
+        return self._drawn[1:]
 
     def _batch(self, examples, T, rng):
         """The dict of arrays for rows of the table of examples, (B, T) where they are filled up."""

@@ -195,7 +195,7 @@ def test_epochs_are_fixed_and_differ():
 
 def test_every_epoch_has_the_same_number_of_full_batches():
     size = data().examples_per_pass                           # one batch is all of a pass, sometimes more
-    counts = [len(data()._draw(data()._rng(number))) for number in range(30)]
+    counts = [len(data()._pass(number)[0]) for number in range(30)]
     assert min(counts) < size < max(counts)
     for pretraining in (data(batch_size=size), data(batch_size=7)):
         for number in range(30):
@@ -275,7 +275,7 @@ def test_some_rows_are_drawn_without_the_others(objective, monkeypatch):
 def test_each_group_of_rows_has_blanks_of_its_own():
     """Two texts of many tokens, each in all rows of a batch: no two groups, batches or epochs hide the same tokens."""
     pretraining = data(objective="mlm")
-    examples = np.tile(pretraining._draw(np.random.default_rng(0))[:2], (3 * MASKED // 2, 1))
+    examples = np.tile(pretraining._pass(0)[0][:2], (3 * MASKED // 2, 1))
     blanks = set()
     for place in ((0, 0), (0, 1), (1, 0)):
         labels = Undrawn(pretraining, examples, *place).rows()["labels"]
