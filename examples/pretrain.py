@@ -14,6 +14,7 @@ import functools
 import hashlib
 import itertools
 import math
+import os
 import sys
 import time
 import warnings
@@ -204,6 +205,8 @@ def pretrain(folder, options, workers):
     optimizer = make(model.parameters(), ranks=ranks)
     say(f"{sum(p.data.size for p in model.parameters()):,} parameters, {options['workers']} workers"
         + (f" on each of {ranks.size} ranks" if ranks.size > 1 else ""))
+    if ranks.size > 1:
+        say(f"kill -USR1 {os.getppid()} lets the step end and saves; Ctrl-C gives the ranks less than half a second")
     if (before := state.get("ranks", 1)) != ranks.size and options["resume"]:
         say(f"the run had {before} ranks so far, now {ranks.size}: sums will be rounded differently")
     state |= {"ranks": ranks.size, "held_out": len(held_out)}

@@ -48,6 +48,8 @@ def arguments():
     add("--latency", type=float, default=50.0, help="of a message, in µs (default: %(default)s)")
     add("--bandwidth", type=float, nargs="+", default=[10.0, 100.0], help="in Gb/s (default: 10 100)")
     add("--workers", type=int, default=cores(), help="threads of a machine (default: all cores, %(default)s here)")
+    add("--processor-time", action="store_true", help="measure the machine in seconds of its processor, where others "
+        "use it as well: right for --workers 1")
     add("--out", default="runs/scaling", help="the folder for scaling.svg (default: %(default)s)")
     command.add_quick(parser, QUICK)
     return parser
@@ -94,26 +96,27 @@ def batch_of(texts, vocabulary, rng):
 class Stage:
     """A model and its optimiser, of which steps are timed."""
 
-    def __init__(self, size, ranks=None):
-        self.config = BertConfig.preset(size)
+    def __init__(self, size, ranks=None, clock=time.perf_counter):
+        self.clock, self.config = clock, BertConfig.preset(size)
         self.model = BertForPreTraining(self.config, rng=np.random.default_rng(0))
         self.optimizer = AdamW(self.model.parameters(), ranks=ranks)
 
     def step(self, texts, workers):
         """Seconds: (gradient, update)."""
         batch = batch_of(texts, self.config.vocab_size, np.random.default_rng(0))
-        began = time.perf_counter()
+        began = self.clock()
         _, gradients = loss_and_gradients(self.model, batch, np.random.default_rng, workers)
         global_norm(gradients, workers)
-        middle = time.perf_counter()
+        middle = self.clock()
         self.optimizer.step(gradients, 0.0, workers)            # a rate of 0 leaves the parameters as they are
-        return middle - began, time.perf_counter() - middle
+        return middle - began, self.clock() - middle
 
 
 def measure(size, options):
     """Seconds, medians of steps on many and on few texts in turn: of the gradient for each `text`, and besides
     (`fixed`), and of the `update`."""
-    stage, many, few = Stage(size), options.texts, max(1, options.texts // 4)
+    clock = time.process_time if options.processor_time else time.perf_counter
+    stage, many, few = Stage(size, clock=clock), options.texts, max(1, options.texts // 4)
     with Workers(options.workers) as alone:
         stage.step(many, alone)
         rounds = [(*stage.step(many, alone), *stage.step(few, alone)) for _ in range(options.rounds)]
@@ -149,7 +152,7 @@ def check(size, options, one, workers):
     ratios = sorted(a / max(b, 1e-9) for a, b in rounds[1:])
     print(f"\n{n} ranks of {options.workers} threads, {n * options.texts} texts: predicted {human(expected)}, measured "
           f"{human(measured)}, {measured / expected:.2f} of it; this network: {latency * 1e6:.0f} µs, "
-          f"{bandwidth * 8e-9:.1f} Gb/s.\nOne process of {n * options.workers} threads: {human(in_threads)}; the ranks "
+          f"{bandwidth * 8e-9:.3g} Gb/s.\nOne process of {n * options.workers} threads: {human(in_threads)}; the ranks "
           f"took {statistics.median(ratios):.2f} of it ({ratios[0]:.2f} to {ratios[-1]:.2f} in {len(ratios)} pairs).",
           flush=True)
 

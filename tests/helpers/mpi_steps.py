@@ -14,6 +14,7 @@ import tiny_bert
 import numbert as nb
 from numbert.training import optimizer as optimizers
 from numbert.training import parallel
+from numbert.training import ranks as ranks_module
 from numbert.training.loop import train
 from numbert.training.optimizer import OPTIMIZERS, linear_schedule
 from numbert.training.parallel import Workers, loss_and_gradients
@@ -26,7 +27,23 @@ def generator(part):
     return np.random.default_rng(part)
 
 
+ranks_module.TABLE = 100           # so small that some tables are sent by their rows,
 optimizers.BLOCK = 50              # so small that every rank has some of most parameters
+
+
+def table_of_few_rows(ranks):
+    """Of a table in which each rank has a row of its own and all have one together, and of one without zeros."""
+    tables = [np.zeros((100, 3)), np.full((100, 3), 2.0)]
+    tables[0][[10 + ranks.rank, 51]] = 1 + ranks.rank
+    total = sum(range(1, ranks.size + 1))
+    expected = np.zeros((100, 3))
+    expected[10:10 + ranks.size] = np.arange(1, ranks.size + 1)[:, None]
+    expected[51] = total
+    if ranks.size > 1:
+        assert ranks._rows(tables[0]).tolist() == [*range(10, 10 + ranks.size), 51] and ranks._rows(tables[1]) is None
+    found = ranks.add_up(tables)
+    np.testing.assert_array_equal(found[0], expected)
+    np.testing.assert_array_equal(found[1], 2.0 * ranks.size)
 
 
 def main(folder, what, dtype, n, optimizer="adamw", dealt=64):
@@ -46,6 +63,7 @@ def main(folder, what, dtype, n, optimizer="adamw", dealt=64):
             arrays = [p.data for p in model.parameters()] + [x for moments in optimizer.moments() for x in moments]
         shares = workers.share(lambda i: i * i, range(7))
         assert shares == [i * i for i in range(7)], shares
+        table_of_few_rows(ranks)
         values = {f"a{i}": x for i, x in enumerate(arrays)} | {f"sum {name}": x for name, x in sums.items()}
         np.savez(Path(folder, f"{ranks.rank}.npz"), **values)
 
