@@ -15,6 +15,7 @@ made LAMB (`numbert.training.optimizer`); Nado et al. 2021 found Adam, well tune
 """
 import argparse
 import contextlib
+import os
 import statistics
 import time
 from pathlib import Path
@@ -159,9 +160,15 @@ def check(size, options, one, workers):
 
 @contextlib.contextmanager
 def others_asleep(ranks):
-    """A block in which rank 0 has the machine to itself: the others wait without the loop in which MPI waits."""
+    """A block in which rank 0 has the machine to itself: all its cores, where mpiexec has bound it to one, and the others
+    wait without the loop in which MPI waits."""
+    bound = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     if ranks.rank == 0:
+        if bound:
+            os.sched_setaffinity(0, range(os.cpu_count()))
         yield
+        if bound:
+            os.sched_setaffinity(0, bound)
     done = ranks.communicator.Ibarrier()
     while not done.Test():
         time.sleep(0.002)
