@@ -160,8 +160,8 @@ def check(size, options, one, workers):
 
 @contextlib.contextmanager
 def others_asleep(ranks):
-    """A block in which rank 0 has the machine to itself: all its cores, where mpiexec has bound it to one, and the others
-    wait without the loop in which MPI waits."""
+    """A block in which rank 0 has the machine to itself: all its cores, though mpiexec has bound it to some, and the
+    others wait without the loop in which MPI waits."""
     bound = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     if ranks.rank == 0:
         if bound:

@@ -27,6 +27,7 @@ from .recording import recording, watchers
 from .sparse import accumulate, dense
 
 REGISTRY = {}                                   # every op by name; the tests check the derivative of each
+_RELEASED = "released"                          # stands for what a node had saved once a backward pass has used it
 
 
 class Node:
@@ -105,9 +106,9 @@ class op:
         arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
         output, saved = self.forward(*arrays, **options)
         parents, node = [x.node if isinstance(x, Tensor) else None for x in inputs], None
-        if any(parents) and recording():
+        if any(parents) and recording.get():
             node = Node(self, parents, [np.shape(x) for x in arrays], saved)
-        if watch := watchers()[0]:
+        if watch := watchers.get()[0]:
             watch(self, inputs, options, output, node)
         return Tensor(output, node) if any(isinstance(x, Tensor) for x in inputs) else output
 
@@ -117,9 +118,8 @@ def gradients(output, tensors, upstream=None):
 
     `output` is a scalar Tensor, or of any shape with `upstream` an array of that shape; then it is the gradient of
     sum(output * upstream). A tensor that output does not depend on gets zeros. The graph can be used only once: saved
-    arrays are released on the way. Raises ValueError if `output` is not a scalar and has no upstream, if it does not
-    depend on any recorded tensor, if its graph was used before, or if a backward pass returns what cannot be a
-    gradient.
+    arrays are released on the way. Raises ValueError if `output` is no scalar and has no upstream, or depends on no
+    recorded tensor, if its graph was used before, or if a backward pass returns what cannot be a gradient.
     """
     tensors = list(tensors)
     found = _walk(output, [t.node for t in tensors], upstream)
@@ -164,8 +164,7 @@ def _backward(node, dy):
     """The gradient of each input of one op, held to the contract; what was saved is released."""
     name, saved, node.saved = node.op.name, node.saved, _RELEASED
     if saved is _RELEASED:
-        raise ValueError(f"this graph was differentiated before and {name} has released what it saved: "
-                         "compute the output again")
+        raise ValueError(f"this graph was differentiated before and {name} released what it saved: compute it again")
     if node.op.backward is None:
         raise ValueError(f"{name} has no backward pass: decorate one with @{name}.vjp")
     found = node.op.backward(dy, saved)
@@ -176,9 +175,6 @@ def _backward(node, dy):
             raise ValueError(f"{name}: the gradient of input {i} must have its shape {shape}, got {np.shape(gradient)}")
         if any(gradient is other is not None for other in found[:i]):
             raise ValueError(f"{name}: its backward pass returned the same memory twice; return a copy")
-    if watch := watchers()[1]:
+    if watch := watchers.get()[1]:
         watch(node, dy, found)
     return found
-
-
-_RELEASED = "released"

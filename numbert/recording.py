@@ -3,8 +3,8 @@ thread that runs it."""
 import contextlib
 from contextvars import ContextVar
 
-_recording = ContextVar("recording", default=True)
-_watchers = ContextVar("watchers", default=(None, None))
+recording = ContextVar("recording", default=True)           # is an op that is called now recorded for a backward pass?
+watchers = ContextVar("watchers", default=(None, None))     # (forward, backward) of the innermost `watching`
 
 
 @contextlib.contextmanager
@@ -16,23 +16,13 @@ def _within(variable, value):
         variable.reset(token)
 
 
-def recording():
-    """Whether an op that is called now is recorded for a backward pass."""
-    return _recording.get()
-
-
 def no_grad():
     """Within this block nothing is recorded: for inference, which then keeps no intermediate arrays."""
-    return _within(_recording, False)
+    return _within(recording, False)
 
 
 def watching(forward=None, backward=None):
     """Within this block, `forward(op, inputs, options, output, node)` is called after every op's forward pass (node is
     None where nothing is recorded), and `backward(node, dy, found)` after every backward pass. They must
     neither change nor keep the arrays."""
-    return _within(_watchers, (forward, backward))
-
-
-def watchers():
-    """(forward, backward) of the innermost `watching`; (None, None) outside of one."""
-    return _watchers.get()
+    return _within(watchers, (forward, backward))

@@ -16,9 +16,8 @@ from numbert.autograd import Tensor, gradients
 from numbert.gradcheck.cases import op_cases
 from numbert.module import Parameter
 from numbert.ops import IGNORE, Bucket
-from numbert.ops.activations import normal_cdf, normal_pdf
+from numbert.ops.activations import keep_mask, normal_cdf, normal_pdf
 from numbert.ops.attention import softmax
-from numbert.ops.dropout import keep_mask
 from numbert.recording import no_grad
 from numbert.sparse import SparseRows
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbert import BertModel, Parameter, gradients, ops
-from numbert.ops.dropout import keep_mask
+from numbert.ops.activations import keep_mask
 
 PACKER = BertModel(tiny_bert.config(), rng=np.random.default_rng(0))        # whose way from (B, T) to rows is asked for
 quick = settings(max_examples=40, deadline=None)

@@ -33,7 +33,7 @@ class Output(types.SimpleNamespace):
     def __init__(self, *, when_read=None, **outputs):
         super().__init__(**outputs)
         if when_read:
-            self._when_read = {name: f if recording() else no_grad()(f) for name, f in when_read.items()}
+            self._when_read = {name: f if recording.get() else no_grad()(f) for name, f in when_read.items()}
 
     def __getattr__(self, name):                # called for attributes that are not there, or not yet
         later = vars(self).get("_when_read", {})

@@ -1,4 +1,4 @@
-"""Activation functions: GELU (exact and by tanh), ReLU, tanh.
+"""Activation functions: GELU (exact and by tanh), ReLU, tanh. And dropout, which sets some of the activations to 0.
 
 GELU weights its input by the share of a standard normal population that lies below it: x Φ(x)
 (Hendrycks and Gimpel 2016, section 2). NumPy has no Φ, so this file begins with one.
@@ -68,7 +68,7 @@ def normal_pdf(x):
 def gelu(x):
     """x Φ(x), element by element, as BERT uses it: with erf, not with its approximation by tanh."""
     flat = x.reshape(-1)
-    y, slope = np.empty_like(flat), np.empty_like(flat) if recording() else None
+    y, slope = np.empty_like(flat), np.empty_like(flat) if recording.get() else None
     for s in blocks(flat, BLOCK):
         cdf = normal_cdf(flat[s])
         np.multiply(flat[s], cdf, out=y[s])                     # 1
@@ -125,3 +125,43 @@ def tanh(x):
 def tanh_backward(dy, saved):
     y, = saved
     return (dy * (1 - y * y),)                                  # 1
+
+
+def check_rate(op, rate):
+    """Raise ValueError unless rate is in [0, 1): with 1, nothing would be left to scale up."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"{op}: rate must be in [0, 1), got {rate}")
+
+
+def keep_mask(shape, rate, rng):
+    """Booleans that are False with probability `rate`, to within 2⁻¹⁷ (with 8 bits 0.1 would become 0.1016)."""
+    n = math.prod(shape)
+    words = rng.integers(2**64, size=-(-n // 4), dtype=np.uint64)           # four 16-bit draws in each
+    return (words.view(np.uint16)[:n] >= round(rate * 65536)).reshape(shape)
+
+
+@op
+def dropout(x, *, rate, rng):
+    """Set each element of x to 0 with probability `rate`, and divide the others by 1 - rate: the mean stays.
+
+    Without a generator `rng` nothing is dropped: inference (Srivastava et al. 2014, scaled in training).
+
+    Raises ValueError for a rate outside [0, 1).
+    """
+    check_rate("dropout", rate)
+    if rng is None or rate == 0:
+        return x, ()
+    keep, scale = keep_mask(x.shape, rate, rng), 1 / (1 - rate)
+    y = x * keep                                                # 1
+    y *= scale                                                  # 2
+    return y, (keep, scale)
+
+
+@dropout.vjp
+def dropout_backward(dy, saved):
+    if not saved:
+        return (dy,)
+    keep, scale = saved
+    dx = dy * keep                                              # 1
+    dx *= scale                                                 # 2
+    return (dx,)

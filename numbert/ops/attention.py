@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..autograd import op
-from .dropout import check_rate, keep_mask
+from .activations import check_rate, keep_mask
 from .shapes import check_shapes
 
 

@@ -94,7 +94,8 @@ class AdamW:
             workers.map(several, [mine[k::workers.n] for k in range(workers.n)])
 
         self._move(each, betas=self.betas, eps=self.eps, scale=scale)
-        self._exchange([p.data for p in self.parameters])
+        if self.ranks.size > 1:
+            self._exchange([p.data for p in self.parameters])
 
     def _move(self, each, **settings):
         each(lambda n, w, g, m, v, rate, decay: adamw(w, g, m, v, self.t, rate, weight_decay=decay, **settings))
