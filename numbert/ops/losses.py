@@ -1,22 +1,26 @@
 """Losses: each is one number, the mean over the labels, and 0 if there are none."""
-import numpy as np
+from __future__ import annotations
 
-from ..autograd import op
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..autograd import Array, op
 from ..machine import blocks
 from ..recording import recording
-from .shapes import check_shapes
+from .shapes import check_array, check_shapes
 
 IGNORE = -100                       # the label of a row that has none, as in PyTorch
 BLOCK = 3 << 21                     # scores held at a time, 206 rows of 30,522 words: products of fewer rows are slower
 CACHE = 1 << 17                     # scores that stay in the cache while several lines work on them
 
 
-def label_count(labels):
+def label_count(labels: Array) -> int:
     """How many labels a loss is the mean over: of classes (integers) all but -100, of numbers every one."""
+    check_array("labels", labels)
     return int((labels != IGNORE).sum()) if labels.dtype.kind in "iu" else labels.size
 
 
-def labelled_rows(labels, classes):
+def labelled_rows(labels: Array, classes: int) -> tuple[Array, Array]:
     """The rows (M,) that have a label, and their labels (M,); -100 in `labels` (N,) stands for none.
 
     Raises TypeError for labels that are not integers, and ValueError for a label outside 0..classes-1.
@@ -31,31 +35,40 @@ def labelled_rows(labels, classes):
     return rows, labels
 
 
-def check_floating(name, x):
+def check_floating(name: str, x: Array) -> None:
     """Raises TypeError for integers: labels and gradients would be rounded to whole numbers."""
+    check_array(name, x)
     if x.dtype.kind != "f":
         raise TypeError(f"{name} must be floating-point numbers, got {x.dtype}")
 
 
 @op
-def cross_entropy(logits, *, labels, weights=None):
+def cross_entropy(logits: Array, *, labels: Array, weights: ArrayLike | None = None, smoothing: float = 0.0):
     """The mean of -ln softmax(logits)[label], for logits (N, C) and integer labels (N,), over the M rows with a label.
 
-    A row labelled -100 has none. weights (C,): the term of a row is multiplied by weights[label]; the sum is divided by
-    M all the same. Raises TypeError for logits or labels of the wrong kind, and ValueError for a label outside
-    0..C-1 and for weights that are not (C,).
+    Gives one number, of the dtype of the logits. A row labelled -100 has no label. weights (C,): the term of a row is
+    multiplied by weights[label]; the sum is divided by M all the same. smoothing: the target probabilities of a row are
+    not 1 at its label and 0 elsewhere, but 1 - smoothing there, and smoothing / C more for every class (Szegedy et al.
+    2016, "Rethinking the Inception Architecture for Computer Vision", section 7); every logit must then be finite.
+    Raises TypeError for logits or labels of the wrong kind, and ValueError for a label outside 0..C-1, for weights that
+    are not (C,), and for a smoothing outside [0, 1).
     """
     check_floating("logits", logits)
     check_shapes("cross_entropy", logits=(logits, "N C"), labels=(labels, "N"),
                  **({} if weights is None else {"weights": (weights, "C")}))
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothing must be in [0, 1), got {smoothing}")
     n = max(1, label_count(labels))
     rows, labels = labelled_rows(labels, logits.shape[1])
     weight = np.ones(len(rows), logits.dtype) if weights is None else np.asarray(weights, logits.dtype)[labels]
     x = logits[rows]                                                            # 1  (M, C)
     z = x - x.max(-1, keepdims=True)                                            # 2  (M, C), its softmax is that of x
     log_probs = z - np.log(np.exp(z).sum(-1, keepdims=True))                    # 3  (M, C)
-    loss = -(weight * log_probs[np.arange(len(rows)), labels]).sum() / n        # 4  ()
-    return np.asarray(loss, logits.dtype), (log_probs, rows, labels, weight, n, logits.shape)
+    term = log_probs[np.arange(len(rows)), labels]                              # 4  (M,)
+    if smoothing:
+        term = (1 - smoothing) * term + smoothing * log_probs.mean(-1)          # 5  (M,)
+    loss = -(weight * term).sum() / n                                           # 6  ()
+    return np.asarray(loss, logits.dtype), (log_probs, rows, labels, weight, n, smoothing, logits.shape)
 
 
 @cross_entropy.vjp
@@ -63,18 +76,19 @@ def cross_entropy_backward(dy, saved):
     # A row with label t and weight w has the loss L = w/n (ln Σ_j exp x_j - x_t).
     # The derivative of ln Σ_j exp x_j by x_i is exp x_i / Σ_j exp x_j = softmax(x)_i, that of x_t is 1 where i = t.
     # So dL/dx_i = w/n (softmax(x)_i - [i = t]): the probability of each class, less 1 for the true one. Over a row it
-    # sums to 0. So the maximum, which line 2 subtracts from the whole row, adds nothing to the gradient.
-    log_probs, rows, labels, weight, n, shape = saved
-    scale = (weight * (dy / n))[:, None]                                        # 4  (M, 1)
-    dx = np.exp(log_probs) * scale                                              # 3  (M, C)
-    dx[np.arange(len(rows)), labels] -= scale[:, 0]                             # 3, 4  less 1 at the label
+    # sums to 0. So the maximum, which line 2 subtracts from the whole row, adds nothing to the gradient. Smoothing puts
+    # the target (1 - smoothing) [i = t] + smoothing / C in the place of [i = t]; it sums to 1 as well.
+    log_probs, rows, labels, weight, n, smoothing, shape = saved
+    scale = (weight * (dy / n))[:, None]                                        # 6  (M, 1)
+    dx = (np.exp(log_probs) - smoothing / shape[1]) * scale                     # 3, 5  (M, C)
+    dx[np.arange(len(rows)), labels] -= (1 - smoothing) * scale[:, 0]           # 3, 4, 5
     dlogits = np.zeros(shape, dx.dtype)
     dlogits[rows] = dx                                                          # 1  (N, C)
     return (dlogits,)
 
 
 @op
-def linear_cross_entropy(x, weight, bias, *, labels, block=BLOCK):
+def linear_cross_entropy(x: Array, weight: Array, bias: Array | None, *, labels: Array, block: int = BLOCK):
     """Cross-entropy of x weightᵀ + bias, for x (N, D), weight (V, D), bias (V,) or None and integer labels (N,).
 
     The last matrix product and its loss as one op, so that the scores of all V words are never held at once: for a
@@ -150,8 +164,8 @@ def linear_cross_entropy_backward(dy, saved):
 
 
 @op
-def mean_squared_error(x, *, labels):
-    """The mean of (x - labels)² over all elements.
+def mean_squared_error(x: Array, *, labels: Array):
+    """The mean of (x - labels)² over all elements, for x and labels of one shape. Gives one number, of x's dtype.
 
     Raises TypeError for an x of integers, and ValueError for labels of another shape or a label that is no number.
     """
@@ -168,11 +182,12 @@ def mean_squared_error_backward(dy, saved):
 
 
 @op
-def binary_cross_entropy(logits, *, labels):
+def binary_cross_entropy(logits: Array, *, labels: Array):
     """The mean of -(y ln σ(x) + (1 - y) ln(1 - σ(x))) over all elements, for logits x and labels y in [0, 1].
 
-    Computed as max(x, 0) - x y + ln(1 + exp(-|x|)), which no x overflows. Raises TypeError for logits of integers, and
-    ValueError for labels of another shape or a label that is no number.
+    Both are of one shape; gives one number, of the logits' dtype. Computed as max(x, 0) - x y + ln(1 + exp(-|x|)), for
+    which no x is too large. Raises TypeError for logits of integers, and ValueError for labels of another shape or a
+    label that is no number.
     """
     labels = _numbers("logits", logits, labels)
     n = max(1, label_count(labels))
@@ -190,6 +205,7 @@ def binary_cross_entropy_backward(dy, saved):
 def _numbers(name, x, labels):
     """`labels` in the dtype of x, checked: of its shape, none infinite or NaN."""
     check_floating(name, x)
+    check_array("labels", labels)
     if labels.shape != x.shape:
         raise ValueError(f"labels must have the shape {x.shape}, got {labels.shape}")
     with np.errstate(over="ignore"):

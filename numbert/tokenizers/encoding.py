@@ -11,10 +11,16 @@ For the pair ("How old?", "Ten.") the columns of an Encoding are
     word_ids             None    0      1      2     None    0      1     None   which word of its text
     sequence_ids         None    0      0      0     None    1      1     None   which of the two texts
 """
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
+# What a model is called with, the arguments by name: input_ids, token_type_ids, attention_mask, each (B, T).
+Batch = dict[str, np.ndarray]
 
 
 class Pieces(NamedTuple):
@@ -24,9 +30,9 @@ class Pieces(NamedTuple):
     A piece with offsets (start, end) stands for text[start:end]; its word id is the index of the word it is part of.
     """
 
-    ids: list
-    offsets: list
-    word_ids: list
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+    word_ids: list[int]
 
 
 @dataclass
@@ -37,20 +43,20 @@ class Encoding:
     (0, 0).
     """
 
-    input_ids: list
-    tokens: list
-    token_type_ids: list
-    attention_mask: list
-    special_tokens_mask: list
-    offsets: list
-    word_ids: list
-    sequence_ids: list
+    input_ids: list[int]
+    tokens: list[str]
+    token_type_ids: list[int]
+    attention_mask: list[int]
+    special_tokens_mask: list[int]
+    offsets: list[tuple[int, int]]
+    word_ids: list[int | None]
+    sequence_ids: list[int | None]
 
     def __len__(self):
         return len(self.input_ids)
 
     @classmethod
-    def of(cls, parts, tokens):
+    def of(cls, parts: Iterable[tuple[Pieces, int, int | None]], tokens: Sequence[str]) -> Encoding:
         """An Encoding of `parts`, a list of (Pieces, type id, sequence id), where a sequence id of None marks special
         tokens that were put in. `tokens` are those of the vocabulary, by their ids."""
         input_ids, type_ids, special, all_offsets, all_word_ids, sequence_ids = [], [], [], [], [], []
@@ -66,7 +72,7 @@ class Encoding:
                    all_offsets, all_word_ids, sequence_ids)
 
 
-def truncated_lengths(first, second, room, strategy):
+def truncated_lengths(first: int, second: int, room: int, strategy: str | bool) -> tuple[int, int]:
     """How many tokens to keep of two texts that have `first` and `second` tokens (0 where there is no second text).
 
     room: tokens that fit, special ones already subtracted. strategy: "longest_first" cuts the longer text, then both
@@ -89,7 +95,7 @@ def truncated_lengths(first, second, room, strategy):
     return (first - excess, second) if strategy == "only_first" else (first, second - excess)
 
 
-def check_truncation(strategy):
+def check_truncation(strategy: str | bool) -> str | bool:
     """`strategy` as `truncated_lengths` takes it; True means "longest_first". Raises ValueError for anything else."""
     if strategy is True:
         return "longest_first"
@@ -98,14 +104,15 @@ def check_truncation(strategy):
     raise ValueError(f'truncation must be "longest_first", "only_first", "only_second" or False, got {strategy!r}')
 
 
-def check_side(name, side):
+def check_side(name: str, side: str) -> str:
     """`side`. Raises ValueError if it is neither "left" nor "right"."""
     if side not in ("left", "right"):
         raise ValueError(f'{name} must be "left" or "right", got {side!r}')
     return side
 
 
-def pad(examples, pad_token_id, max_length=None, side="right", segments=True):
+def pad(examples: Sequence[Encoding | Sequence[int]], pad_token_id: int, max_length: int | None = None,
+        side: str = "right", segments: bool = True) -> Batch:
     """A batch of B examples (Encodings, or sequences of ids) as int64 arrays, each (B, T), padding on one side.
 
     T is `max_length`, or the longest example. Returns a dict of input_ids, token_type_ids (if `segments`) and

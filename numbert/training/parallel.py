@@ -9,19 +9,26 @@ Each of a model's losses is a mean over the labels that it is given. That of a p
 batch's labels for that loss (masked words for one, sequences for the other). So the losses and gradients of the parts
 add up to those of the batch, however it is split; an unweighted mean of means would be another number.
 """
+from __future__ import annotations
+
 import contextlib
 import functools
 import os
 import threading
 from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
+from numpy.random import Generator
 
 from .. import ops
-from ..autograd import gradients
+from ..autograd import Array, gradients
 from ..machine import blas_threads, cores, tell_blas
+from ..models.pretrained import WithLosses
 from ..sparse import accumulate
+from ..tokenizers.encoding import Batch
 from .ranks import Alone
 
 PART_TOKENS = 4096                  # rows of a part: 512 were a sixth slower, more do not fit in the cache
@@ -32,14 +39,14 @@ class Workers:
     """n threads that share a list of jobs, each with one thread of BLAS; and as many on each of the other `ranks`, if
     there are any. They work within a `with` block alone."""
 
-    def __init__(self, n=None, ranks=None):
+    def __init__(self, n: int | None = None, ranks: Alone | None = None):
         self.n = cores() if n is None else n
         self.ranks = ranks or Alone()
         if self.n < 1:
             raise ValueError(f"there must be at least 1 worker, got {n}")
         self._exit = None
 
-    def __enter__(self):
+    def __enter__(self) -> Workers:
         if self._exit is not None:
             raise ValueError("these Workers are at work already: make others for another `with` block")
         self._start()
@@ -56,7 +63,7 @@ class Workers:
         if self._process == os.getpid():
             leaving.close()
 
-    def map(self, function, *iterables):
+    def map(self, function: Callable, *iterables: Iterable) -> list:
         """The list of function(...) over the iterables, which are of one length, in their order; computed here, not on
         other ranks.
 
@@ -78,7 +85,7 @@ class Workers:
             for future in futures:
                 future.cancel()
 
-    def share(self, function, items):
+    def share(self, function: Callable, items: Iterable) -> list:
         """The list of function(item), in their order, on every rank: each computes some, and is sent the others."""
         items, ranks = list(items), self.ranks
         found = [None] * len(items)
@@ -87,7 +94,14 @@ class Workers:
         return found
 
 
-def text_lengths(batch):
+class Drawable(Protocol):
+    """A batch whose rows are drawn when they are asked for; its texts have `lengths` (B,) tokens."""
+    lengths: Array
+
+    def rows(self, start: int, stop: int) -> Batch: ...
+
+
+def text_lengths(batch: Batch | Drawable) -> Array:
     """How many tokens the texts of a batch have, (B,); all of them without an attention_mask."""
     if not isinstance(batch, dict):
         return batch.lengths
@@ -95,13 +109,13 @@ def text_lengths(batch):
     return mask.reshape(len(mask), -1).sum(1)
 
 
-def cut(batch, parts):
+def cut(batch: Batch, parts: int) -> Iterator[Batch]:
     """Split a batch, a dict of arrays (B, ...), into at most `parts` of about equal numbers of tokens."""
     for chosen in deal(text_lengths(batch), parts):
         yield {name: x[chosen] for name, x in batch.items()}
 
 
-def deal(lengths, parts):
+def deal(lengths: Array, parts: int) -> list[Array]:
     """The row numbers of at most `parts` parts of about equal numbers of tokens, of texts with `lengths` (B,) tokens.
 
     The longest texts first, each to the part with the fewest tokens.
@@ -114,17 +128,16 @@ def deal(lengths, parts):
     return [np.array(chosen) for chosen in bins if chosen]
 
 
-def parts_of(batch, workers):
+def parts_of(batch: Batch | Drawable, workers: Workers, accumulation: int = 1) -> list[tuple[int, Batch]]:
     """The parts of a batch that this rank computes, [(number, dict of arrays)]. Of all n workers of all ranks, the wth
-    has the parts w, w + n, w + 2n, ...: one, or more if they would exceed PART_TOKENS.
+    has the parts w, w + n, w + 2n, ...: `accumulation` of them, or more, so that none exceeds PART_TOKENS.
 
-    batch: a dict of arrays (B, ...), or an object with `lengths` (B,) and a method rows(start, stop) that gives such a
-    dict. Of more than DEALT rows each worker has its share in one run, so that a rank has to draw no others. The cut
-    depends on n, and not on how many ranks there are.
+    Of more than DEALT rows each worker has its share in one run, so that a rank has to draw no others. The cut depends
+    on n, and not on how many ranks there are.
     """
     lengths, here, ranks = text_lengths(batch), workers.n, workers.ranks
     n, start, stop = here * ranks.size, 0, len(lengths)
-    each = max(1, -(-int(lengths.sum()) // (n * PART_TOKENS)))
+    each = max(accumulation, -(-int(lengths.sum()) // (n * PART_TOKENS)))
     if len(lengths) <= DEALT:
         rows = {i: chosen for i, chosen in enumerate(deal(lengths, n * each)) if i % n // here == ranks.rank}
     else:
@@ -140,16 +153,19 @@ def parts_of(batch, workers):
     return [(i, {name: x[chosen - start] for name, x in drawn.items()}) for i, chosen in sorted(rows.items())]
 
 
-def loss_and_gradients(model, batch, rngs, workers, measure=None):
+def loss_and_gradients(model: WithLosses, batch: Batch | Drawable, rngs: Callable[[int], Generator | None],
+                       workers: Workers, measure: Callable | None = None,
+                       accumulation: int = 1) -> tuple[dict[str, float], list[Array]]:
     """The losses of a batch by name, and the gradients of model.trainable_parameters(), computed in parts.
 
     batch: as for `parts_of`. `rngs(part)` gives each part its own generator for dropout (or None). The same cut gives
     the same bits. All ranks are given the same batch, compute their own parts of it, and get the same sums. Losses are
     those in the model's `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up.
+    accumulation: how many parts each worker computes at least, one after another.
     Raises ValueError for a batch without labels.
     """
     n, ranks, parameters = workers.n * workers.ranks.size, workers.ranks, model.trainable_parameters()
-    jobs, ended = parts_of(batch, workers), threading.Event()
+    jobs, ended = parts_of(batch, workers, accumulation), threading.Event()
     labels = Counter()
     for counts in ranks.everybody([model.label_counts(**part) for _, part in jobs]):
         for count in counts:
