@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .recording import recording, watchers
-from .sparse import accumulate, dense
+from .sparse import Array, accumulate, dense
 
-Array = np.ndarray
 REGISTRY: dict[str, op] = {}                  # every op by name; the tests check the derivative of each
 
 
@@ -125,7 +124,8 @@ def gradients(output: Tensor, tensors: Iterable[Tensor], upstream: ArrayLike | N
     the way. Raises ValueError if `upstream` has not the output's shape, if the output depends on no recorded tensor, if
     its graph was used before, or if a backward pass returns what cannot be a gradient.
     """
-    found = _walk(output, [t.node for t in (tensors := list(tensors))], upstream)
+    tensors = list(tensors)
+    found = _walk(output, [t.node for t in tensors], upstream)
     return [np.zeros_like(t.data) if g is None else g for t, g in zip(tensors, found, strict=True)]
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
+Array = np.ndarray
+
 
 class SparseRows:
     """The gradient of a table: `values` (n, ...) are for its rows `ids` (n,), all other rows are zero.
@@ -11,10 +13,10 @@ class SparseRows:
     """
     __slots__ = ("ids", "values", "shape")
 
-    def __init__(self, ids: np.ndarray, values: np.ndarray, shape: tuple[int, ...]):
+    def __init__(self, ids: Array, values: Array, shape: tuple[int, ...]):
         self.ids, self.values, self.shape = ids, values, shape
 
-    def add_to(self, table: np.ndarray) -> np.ndarray:
+    def add_to(self, table: Array) -> Array:
         """table += this gradient; returns the table."""
         # table[ids] += values would keep only one of several values for the same row: sort, and reduce each run
         if len(self.ids):
@@ -24,17 +26,17 @@ class SparseRows:
             table[ids[first]] += np.add.reduceat(self.values[order], first, axis=0)
         return table
 
-    def dense(self) -> np.ndarray:
+    def dense(self) -> Array:
         """The same gradient as an array."""
         return self.add_to(np.zeros(self.shape, self.values.dtype))
 
 
-def dense(gradient: np.ndarray | SparseRows | None) -> np.ndarray | None:
+def dense(gradient: Array | SparseRows | None) -> Array | None:
     """An array or `SparseRows` as an array (None stays None)."""
     return gradient.dense() if isinstance(gradient, SparseRows) else gradient
 
 
-def accumulate(total: np.ndarray | SparseRows | None, gradient: np.ndarray | SparseRows) -> np.ndarray | SparseRows:
+def accumulate(total: Array | SparseRows | None, gradient: Array | SparseRows) -> Array | SparseRows:
     """total + gradient, in total's memory if that is an array; either may be `SparseRows`, and total may be None."""
     if total is None:
         return gradient
