@@ -405,7 +405,7 @@ from numbert.training.parallel import Workers
 done = []
 def job(i):
     if i < 2:
-        print("at work", flush=True)
+        print("at work\\n", end="", flush=True)        # in one piece: two threads write
     time.sleep(0.1)
     done.append(i)
 try:
