@@ -48,7 +48,7 @@ class WordPieceTokenizer(Tokenizer):
         # Measured on 630,000 words, without caches, with caches that are empty at first, and from then on: ids alone
         # 0.27, 0.29, 0.15 s; all pieces 1.8, 1.5, 1.0 s.
         self._begins_word = [not continues for continues in self.continues]
-        self._chunk_ids, self._chunk_offsets = Cache(self._ids_of_chunk), Cache(self._offsets_in_chunk)
+        self._chunk_ids, self._chunk_pieces = Cache(self._ids_of_chunk), Cache(self._pieces_of_chunk)
 
     # Learning, loading, saving
 
@@ -133,13 +133,13 @@ class WordPieceTokenizer(Tokenizer):
             place += len(word)
 
     def cut_to_pieces(self, text):
-        """The caches are asked for the text between one space and the next; a piece that continues no word begins one.
-        """
-        chunks = _chunks(text)
-        ids = list(chain.from_iterable(map(self._chunk_ids.__getitem__, chunks)))
-        places = accumulate([len(chunk) + 1 for chunk in chunks[:-1]], initial=0)
-        found = zip(places, map(self._chunk_offsets.__getitem__, chunks), strict=True)
-        offsets = [(place + start, place + end) for place, inside in found for start, end in inside]
+        """The cache is asked for the text between one space and the next; a piece that continues no word begins one."""
+        ids, edges = zip(*map(self._chunk_pieces.__getitem__, _chunks(text)), strict=True)
+        ids = list(chain.from_iterable(ids))
+        edges = list(accumulate(chain.from_iterable(edges), initial=-1))        # -1: as if a space stood before it all
+        offsets = list(zip(edges[1::2], edges[2::2], strict=True))
+        if len(offsets) > len(ids):
+            offsets = [(start, end) for start, end in offsets if start < end]
         words = list(accumulate(map(self._begins_word.__getitem__, ids), initial=-1))
         return Pieces(ids, offsets, words[1:])
 
@@ -156,8 +156,21 @@ class WordPieceTokenizer(Tokenizer):
                 ids.append(index)
         return tuple(ids)
 
-    def _offsets_in_chunk(self, chunk):
-        return tuple((start, end) for word in self.cut(chunk) for _, start, end in word)
+    def _pieces_of_chunk(self, chunk):
+        """The ids, and for each piece how far its start is from the end of the one before, and its length.
+
+        The first is counted from the space before the chunk. What is left behind the last piece, such as a character
+        that cleaning deletes, is a piece of length 0: so the sums over all chunks are places in the text.
+        """
+        ids, edges, last = [], [], -1
+        for word in self.cut(chunk):
+            for index, start, end in word:
+                ids.append(index)
+                edges += start - last, end - start
+                last = end
+        if last < len(chunk):
+            edges += len(chunk) - last, 0
+        return tuple(ids), tuple(edges)
 
     # Ids to texts
 
