@@ -12,6 +12,7 @@ For the pair ("How old?", "Ten.") the columns of an Encoding are
     sequence_ids         None    0      0      0     None    1      1     None   which of the two texts
 """
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +45,7 @@ class Encoding:
         """parts: a list of (Pieces, type id, sequence id), where a sequence id of None marks special tokens that were
         put in. `tokens` are those of the vocabulary, by their ids."""
         self._parts = parts
-        self.input_ids = [index for part, _, _ in parts for index in part.ids]
+        self.input_ids = list(chain.from_iterable([part.ids for part, _, _ in parts]))
         self.tokens = [tokens[index] for index in self.input_ids]
 
     def __len__(self):
@@ -64,11 +65,11 @@ class Encoding:
 
     @cached_property
     def offsets(self):
-        return [span for part, _, _ in self._parts for span in zip(part.starts, part.ends, strict=True)]
+        return list(chain.from_iterable([zip(part.starts, part.ends, strict=True) for part, _, _ in self._parts]))
 
     @cached_property
     def word_ids(self):
-        return [word_id for part, _, _ in self._parts for word_id in part.word_ids]
+        return list(chain.from_iterable([part.word_ids for part, _, _ in self._parts]))
 
     @cached_property
     def sequence_ids(self):

@@ -281,7 +281,9 @@ class Cache(dict):
         self.compute = compute
 
     def __missing__(self, text):
-        result = self.compute(text)
+        return self.keep(text, self.compute(text))
+
+    def keep(self, text, result):
         if len(text) <= self.length:
             if len(self) >= self.entries:
                 self.clear()
