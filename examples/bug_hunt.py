@@ -192,7 +192,7 @@ def compare(bug, right, runs):
     same = figures == expected[:len(figures)]
     reported = any(notable[name] for name in notable if not name.endswith("held out"))
     shows = ("nothing at all" if same else "the reported curve" if reported else
-             "the held-out loss alone" if any(notable.values()) else "nothing beyond luck")
+             "the held-out loss alone" if any(notable.values()) else "nothing significant")
     return {"name": bug.name, "course": bug.course, "caught_by": bug.caught_by, "shows": shows,
             "figures": [finite(one) for one in figures], "difference": finite(difference), "notable": notable}
 
@@ -221,7 +221,7 @@ def report(records, out):
     for record in records:
         groups.setdefault(record["shows"], []).append(record["name"])
     print(f"\nOf {len(records)} bugs:")
-    for shows in ("the reported curve", "the held-out loss alone", "nothing beyond luck", "nothing at all"):
+    for shows in ("the reported curve", "the held-out loss alone", "nothing significant", "nothing at all"):
         print(f"  {len(groups.get(shows, [])):3}  show in {shows}")
     print(f"""
 In {out}: gallery.svg, the curves of all bugs, and results.json, every number. Look at the bugs that show in nothing,

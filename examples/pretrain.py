@@ -105,7 +105,8 @@ def main(argv=None):
     parser = arguments()
     with together(command.name_of(parser)) as ranks:
         options, given = vars(command.parse(parser, argv, check_limits)), only_given(arguments(), argv)
-        with command.one_line(command.name_of(parser)), RunFolder(options["out"], ranks) as folder:
+        with (command.one_line(command.name_of(parser)), command.in_options(parser),
+              RunFolder(options["out"], ranks) as folder):
             options |= ranks.first(lambda: chosen(folder, options, given))
             with Workers(options["workers"], ranks) as workers:
                 pretrain(folder, options, workers)
@@ -276,8 +277,10 @@ def learn(folder, options, settings, state, workers, model, optimizer, data, mea
                 began, figures = clock(), measure()
                 folder.log({"step": step.number, "split": "held-out"} | figures)
                 print(f"step {step.number}/{plan.steps}  held out: {describe(figures)}", flush=True)
+                seconds = clock() - began
+                progress.paused_for(seconds)
                 if budget:
-                    budget.paused_for(clock() - began)
+                    budget.paused_for(seconds)
             stop = interrupted()                            # asked once: what stops must have been saved
             due = budget and not last and budget.due(step.number)
             if last or stop or due or step.number % options["save_every"] == 0:

@@ -1,51 +1,40 @@
 """Reverse-mode differentiation of NumPy functions.
 
-An *op* is a pair of plain functions over plain arrays. The first computes an array and what its derivative will need.
-The second turns the gradient of that output, `dy`, into the gradients of the inputs, in their order:
-
-    @op
-    def multiply(x, y):
-        return x * y, (x, y)
-
-    @multiply.vjp
-    def multiply_backward(dy, saved):
-        x, y = saved
-        return dy * y, dy * x
-
-Called with a `Tensor` among its inputs, an op gives a `Tensor` and remembers where it came from; called with arrays
-alone, it gives an array. `gradients` walks back through the recorded nodes. It returns arrays and changes nothing that
-is shared, so any number of threads may differentiate at once with respect to the same parameters.
-
-One rule makes most copies unnecessary: a backward function changes only arrays that it allocated, and never returns the
-same memory twice (it may return `dy` itself, once).
+`op` makes of two plain functions over arrays one that remembers where its output came from, if called on a `Tensor`.
+`gradients` walks back through the recorded nodes. It returns arrays and changes nothing that is shared, so any number
+of threads may differentiate at once with respect to the same parameters.
 """
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .recording import recording, watchers
-from .sparse import accumulate, dense
+from .sparse import Array, accumulate, dense
 
-REGISTRY = {}                                   # every op by name; the tests check the derivative of each
+REGISTRY: dict[str, op] = {}                  # every op by name; the tests check the derivative of each
 
 
 class Node:
-    """How a tensor was made: by `op`, from `parents` of these `shapes`. It keeps `saved`, and not the tensor's value.
+    """How a tensor was made: by `op` (that of a parameter: by none), from `parents` of these `shapes`."""
+    __slots__ = ("op", "parents", "shapes", "saved", "depth", "grad")       # saved arrays are kept, the value is not
 
-    The node of a parameter has no op: the walk ends there, and `backward()` adds to its `grad`.
-    """
-    __slots__ = ("op", "parents", "shapes", "saved", "depth", "grad")
-
-    def __init__(self, op=None, parents=(), shapes=(), saved=None):
+    def __init__(self, op: op | None = None, parents: Sequence = (), shapes: Sequence = (), saved: object = None):
         self.op, self.parents, self.shapes, self.saved, self.grad = op, parents, shapes, saved, None
         self.depth = 1 + max((parent.depth for parent in parents if parent), default=0)
 
 
 class Tensor:
-    """An array, `data`, and the `node` that records how it was made (None: no gradient reaches it)."""
+    """An array, `data`, and the `node` that records how it was made (None: no gradient reaches it).
+
+    It has no arithmetic and no indexing: call an op, or work on `data`, to which no gradient leads.
+    """
     __slots__ = ("data", "node")
 
-    def __init__(self, data, node=None):
+    def __init__(self, data: ArrayLike, node: Node | None = None):
         self.data, self.node = np.asarray(data), node
 
     shape = property(lambda self: self.data.shape)
@@ -63,16 +52,15 @@ class Tensor:
     def __float__(self):
         return float(self.data)
 
-    def __bool__(self):
-        return bool(self.data)
-
     def __len__(self):
         return len(self.data)
 
     def __repr__(self):
-        return f"{type(self).__name__}({self.data!r})"
+        how = f", made by {self.node.op.name}" if self.node and self.node.op else ""
+        numbers = " ".join(np.array2string(self.data, precision=4, threshold=12, edgeitems=1).split())
+        return f"<{type(self).__name__} {self.shape} {self.dtype}{how}: {numbers}>"
 
-    def backward(self):
+    def backward(self) -> None:
         """Add the gradient of this scalar into `.grad` of every `Parameter` that it was computed from."""
         leaves = [node for node in _ancestors(self.node) if node.op is None] if self.node else []
         for leaf, gradient in zip(leaves, _walk(self, leaves, None), strict=True):
@@ -80,9 +68,23 @@ class Tensor:
 
 
 class op:
-    """Makes of `forward(*inputs, **options) -> (output, saved)` a function that records itself on tensors."""
+    """A function and its derivative: a pair of plain functions over plain arrays.
 
-    def __init__(self, forward):
+        @op
+        def multiply(x, y):
+            return x * y, (x, y)                # the output, and a tuple of what its derivative will need
+
+        @multiply.vjp
+        def multiply_backward(dy, saved):       # the gradient of the output -> those of the inputs, in their order
+            x, y = saved
+            return dy * y, dy * x
+
+    Inputs are given by position: a gradient has the shape and dtype of its input, or is None. Options are given by name
+    and have no gradient. A backward function changes only arrays that it allocated, and never returns the same memory
+    twice (it may return `dy` itself, once). `numbert.gradcheck.check` says whether its gradients are right.
+    """
+
+    def __init__(self, forward: Callable):
         functools.update_wrapper(self, forward)
         self.name, self.forward, self.backward = forward.__name__, forward, None
         REGISTRY[self.name] = self
@@ -93,33 +95,34 @@ class op:
     def __reduce__(self):                       # copied and pickled by name: there is one of each op
         return self.__qualname__
 
-    def vjp(self, backward):
-        """Decorator for the second function: the vector-Jacobian product."""
+    def vjp(self, backward: Callable) -> Callable:
+        """Decorator for the second function, the vector-Jacobian product: `backward(dy, saved)` gives the gradients."""
         self.backward = backward
         return backward
 
-    def __call__(self, *inputs, **options):
-        for name, value in options.items():
-            if isinstance(value, Tensor):
-                raise TypeError(f"{self.name}: no gradient reaches an option; give the Tensor {name} by position")
+    def __call__(self, *inputs: Tensor | Array | None, **options) -> Tensor | Array:
+        """A Tensor if one is among the inputs, and otherwise an array. Raises TypeError for one among the options."""
+        if tensors := [name for name, value in options.items() if isinstance(value, Tensor)]:
+            raise TypeError(f"{self.name}: no gradient reaches an option; give the Tensor {tensors[0]} by position")
         arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
-        output, saved = self.forward(*arrays, **options)
+        made = self.forward(*arrays, **options)
+        if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[1], tuple):
+            raise ValueError(f"{self.name}: the forward pass must return (output, saved), and saved must be a tuple")
+        output, saved = made
         parents, node = [x.node if isinstance(x, Tensor) else None for x in inputs], None
-        if any(parents) and recording():
+        if any(parents) and recording.get():
             node = Node(self, parents, [np.shape(x) for x in arrays], saved)
-        if watch := watchers()[0]:
+        if watch := watchers.get()[0]:
             watch(self, inputs, options, output, node)
         return Tensor(output, node) if any(isinstance(x, Tensor) for x in inputs) else output
 
 
-def gradients(output, tensors, upstream=None):
-    """The gradient of `output` with respect to each of `tensors`, as a list of arrays shaped like them.
+def gradients(output: Tensor, tensors: Iterable[Tensor], upstream: ArrayLike | None = None) -> list[Array]:
+    """The gradient of `output`, a scalar, or of sum(output * upstream), by each of `tensors`: arrays shaped like them.
 
-    `output` is a scalar Tensor, or of any shape with `upstream` an array of that shape; then it is the gradient of
-    sum(output * upstream). A tensor that output does not depend on gets zeros. The graph can be used only once: saved
-    arrays are released on the way. Raises ValueError if `output` is not a scalar and has no upstream, if it does not
-    depend on any recorded tensor, if its graph was used before, or if a backward pass returns what cannot be a
-    gradient.
+    A tensor that output does not depend on gets zeros. The graph can be used only once: saved arrays are released on
+    the way. Raises ValueError if `upstream` has not the output's shape, if the output depends on no recorded tensor, if
+    its graph was used before, or if a backward pass returns what cannot be a gradient.
     """
     tensors = list(tensors)
     found = _walk(output, [t.node for t in tensors], upstream)
@@ -136,16 +139,13 @@ def _ancestors(node):
 
 
 def _walk(output, wanted, upstream):
-    if output.node is None:
+    if getattr(output, "node", None) is None:
         raise ValueError("nothing to differentiate: the output was computed from plain arrays or under no_grad()")
-    if upstream is None and output.data.size != 1:
-        raise ValueError(f"the output has shape {output.shape}: only a scalar has a gradient without an upstream")
-    upstream = np.ones(output.shape) if upstream is None else upstream
+    upstream = np.ones(output.shape) if upstream is None and output.data.size == 1 else upstream
     if np.shape(upstream) != output.shape:
-        raise ValueError(f"upstream must have the output's shape {output.shape}, got {np.shape(upstream)}")
-
-    # deepest first: everything that was computed from a node comes before it
-    nodes = sorted(_ancestors(output.node), key=lambda node: node.depth, reverse=True)
+        raise ValueError(f"upstream must have the output's shape {output.shape}, got {np.shape(upstream)}"
+                         + ": only a scalar has a gradient without an upstream" * (upstream is None))
+    nodes = sorted(_ancestors(output.node), key=lambda node: node.depth, reverse=True)     # each before its parents
     total, kept = {output.node: np.array(upstream, output.dtype)}, set(wanted)
     for node in nodes:
         if node.op and node in total:
@@ -162,10 +162,9 @@ def _walk(output, wanted, upstream):
 
 def _backward(node, dy):
     """The gradient of each input of one op, held to the contract; what was saved is released."""
-    name, saved, node.saved = node.op.name, node.saved, _RELEASED
-    if saved is _RELEASED:
-        raise ValueError(f"this graph was differentiated before and {name} has released what it saved: "
-                         "compute the output again")
+    name, saved, node.saved = node.op.name, node.saved, None
+    if saved is None:
+        raise ValueError(f"this graph was differentiated before and {name} released what it saved: compute it again")
     if node.op.backward is None:
         raise ValueError(f"{name} has no backward pass: decorate one with @{name}.vjp")
     found = node.op.backward(dy, saved)
@@ -176,9 +175,6 @@ def _backward(node, dy):
             raise ValueError(f"{name}: the gradient of input {i} must have its shape {shape}, got {np.shape(gradient)}")
         if any(gradient is other is not None for other in found[:i]):
             raise ValueError(f"{name}: its backward pass returned the same memory twice; return a copy")
-    if watch := watchers()[1]:
+    if watch := watchers.get()[1]:
         watch(node, dy, found)
     return found
-
-
-_RELEASED = "released"

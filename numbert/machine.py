@@ -36,6 +36,15 @@ def keep_memory():
             mallopt(setting, value)
 
 
+def peak_memory():
+    """The most memory that this process ever held, in bytes; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 # ---- cores -----------------------------------------------------------------------------------------------------------
 
 

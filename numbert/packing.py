@@ -8,10 +8,14 @@
 Everything that works on one token at a time (linear, layer norm, GELU, loss) then takes a matrix (N, D), and nothing
 is computed for padding. Only attention needs to know where the sequences begin.
 """
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from .autograd import Array, Tensor
 from .ops import IGNORE, Bucket, unpack
 
 SCORES = 1 << 17                    # of one head in a bucket: with 32 tokens each 8% of a step, with 16 15%; more than
@@ -26,11 +30,11 @@ class Packed:
     positions: np.ndarray       # (N,) of the token in its text: its column of input_ids, or as the model counts
     starts: np.ndarray          # (B + 1,)
     padded_index: np.ndarray    # (N,) b·T + t of each row
-    shape: tuple                # (B, T)
+    shape: tuple[int, int]      # (B, T)
 
     cache = None                # function that keeps keys and values during generation: models/generation.py
 
-    def buckets(self, rows=None):
+    def buckets(self, rows: Array | None = None) -> list[Bucket]:
         """The `Bucket`s of all sequences, for `ops.attention`. `rows`, ascending: the queries (default: all).
 
         Where all tokens are queries, neighbours of equal length share a bucket: one product of many small matrices.
@@ -53,7 +57,7 @@ class Packed:
             b += n
         return buckets
 
-    def first_rows(self):
+    def first_rows(self) -> Array:
         """The row of each sequence's first token, [CLS]: (B,). Raises ValueError if one stands on padding."""
         columns = np.arange(self.shape[1])[None]
         if (place := self.on_padding(columns == 0)) is not None:
@@ -61,18 +65,18 @@ class Packed:
                              "put the padding behind the text")
         return self.starts[:-1]
 
-    def on_padding(self, wanted):
+    def on_padding(self, wanted: Array) -> tuple[int, int] | None:
         """(b, t) of the first True in `wanted` (B, T) that is padding; None if there is none."""
         padding = np.ones(self.shape[0] * self.shape[1], bool)
         padding[self.padded_index] = False
         places = np.argwhere(padding.reshape(self.shape) & wanted)
         return tuple(places[0].tolist()) if len(places) else None
 
-    def unpack(self, rows, fill=0.0):
+    def unpack(self, rows: Tensor | Array, fill: float = 0.0) -> Tensor | Array:
         """(N, ...) -> (B, T, ...), with `fill` on padding."""
         return unpack(rows, padded_index=self.padded_index, shape=self.shape, fill=fill)
 
-    def labels(self, name, labels):
+    def labels(self, name: str, labels: ArrayLike) -> Array:
         """Labels (B, T) -> (N,). Raises ValueError for a wrong shape, and for a label on padding."""
         labels = integers(name, labels, self.shape)
         if (place := self.on_padding(labels >= 0)) is not None:
@@ -80,11 +84,11 @@ class Packed:
                              "there); use -100 for no label")
         return labels.reshape(-1)[self.padded_index]
 
-    def sequence_labels(self, name, labels):
+    def sequence_labels(self, name: str, labels: ArrayLike) -> Array:
         """Labels (B,), checked."""
         return integers(name, labels, self.shape[:1])
 
-    def columns(self, name, columns):
+    def columns(self, name: str, columns: ArrayLike) -> Array:
         """Columns of input_ids (B,), or -100 for none, checked. Raises ValueError for a column that is padding."""
         columns = integers(name, columns, self.shape[:1])
         outside = (columns != IGNORE) & ((columns < 0) | (columns >= self.shape[1]))
@@ -96,7 +100,7 @@ class Packed:
         return columns
 
 
-def integers(name, array, shape=None):
+def integers(name: str, array: ArrayLike, shape: tuple[int, ...] | None = None) -> Array:
     """`array` as integers of `shape`, or a ValueError or TypeError that names it."""
     array = np.asarray(array)
     if array.dtype.kind not in "iu":
@@ -107,7 +111,8 @@ def integers(name, array, shape=None):
     return array
 
 
-def pack(input_ids, token_type_ids=None, attention_mask=None, *, vocab_size, type_vocab_size):
+def pack(input_ids: ArrayLike, token_type_ids: ArrayLike | None = None, attention_mask: ArrayLike | None = None, *,
+         vocab_size: int, type_vocab_size: int) -> Packed:
     """(B, T) integers and a mask of 0 and 1, to `Packed`.
 
     token_type_ids default to 0, the mask to 1. Raises ValueError or TypeError for a wrong shape or kind, and for values

@@ -1,5 +1,9 @@
 """Gradients that are zero outside some rows: a batch looks up a few hundred of 30,522 words."""
+from __future__ import annotations
+
 import numpy as np
+
+Array = np.ndarray
 
 
 class SparseRows:
@@ -9,10 +13,10 @@ class SparseRows:
     """
     __slots__ = ("ids", "values", "shape")
 
-    def __init__(self, ids, values, shape):
+    def __init__(self, ids: Array, values: Array, shape: tuple[int, ...]):
         self.ids, self.values, self.shape = ids, values, shape
 
-    def add_to(self, table):
+    def add_to(self, table: Array) -> Array:
         """table += this gradient; returns the table."""
         # table[ids] += values would keep only one of several values for the same row: sort, and reduce each run
         if len(self.ids):
@@ -22,17 +26,17 @@ class SparseRows:
             table[ids[first]] += np.add.reduceat(self.values[order], first, axis=0)
         return table
 
-    def dense(self):
+    def dense(self) -> Array:
         """The same gradient as an array."""
         return self.add_to(np.zeros(self.shape, self.values.dtype))
 
 
-def dense(gradient):
+def dense(gradient: Array | SparseRows | None) -> Array | None:
     """An array or `SparseRows` as an array (None stays None)."""
     return gradient.dense() if isinstance(gradient, SparseRows) else gradient
 
 
-def accumulate(total, gradient):
+def accumulate(total: Array | SparseRows | None, gradient: Array | SparseRows) -> Array | SparseRows:
     """total + gradient, in total's memory if that is an array; either may be `SparseRows`, and total may be None."""
     if total is None:
         return gradient

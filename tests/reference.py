@@ -171,31 +171,39 @@ def attention_backward(dy, query, key, value, lengths, heads, mask=None, asking=
     return dquery, dkey, dvalue
 
 
-def cross_entropy(logits, labels, count=None, weights=None):
-    """-Σ weights[label] ln softmax(logits)[label] / count over the rows whose label is not -100."""
+def cross_entropy(logits, labels, count=None, weights=None, smoothing=0.0):
+    """-Σ weights[label] ln softmax(logits)[label] / count over the rows whose label is not -100. With smoothing there
+    stands, in the place of ln p[label], its mean under the targets (1 - smoothing) [i = label] + smoothing / C."""
     losses = []
     for row, label in zip(logits, labels, strict=True):
         if label != -100:
             row = [float(v) for v in row]
             largest = max(row)
             weight = 1.0 if weights is None else float(weights[label])
-            losses.append(weight * (largest - row[label] + math.log(math.fsum(math.exp(v - largest) for v in row))))
+            expected = math.fsum(v * target(i, label, len(row), smoothing) for i, v in enumerate(row))
+            losses.append(weight * (largest - expected + math.log(math.fsum(math.exp(v - largest) for v in row))))
     return math.fsum(losses) / max(1, len(losses) if count is None else count)
 
 
-def cross_entropy_backward(dy, logits, labels, weights=None):
+def target(i, label, classes, smoothing):
+    """What the probability of class i should be."""
+    return (1 - smoothing) * (i == label) + smoothing / classes
+
+
+def cross_entropy_backward(dy, logits, labels, weights=None, smoothing=0.0):
     """dlogits, for the loss divided by the number of labels. A row s with label l has, times its weight, the loss
 
         -ln p_l = ln Σ_k exp(s_k) - s_l,
 
-    and ∂/∂s_i of this is exp(s_i) / Σ_k exp(s_k) - [i = l] = p_i - [i = l]: what was guessed less what is right.
+    and ∂/∂s_i of this is exp(s_i) / Σ_k exp(s_k) - [i = l] = p_i - [i = l]: what was guessed less what is right. With
+    smoothing, `target` is what is right.
     """
     dlogits, count = np.zeros(np.shape(logits)), sum(label != -100 for label in labels)
     for n, label in enumerate(labels):
         if label != -100:
             weight = 1.0 if weights is None else float(weights[label])
             for i, p in enumerate(softmax([float(v) for v in logits[n]])):
-                dlogits[n, i] = float(dy) * weight * (p - (i == label)) / count
+                dlogits[n, i] = float(dy) * weight * (p - target(i, label, len(logits[n]), smoothing)) / count
     return dlogits
 
 

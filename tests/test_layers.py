@@ -7,7 +7,7 @@ from numbert import ops
 from numbert.autograd import gradients
 from numbert.layers import Embedding, FeedForward, LayerNorm, Linear, SelfAttention, TransformerLayer
 from numbert.module import Module, Parameter, normal
-from numbert.ops.dropout import keep_mask
+from numbert.ops.activations import keep_mask
 from numbert.packing import pack
 
 LENGTHS = [3, 1, 4]

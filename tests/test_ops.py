@@ -16,9 +16,8 @@ from numbert.autograd import Tensor, gradients
 from numbert.gradcheck.cases import op_cases
 from numbert.module import Parameter
 from numbert.ops import IGNORE, Bucket
-from numbert.ops.activations import normal_cdf, normal_pdf
+from numbert.ops.activations import keep_mask, normal_cdf, normal_pdf
 from numbert.ops.attention import softmax
-from numbert.ops.dropout import keep_mask
 from numbert.recording import no_grad
 from numbert.sparse import SparseRows
 
@@ -680,3 +679,12 @@ def test_attention_probs_are_those_of_the_op():
         np.testing.assert_allclose(out[part], mixed.transpose(1, 0, 2).reshape(2, 4), rtol=1e-13)
         np.testing.assert_allclose(probs.sum(-1), 1, rtol=1e-14)
         assert (np.triu(probs, 1) == 0).all()
+
+
+@pytest.mark.parametrize("call", [
+    lambda x: ops.take(x, ids=[0, 1]), lambda x: ops.cross_entropy(x, labels=[0, 1]),
+    lambda x: ops.linear_cross_entropy(x, x, None, labels=[0, 1]), lambda x: ops.mean_squared_error(x, labels=[[0, 1]]),
+    lambda x: ops.binary_cross_entropy(x, labels=[[0, 1]]), lambda x: ops.unpack(x, padded_index=[0, 1], shape=(2,))])
+def test_lists_are_refused_where_an_array_is_needed(call):
+    with pytest.raises(TypeError, match="(ids|labels|padded_index) must be an array, got list"):
+        call(np.ones((2, 2)))

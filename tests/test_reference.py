@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbert import BertModel, Parameter, gradients, ops
-from numbert.ops.dropout import keep_mask
+from numbert.ops.activations import keep_mask
 
 PACKER = BertModel(tiny_bert.config(), rng=np.random.default_rng(0))        # whose way from (B, T) to rows is asked for
 quick = settings(max_examples=40, deadline=None)
@@ -148,20 +148,24 @@ def test_attention_by_differences(seen, rate):
 # --- cross-entropy ---------------------------------------------------------------------------------------------------
 
 @quick
-@given(st.integers(1, 6), st.integers(2, 6), st.sampled_from([0.3, 1.0, 5e4]), st.booleans(), seeds)
-def test_cross_entropy(N, C, scale, weighted, seed):
+@given(st.integers(1, 6), st.integers(2, 6), st.sampled_from([0.3, 1.0, 5e4]), st.booleans(),
+       st.sampled_from([0.0, 0.1]), seeds)
+def test_cross_entropy(N, C, scale, weighted, smoothing, seed):
     rng = np.random.default_rng(seed)
     logits, labels, dy = scale * rng.standard_normal((N, C)), rng.integers(C, size=N), rng.standard_normal()
     labels[rng.random(N) < 0.4] = -100
     weights = 3 * rng.random(C) if weighted else None
-    twin = reference.cross_entropy_backward(dy, logits, labels, weights)
+    twin = reference.cross_entropy_backward(dy, logits, labels, weights, smoothing)
     assert (twin[labels == -100] == 0).all()
-    close(op_gradients(ops.cross_entropy, [logits], np.float64(dy), labels=labels, weights=weights)[0], twin)
+    close(op_gradients(ops.cross_entropy, [logits], np.float64(dy), labels=labels, weights=weights,
+                       smoothing=smoothing)[0], twin)
 
 
 @pytest.mark.parametrize("weights", [None, np.array([0.5, 2.0, 0.0, 1.3])])
-def test_cross_entropy_by_differences(weights):
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_cross_entropy_by_differences(weights, smoothing):
     rng = np.random.default_rng(3)
     logits, labels, dy = rng.standard_normal((5, 4)), np.array([3, -100, 0, 1, 2]), -1.7
-    expected, = differences(lambda x: reference.cross_entropy(x, labels, weights=weights), [logits], dy)
-    close(reference.cross_entropy_backward(dy, logits, labels, weights), expected, 1e-8)
+    expected, = differences(lambda x: reference.cross_entropy(x, labels, weights=weights, smoothing=smoothing),
+                            [logits], dy)
+    close(reference.cross_entropy_backward(dy, logits, labels, weights, smoothing), expected, 1e-8)

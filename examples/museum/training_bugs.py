@@ -28,7 +28,7 @@ BUGS = [
         "adamw_is_the_printed_algorithm"),
     Bug("each parameter is clipped on its own",
         "Hardly anything: Adam divides by the length of gradients anyway.",
-        "Clipping scales the whole gradient and keeps its direction. One parameter at a time, it bends it: "
+        "Clipping scales the whole gradient and keeps its direction. One parameter at a time changes it: "
         "huggingface/transformers issue 581, in the optimiser that was to be BERT's.",
         (Edit(loop.train, "        optimizer.step(gradients, lr(number), workers, scale=scale)\n",
               "        gradients = [g * min(1.0, clip_norm / (1e-9 + float((g * g).sum())**0.5)) for g in gradients]\n"

@@ -2,13 +2,17 @@
 
 A new op belongs into `op_cases` (a test checks it), a new layer into `subjects`, a new model into `MODELS`.
 """
+from __future__ import annotations
+
 import copy
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import ops
+from ..autograd import Tensor, op
 from ..layers import Embedding, FeedForward, LayerNorm, Linear, SelfAttention, TransformerLayer
 from ..models.albert import (
     AlbertConfig,
@@ -54,24 +58,24 @@ from ..packing import pack
 
 class Case(NamedTuple):
     """Inputs (float64 arrays, or None) and options of an op, and what is particular about them."""
-    op: object
+    op: op
     note: str
-    inputs: tuple
+    inputs: tuple[np.ndarray | None, ...]
     options: dict = {}
 
     name = property(lambda self: f"{self.op.name}, {self.note}" if self.note else self.op.name)
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: np.ndarray | None) -> tuple:
         """(output, saved). Options are copied for each call: a generator that was drawn from is another generator."""
         return self.op.forward(*inputs, **copy.deepcopy(self.options))
 
 
 class Subject(NamedTuple):
-    """A module, what to compute with it (a Tensor), and which inputs beside its own parameters to check."""
+    """A module, what to compute with it, and which inputs beside its own parameters to check."""
     name: str
     module: Module
-    compute: object
-    inputs: dict = {}
+    compute: Callable[..., Tensor]                  # of the module
+    inputs: dict[str, Parameter] = {}
 
 
 def op_cases():
@@ -149,6 +153,8 @@ def op_cases():
         Case(ops.cross_entropy, "no labels", (normal(2, 3),), {"labels": np.array([IGNORE, IGNORE])}),
         Case(ops.cross_entropy, "weights of classes", (normal(6, 4),),
              {"labels": some_labels, "weights": np.array([0.5, 2.0, 0.0, 3.0])}),
+        Case(ops.cross_entropy, "smoothed labels", (normal(6, 4),),
+             {"labels": some_labels, "weights": np.array([0.5, 2.0, 0.0, 3.0]), "smoothing": 0.3}),
         Case(ops.linear_cross_entropy, "", (normal(4, 3), normal(5, 3), normal(5)), {"labels": label}),
         Case(ops.linear_cross_entropy, "square", (normal(4, 4), normal(4, 4), normal(4)), {"labels": label % 4}),
         Case(ops.linear_cross_entropy, "no bias", (normal(6, 2), normal(3, 2), None), {"labels": some_labels}),

@@ -9,22 +9,29 @@ instance, everything that should flow back through a softmax or a layer norm sum
     python -m numbert.gradcheck NAME ...    only these: layer_norm, attention, BertForQuestionAnswering, ...
     python -m numbert.gradcheck --mutants   tests the check: backward passes with one mistake in each
 """
+from __future__ import annotations
+
 import argparse
+import copy
 import difflib
 import inspect
 import sys
 import traceback
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike
 
+from .. import autograd
 from ..autograd import REGISTRY, gradients
 from ..recording import no_grad
 from ..sparse import SparseRows
 from ..training.command import name_of, one_line
-from .cases import Case, op_cases, subjects
+from .cases import Case, Subject, op_cases, subjects
 from .mutants import EQUIVALENT, mutants
 
 STEP, RTOL, ATOL = 1e-5, 1e-6, 1e-9
@@ -34,25 +41,29 @@ DIRECTIONS = 3                                      # per parameter of a layer o
 class GradientResult(NamedTuple):
     """One element of a gradient by the backward pass and by central differences: the first one where they disagree, or
     if they agree everywhere, the one with the largest error."""
-    subject: str
-    input: str
-    shape: tuple
-    place: str
+    subject: str                                    # the op, layer or model
+    input: str                                      # its input or parameter
+    shape: tuple[int, ...]
+    place: str                                      # the element's indices; of layers and models, the direction
     backward: float
     difference: float
 
     @property
-    def error(self):
-        """|backward - difference| / (|difference| + ATOL / RTOL): at most RTOL if all is well."""
+    def error(self) -> float:
+        """|backward - difference| / (|difference| + ATOL / RTOL): at most RTOL = 1e-6 if all is well."""
         return abs(self.backward - self.difference) / (abs(self.difference) + ATOL / RTOL)
 
     @property
-    def passed(self):
-        return bool(self.error <= RTOL)             # not so for NaN
+    def passed(self) -> bool:
+        """Whether the error is at most RTOL; NaN does not pass."""
+        return bool(self.error <= RTOL)
 
     def __str__(self):
-        return (f"{self.subject}: gradient of {self.input} {self.shape} at {self.place}: backward says "
-                f"{self.backward!r}, the central difference {self.difference!r}")
+        where = f"{self.subject}: gradient of {self.input} {self.shape}"
+        if self.passed:
+            return f"{where} is right: largest error {self.error:.0e}, at {self.place}"
+        return (f"{where} is WRONG at {self.place}: backward says {self.backward!r}, the central difference "
+                f"{self.difference!r}")
 
 
 def central_differences(evaluate, x, upstream, directions):
@@ -131,16 +142,91 @@ def judge(measured, backward):
     return results
 
 
-def check(op, inputs, options, rng):
-    """Check an op at `inputs` (float64 arrays, or None): a `GradientResult` for each of them."""
-    return judge(measure(Case(op, "", tuple(inputs), options), rng), op.backward)
+def check(op: autograd.op, inputs: Sequence[ArrayLike | None], options: dict | None = None,
+          rng: Generator | None = None) -> list[GradientResult]:
+    """Does the backward pass of an op agree with central differences? A `GradientResult` for each input that is there.
+
+        for result in check(layer_norm, [x, gain, bias], {"eps": 1e-12}):
+            print(result)
+
+    inputs   float64 arrays, or None, as the op takes them by position; small ones, since each element costs two forward
+             passes. At a point where the derivative jumps (relu at 0) there is nothing to agree with
+    options  what the op takes by name; copied for each pass, so a generator among them draws the same each time
+    rng      draws the random gradient of the output (default: np.random.default_rng(0))
+
+    `result.passed` says whether all elements agree to six digits; a result that did not pass names the first element
+    that is wrong, and both numbers. Raises TypeError for what is not an op and for inputs that are not float64, and
+    ValueError for a forward or backward pass that breaks the contract of `numbert.op`: no backward pass, another number
+    of gradients, a wrong shape or dtype, an array changed that is not its own, memory returned twice. An error of the
+    passes themselves is raised as it is.
+    """
+    if not isinstance(op, autograd.op):
+        raise TypeError(f"check takes a function decorated with @op, got {type(op).__name__}")
+    if op.backward is None:
+        raise ValueError(f"{op.name} has no backward pass: decorate one with @{op.name}.vjp")
+    if not isinstance(inputs, list | tuple):
+        raise TypeError(f"{op.name}: inputs must be a list of arrays, got {type(inputs).__name__}")
+    arrays = [None if x is None else np.array(x) for x in inputs]
+    for i, x in enumerate(arrays):
+        if x is not None and x.dtype != np.float64:
+            raise TypeError(f"{op.name}: input {i} must be float64, in which differences are exact enough, got "
+                            f"{x.dtype}; what has no gradient is an option")
+    case = Case(op, "", tuple(arrays), {} if options is None else options)
+    op(*arrays, **copy.deepcopy(case.options))                      # raises unless it returns (output, saved)
+    measured = measure(case, np.random.default_rng(0) if rng is None else rng)
+    results = judge(measured, op.backward)
+    _check_memory(measured, op.backward)
+    return results
 
 
-def check_module(subject, rng):
-    """A `GradientResult` for each parameter and input of a `Subject`, whose parameters are moved at random before."""
+def _check_memory(measured, backward):
+    """Raises ValueError if a backward pass changes what is not its own, or returns memory that another array uses."""
+    case, upstream, _ = measured
+    inputs = [None if x is None else x.copy() for x in case.inputs]
+    output, saved = case.forward(*inputs)
+    dy = upstream.copy()
+    found = backward(dy, saved)
+    if not np.array_equal(dy, upstream):
+        raise ValueError(f"{case.name}: the backward pass changed dy, which other gradients may need; work on a copy")
+    for i, (x, before) in enumerate(zip(inputs, case.inputs, strict=True)):
+        if x is not None and not np.array_equal(x, before, equal_nan=True):
+            raise ValueError(f"{case.name}: input {i} was changed; work on a copy")
+    mine = [g for g in found if isinstance(g, np.ndarray)] if isinstance(found, tuple | list) else []
+    for i, g in enumerate(mine):
+        if any(x is not None and np.shares_memory(g, x) for x in (*inputs, output)):
+            raise ValueError(f"{case.name}: gradient {i} is an input or the output itself; return a copy")
+        if any(np.shares_memory(g, other) for other in mine[:i]):
+            raise ValueError(f"{case.name}: gradient {i} is memory that another gradient uses; return a copy")
+
+
+def check_module(subject: Subject, rng: Generator | None = None) -> list[GradientResult]:
+    """Do the gradients of a layer or model agree with central differences, along random directions?
+
+        x = Parameter(rng.standard_normal((5, 4)))                  # (N, D)
+        check_module(Subject("mine", module, lambda m: m(x), {"x": x}))
+
+    Gives a `GradientResult` for each parameter and input of a `Subject`, whose parameters must be float64 and are moved
+    at random while it is checked. What is computed must be the same each time: dropout takes a new generator of one
+    seed. rng: draws the directions (default: np.random.default_rng(0)). Raises ValueError for parameters of another
+    dtype.
+    """
+    rng = np.random.default_rng(0) if rng is None else rng
     tensors = subject.module.named_parameters() | subject.inputs
-    for p in subject.module.parameters():           # biases of 0 and gains of 1 would hide what multiplies them
-        p.data = p.data + 0.2 * rng.standard_normal(p.shape)
+    for name, tensor in tensors.items():
+        if tensor.dtype != np.float64:
+            raise ValueError(f"{subject.name}: {name} must be float64, in which differences are exact enough, got "
+                             f"{tensor.dtype}: make the module with dtype=np.float64")
+    before = [(p, p.data) for p in subject.module.parameters()]
+    try:
+        for p, data in before:                      # biases of 0 and gains of 1 would hide what multiplies them
+            p.data = data + 0.2 * rng.standard_normal(p.shape)
+        return _along_directions(subject, tensors, rng)
+    finally:
+        for p, data in before:
+            p.data = data
+
+
+def _along_directions(subject, tensors, rng):
     output = subject.compute(subject.module)
     upstream, = unit_vectors(1, output.shape, rng)
     found, results = gradients(output, tensors.values(), upstream), []

@@ -7,9 +7,14 @@ A shard's name is the name of a file in the index's own folder and never a path,
 Links are followed: the owner of the folder made them (a Hugging Face cache is a folder of links), not the author of the
 index.
 """
+from __future__ import annotations
+
 import os
 from pathlib import Path
 
+import numpy as np
+
+from ..module import Module
 from . import safetensors, torch_pickle
 from .errors import CheckpointError, exists, expect_type, quoted, read_json
 
@@ -19,7 +24,7 @@ NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin
 FOREIGN = (".ckpt.index", ".ckpt.meta", ".h5", ".msgpack", ".onnx", ".gguf")
 
 
-def load_weights(folder_or_file):
+def load_weights(folder_or_file: str | Path) -> dict[str, np.ndarray]:
     """The weights by name: a dict of str to read-only arrays, in their own dtype (BF16 as float32).
 
     Takes a folder, where the first of `NAMES` that exists is read, or one file: .safetensors, .bin (also .pt, .pth)
@@ -31,7 +36,7 @@ def load_weights(folder_or_file):
     return _read_file(path)
 
 
-def weights_file(folder_or_file):
+def weights_file(folder_or_file: str | Path) -> Path:
     """The file that `load_weights` reads. Raises CheckpointError if a folder has none."""
     path = Path(folder_or_file)
     if not path.is_dir():
@@ -42,6 +47,29 @@ def weights_file(folder_or_file):
         raise CheckpointError(path, f"the folder has no weights: looked for {', '.join(NAMES)}"
                               + (f"; {others[0]} is of another library and not read" if others else ""))
     return found[0]
+
+
+def save_parameters(path: str | Path, module: Module) -> None:
+    """Write the parameters of a `Module` by their names to one file in the safetensors format, whole or not at all."""
+    safetensors.write(path, {name: p.data for name, p in module.named_parameters().items()})
+
+
+def load_parameters(path: str | Path, module: Module) -> None:
+    """Read the parameters of a `Module` from a file that `save_parameters` wrote; the module keeps its dtype.
+
+    Raises CheckpointError unless the names and the shapes are the same; then nothing is changed.
+    """
+    arrays, _ = safetensors.read(path)
+    parameters = module.named_parameters()
+    if alone := sorted(arrays.keys() ^ parameters.keys()):
+        raise CheckpointError(path, f"only the {'file' if alone[0] in arrays else 'module'} has it", alone[0])
+    for name, parameter in parameters.items():
+        array = arrays[name]
+        if array.shape != parameter.shape or array.dtype.kind != "f":
+            raise CheckpointError(path, f"is {array.dtype} {array.shape}, the module needs floating-point numbers "
+                                  f"{parameter.shape}", name)
+    for name, parameter in parameters.items():
+        parameter.data = np.array(arrays[name], parameter.dtype, order="C")
 
 
 def _read_file(path):

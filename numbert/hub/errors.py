@@ -3,11 +3,14 @@
 A weight file may be cut short, damaged, or made to harm the user who opens it. Every reader in this folder
 starts from the functions here, and whatever is wrong ends in one `CheckpointError` that names the file.
 """
+from __future__ import annotations
+
 import json
 import math
 import mmap
 import os
 import re
+from pathlib import Path
 
 from . import files
 
@@ -24,7 +27,7 @@ SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 class CheckpointError(ValueError):
     """A file of weights or settings that cannot be believed: `file`, `problem`, and `tensor` if it is about one."""
 
-    def __init__(self, file, problem, tensor=None):
+    def __init__(self, file: str | Path, problem: str, tensor: str | None = None):
         super().__init__(file, problem, tensor)
         self.file, self.problem, self.tensor = file, problem, tensor
 
@@ -33,12 +36,12 @@ class CheckpointError(ValueError):
             f"{self.file}: tensor {quoted(self.tensor)}: {self.problem}"
 
 
-def quoted(text):
+def quoted(text: str) -> str:
     """Text from a file for a one-line message: in quotes, line ends escaped, 100 characters at most."""
     return repr(text) if len(text) <= 100 else repr(text[:100]) + "..."
 
 
-def map_file(path):
+def map_file(path: str | Path) -> mmap.mmap:
     """The bytes of a file, mapped and not read: a page is read from the disk when it is first used.
 
     Links are followed. Like every mapping, it is valid as long as the file is not truncated; to replace a file,
@@ -71,13 +74,13 @@ def _absence(path):
     return "there is no such file"
 
 
-def exists(path):
+def exists(path: str | Path) -> bool:
     """Whether something is there to be read; also a link to nothing, which is not the same as no file: reading it says
     what is wrong."""
     return os.path.lexists(path)
 
 
-def read_json(path, kind=dict, limit=MAX_JSON):
+def read_json(path: str | Path, kind: type | None = dict, limit: int | None = MAX_JSON) -> dict:
     """The JSON value in a UTF-8 file, which must be of type `kind` (None: any) and have at most `limit` bytes.
 
     Raises CheckpointError, also for what Python's json accepts: a key that comes twice, NaN and infinity, an
@@ -89,7 +92,7 @@ def read_json(path, kind=dict, limit=MAX_JSON):
     return parse_json(path, data[:].removeprefix(b"\xef\xbb\xbf"), kind)
 
 
-def parse_json(path, data, kind=dict):
+def parse_json(path: str | Path, data: bytes, kind: type | None = dict) -> dict:
     """`read_json` for bytes that stand inside the file `path`."""
     try:
         text = str(data, "utf-8")
@@ -110,7 +113,7 @@ def parse_json(path, data, kind=dict):
     return value if kind is None else expect_type(path, "the JSON text", value, kind)
 
 
-def expect_type(path, what, value, kind):
+def expect_type(path: str | Path, what: str, value: object, kind: type) -> object:
     """`value`, if it is of type `kind` (True is not an integer; an integer will do for a float)."""
     if type(value) is kind or (kind is float and type(value) is int):
         return value

@@ -3,6 +3,8 @@
 A file is written under a temporary name in its own folder, flushed to the disk and then renamed:
 at every moment, also after a crash, there is either the whole old file or the whole new one.
 """
+from __future__ import annotations
+
 import contextlib
 import errno
 import json
@@ -10,11 +12,13 @@ import math
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
     """A binary file to write to; it takes the place of `path` when the block ends without an error.
 
     A link stays a link, and the file that it leads to is replaced. Anything but a regular file (/dev/stdout, a pipe)
@@ -47,13 +51,13 @@ def replacing(path):
 _writes = [True]
 
 
-def writes():
+def writes() -> bool:
     """Whether this process writes files; it does not in a block of `writing_nothing`."""
     return _writes[-1]
 
 
 @contextlib.contextmanager
-def writing_nothing():
+def writing_nothing() -> Iterator[None]:
     """A block in which `replacing` changes no file: another process does the same work, and writes for both."""
     _writes.append(False)
     try:
@@ -63,7 +67,7 @@ def writing_nothing():
 
 
 @contextlib.contextmanager
-def naming(path, instead_of=None):
+def naming(path: str | Path, instead_of: str | Path | None = None) -> Iterator[None]:
     """A block whose OSErrors name `path`, if they name nothing, as a full disk does, or only `instead_of`."""
     try:
         yield
@@ -73,13 +77,13 @@ def naming(path, instead_of=None):
         raise type(error)(error.errno, error.strerror, str(path)) from None
 
 
-def write_text(path, text):
+def write_text(path: str | Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, whole or not at all."""
     with replacing(path) as file:
         file.write(text.encode("utf-8"))
 
 
-def json_text(value, **options):
+def json_text(value: object, **options) -> str:
     """`value` as JSON, which knows neither NaN nor infinity: null stands for both. options: of `json.dumps`."""
     return json.dumps(_finite(value), allow_nan=False, **options)
 
@@ -92,7 +96,7 @@ def _finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def open_to_read(path):
+def open_to_read(path: str | Path) -> BinaryIO:
     """The regular file at `path`, opened for reading bytes. Raises ValueError for anything else that can be opened:
     a named pipe to which nobody writes would wait for ever, and /dev/zero has no end.
 
@@ -112,7 +116,7 @@ def open_to_read(path):
         raise
 
 
-def read_text(path, keep_mark=False):
+def read_text(path: str | Path, keep_mark: bool = False) -> str:
     """The text of a UTF-8 file, without its byte-order mark unless `keep_mark`. Raises ValueError for anything but
     a regular file, and with the byte offset for text that is not UTF-8."""
     with open_to_read(path) as file:

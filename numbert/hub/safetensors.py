@@ -11,10 +11,14 @@ used where it lies: `read` maps the file into memory, and a weight that is not u
 
 Source: the format's description in the README of github.com/huggingface/safetensors.
 """
+from __future__ import annotations
+
 import json
 import math
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .errors import MAX_JSON, CheckpointError, map_file, parse_json, quoted
 from .files import replacing
@@ -24,7 +28,7 @@ DTYPES = {"BOOL": "|b1", "U8": "|u1", "I8": "|i1", "I16": "<i2", "U16": "<u2", "
 MAX_DIMENSIONS = 64
 
 
-def read(path):
+def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays of a safetensors file by name, in the header's order, and its metadata (a dict of str to str).
 
     Arrays are read-only views of the mapped file, in its own dtype; BF16, which NumPy lacks, becomes float32
@@ -55,7 +59,7 @@ def read(path):
             for name, (dtype, shape, begin, end) in entries.items()}, metadata
 
 
-def write(path, arrays, metadata=None):
+def write(path: str | Path, arrays: dict[str, ArrayLike], metadata: dict[str, str] | None = None) -> None:
     """Write arrays by name to `path`, whole or not at all; `arrays` may be views of the very file that is replaced.
 
     `arrays` maps str to anything `np.asarray` takes, of a dtype in `DTYPES`, any byte order and memory layout;
@@ -89,7 +93,7 @@ def write(path, arrays, metadata=None):
             file.write(stored.reshape(-1).view(np.uint8))
 
 
-def decode(path, name, raw, dtype, byteorder="<"):
+def decode(path: str | Path, name: str, raw: np.ndarray, dtype: str, byteorder: str = "<") -> np.ndarray:
     """Bytes as they stand in a file, uint8 (n,), as a read-only 1-D array of the dtype that `DTYPES` calls `dtype`.
 
     A view if this machine can use the bytes as they are. BF16 is the upper half of a float32.

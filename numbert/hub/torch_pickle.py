@@ -18,9 +18,12 @@ without a dtype, which comes last then, and a parameter wraps such a call in ano
 
 The pickle is read, not run: see `unpickle`. Source: torch/serialization.py and torch/_utils.py of PyTorch.
 """
+from __future__ import annotations
+
 import math
 import struct
 import zipfile
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +58,7 @@ class StorageWindow(NamedTuple):
     strides: tuple
 
 
-def read(path):
+def read(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of a state dict by name, in the file's order.
 
     Arrays are read-only, in their own dtype (BF16 becomes float32), with the strides they were saved with; tensors

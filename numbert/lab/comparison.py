@@ -7,13 +7,13 @@ import argparse
 import statistics
 from pathlib import Path
 
+from .. import svg
 from ..hub import files
 from ..toyworld import LANGUAGES
 from ..training.command import add_quick
 from ..training.experiment import FineTuning, add_options, run
 from ..training.kept import Kept, opened
 from ..training.seeds import in_words, table
-from . import svg
 from .bodies import Recipe, pretrained_body
 from .toy_tasks import draw
 

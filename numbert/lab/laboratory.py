@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import svg
 from ..hub import files
 from ..machine import cores
 from ..training.command import add_quick, parse, start  # noqa: F401 (scripts call laboratory.start)
 from ..training.experiment import FineTuning, run
 from ..training.run_folder import RunFolder
 from ..training.seeds import Seeds
-from . import svg
 from .bodies import pretrained_body
 from .comparison import SETTINGS
 

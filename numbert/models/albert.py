@@ -13,10 +13,17 @@ Between one set and L sets lie `num_hidden_groups`: layer i uses group ⌊i · g
 `inner_group_num` layers, which are applied one after the other.
 Details: no dropout by default, and never after the feed-forward network; GELU by its approximation with tanh.
 """
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass, field
 
+from numpy.random import Generator
+from numpy.typing import ArrayLike, DTypeLike
+
+from ..autograd import Array, Tensor
 from ..layers import Linear, TransformerLayer
+from ..packing import Packed
 from .bert import BertEmbeddings, BertForPreTraining, BertModel, BertPretrainedModel, BertWithHead
 from .config import MAX_LAYERS, BertConfig
 from .heads import (
@@ -27,6 +34,7 @@ from .heads import (
     BertForTokenClassification,
     head_dropout,
 )
+from .pretrained import Output
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ class AlbertConfig(BertConfig):
                              f"{self.num_hidden_groups} x {self.inner_group_num}")
 
     @property
-    def head_dropout_prob(self):
+    def head_dropout_prob(self) -> float:
         """The dropout before a classifier."""
         return self.classifier_dropout_prob
 
@@ -65,12 +73,13 @@ class AlbertConfig(BertConfig):
 class AlbertEmbeddings(BertEmbeddings):
     """BERT's embeddings, of width E, and then a projection to width D."""
 
-    def __init__(self, config, *, rng, dtype):
+    def __init__(self, config: AlbertConfig, *, rng: Generator, dtype: DTypeLike):
         super().__init__(config, rng=rng, dtype=dtype)
         self.projection = Linear(config.embedding_size, config.hidden_size, rng=rng, std=config.initializer_range,
                                  dtype=dtype)
 
-    def __call__(self, packed, rng=None):
+    def __call__(self, packed: Packed, rng: Generator | None = None) -> Tensor:
+        """The vectors (N, D) of packed tokens."""
         return self.projection(super().__call__(packed, rng))                        # (N, E) -> (N, D)
 
 
@@ -84,6 +93,7 @@ class AlbertLayer(TransformerLayer):
 
 class AlbertPretrainedModel(BertPretrainedModel):
     """Configuration and Hugging Face's names, for all ALBERTs."""
+    config: AlbertConfig
     config_class = AlbertConfig
     base = "albert."
     names = (("body.",                  "albert."),
@@ -117,11 +127,11 @@ class AlbertModel(AlbertPretrainedModel, BertModel):
     embeddings_class, layer_class = AlbertEmbeddings, AlbertLayer
 
     @property
-    def distinct_layers(self):
+    def distinct_layers(self) -> int:
         """How many layers have parameters of their own."""
         return self.config.num_hidden_groups * self.config.inner_group_num
 
-    def sequence(self):
+    def sequence(self) -> list[TransformerLayer]:
         """The layers in the order in which a token passes them."""
         inner, L = self.config.inner_group_num, self.config.num_hidden_layers
         each = L / self.config.num_hidden_groups        # a float, as in Hugging Face's code: it matters for 14 of 18
@@ -136,18 +146,22 @@ class AlbertWithHead(AlbertPretrainedModel, BertWithHead):
 class AlbertForPreTraining(AlbertWithHead, BertForPreTraining):
     """ALBERT with both heads that it is pre-trained with: which words were masked, and were A and B exchanged?"""
 
-    def targets(self, packed, *, labels=None, sentence_order_label=None):
+    def targets(self, packed: Packed, *, labels: ArrayLike | None = None,
+                sentence_order_label: ArrayLike | None = None) -> dict[str, Array]:
         """The labels of each loss: "mlm" (N,), "sop" (B,)."""
         found = super().targets(packed, labels=labels)
         if sentence_order_label is not None:
             found["sop"] = packed.sequence_labels("sentence_order_label", sentence_order_label)
         return found
 
-    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, sentence_order_label=None, *,
-                 rng=None):
+    def __call__(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
+                 attention_mask: ArrayLike | None = None, labels: ArrayLike | None = None,
+                 sentence_order_label: ArrayLike | None = None, *, rng: Generator | None = None) -> Output:
         """labels (B, T): the masked words, -100 elsewhere; sentence_order_label (B,): 0 for A B in order, 1 for B A.
 
         Gives `loss`, the sum over the labels that were given, `prediction_logits` (as BERT's) and `sop_logits` (B, 2).
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels, sentence_order_label=sentence_order_label)

@@ -2,13 +2,16 @@
 `AutoModelForMaskedLM.from_pretrained(folder)` gives a `RobertaForMaskedLM`. A model that a family does not have raises
 CheckpointError before any weight is read.
 """
+from __future__ import annotations
+
 from pathlib import Path
 
 from ..hub.checkpoint import weights_file
 from ..hub.errors import CheckpointError, read_json
 from ..tokenizers.auto import AutoTokenizer
+from ..tokenizers.tokenizer import Tokenizer
 from . import albert, bert, gpt2, heads, roberta
-from .config import BertConfig
+from .config import BertConfig, ModelConfig
 from .pretrained import PretrainedModel
 
 CONFIGS = {"bert": BertConfig, "roberta": roberta.RobertaConfig, "albert": albert.AlbertConfig,
@@ -21,7 +24,7 @@ class AutoConfig:
     """The configuration of a model of any family."""
 
     @staticmethod
-    def from_pretrained(folder, **changes):
+    def from_pretrained(folder: str | Path, **changes) -> ModelConfig:
         """That in `folder`/config.json, with `changes`. Raises CheckpointError."""
         path = Path(folder) / "config.json"
         settings = read_json(path)
@@ -51,7 +54,7 @@ def _saved_as(settings):
             return name
 
 
-def named_class(folder, classes):
+def named_class(folder: str | Path, classes: dict[str, type]) -> type | None:
     """The class that config.json in `folder` says was saved, None if it names none.
 
     Raises CheckpointError if it is none of `classes`, {name: class}.
@@ -70,7 +73,7 @@ class _AutoModel:
     classes = {}
 
     @classmethod
-    def class_of(cls, folder):
+    def class_of(cls, folder: str | Path) -> type[PretrainedModel]:
         """The class for the model in `folder`. Raises CheckpointError for a family that has none, and says which do."""
         path = Path(folder) / "config.json"
         kind = _model_type(path, read_json(path))
@@ -79,7 +82,7 @@ class _AutoModel:
         return cls.classes[kind]
 
     @classmethod
-    def from_pretrained(cls, folder, **options):
+    def from_pretrained(cls, folder: str | Path, **options) -> PretrainedModel:
         """The model in `folder`; options as for `BertModel.from_pretrained`. Raises CheckpointError."""
         return cls.class_of(folder).from_pretrained(folder, **options)
 
@@ -131,7 +134,7 @@ class AutoModelForMultipleChoice(_AutoModel):
                "albert": albert.AlbertForMultipleChoice}
 
 
-def look(folder, auto_class, *, from_scratch=False):
+def look(folder: str | Path, auto_class: type[_AutoModel], *, from_scratch: bool = False) -> tuple[Tokenizer, int]:
     """(tokenizer, how many tokens the longest text has) of the model in `folder`, before work begins.
 
     Reads no weights. Raises CheckpointError for a family without such a model, for settings or a tokenizer that are not

@@ -1,13 +1,17 @@
 """Configurations of models, under the names of Hugging Face's config.json: what all share, and BERT's."""
+from __future__ import annotations
+
 import dataclasses
 import logging
 import re
 import warnings
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from .. import ops
 
 log = logging.getLogger("numbert")
+Config = TypeVar("Config", bound="ModelConfig")
 
 ACTIVATIONS = {"gelu": ops.gelu, "gelu_python": ops.gelu, "relu": ops.relu, "tanh": ops.tanh,
                **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"),
@@ -119,21 +123,21 @@ class ModelConfig:
                 raise ValueError(f"num_labels = {self.num_labels}, but id2label names {len(self.id2label)} labels")
 
     @property
-    def max_tokens(self):
+    def max_tokens(self) -> int:
         """How many tokens the longest text may have."""
         return self.max_position_embeddings
 
     @property
-    def label_names(self):
+    def label_names(self) -> dict:
         """{class id: its name}; without names the ids themselves."""
         return self.id2label or {i: i for i in range(self.num_labels)}
 
-    def replace(self, **changes):
+    def replace(self: Config, **changes) -> Config:
         """The same configuration with some values changed."""
         return dataclasses.replace(self, **changes)
 
     @classmethod
-    def from_dict(cls, settings, **changes):
+    def from_dict(cls: type[Config], settings: dict, **changes) -> Config:
         """From the contents of a config.json. What we do not implement is refused by name."""
         if not isinstance(settings, dict):
             raise ValueError(f"a configuration must be an object of names and values, got {type(settings).__name__}")
@@ -154,7 +158,7 @@ class ModelConfig:
         extra = {name: value for name, value in settings.items() if name not in known | {"label2id"}}
         return cls(**{**fields, "extra": extra, **changes})
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """The contents of a config.json."""
         settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
         settings |= {"model_type": self.model_type, **settings.pop("extra")}
@@ -193,17 +197,17 @@ class BertConfig(ModelConfig):
     only = ModelConfig.only | {"position_embedding_type": "absolute"}
 
     @property
-    def embedding_size(self):
+    def embedding_size(self) -> int:
         """The width of the word vectors: that of the model."""
         return self.hidden_size
 
     @property
-    def head_dropout_prob(self):
+    def head_dropout_prob(self) -> float:
         """The dropout before a classifier."""
         return self.hidden_dropout_prob if self.classifier_dropout is None else self.classifier_dropout
 
     @classmethod
-    def preset(cls, size, **changes):
+    def preset(cls: type[Config], size: str, **changes) -> Config:
         """One of Google's sizes: tiny, mini, small or base."""
         if size not in SIZES:
             raise ValueError(f"size must be one of {', '.join(SIZES)}; got {size!r}")

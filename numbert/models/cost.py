@@ -13,16 +13,20 @@ ALBERT saves parameters, not operations: a layer that is used L times is compute
 E, so there is one more projection, E -> D, and scoring words takes E/D of the work. GPT's causal mask saves nothing
 either: the scores that it masks are computed and discarded.
 """
+from __future__ import annotations
+
 from collections import Counter
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .albert import AlbertConfig
+from .config import ModelConfig
 
 TRAINING = 3        # times the forward pass: each product has two derivatives, each again a product of that size
 
 
-def encoder(config, lengths, asked=None):
+def encoder(config: ModelConfig, lengths: ArrayLike, asked: ArrayLike | None = None) -> Counter[str]:
     """The layers, for sequences of `lengths` (B,) tokens. `asked` (B,): for how many tokens of each the last layer's
     output is computed; all by default."""
     D, F, L = config.hidden_size, config.intermediate_size, config.num_hidden_layers
@@ -39,24 +43,24 @@ def encoder(config, lengths, asked=None):
     return total
 
 
-def masked_lm_head(config, rows):
+def masked_lm_head(config: ModelConfig, rows: int) -> Counter[str]:
     """The transform D -> E (E = D but in ALBERT) and the scores of all words, for so many rows."""
     D, E = config.hidden_size, config.embedding_size
     return Counter(linear=2 * rows * D * E, decoder=2 * rows * E * config.vocab_size)
 
 
-def causal_lm_head(config, rows):
+def causal_lm_head(config: ModelConfig, rows: int) -> Counter[str]:
     """The scores of all words for the next one, for so many rows."""
     return Counter(decoder=2 * rows * config.hidden_size * config.vocab_size)
 
 
-def classifier(config, rows, classes, pooled=False):
+def classifier(config: ModelConfig, rows: int, classes: int, pooled: bool = False) -> Counter[str]:
     """D -> classes for so many rows, after the pooler if `pooled`."""
     D = config.hidden_size
     return Counter(linear=2 * rows * D * (classes + D * pooled))
 
 
-def pretraining(config, lengths, masked):
+def pretraining(config: ModelConfig, lengths: ArrayLike, masked: ArrayLike) -> Counter[str]:
     """BertForPreTraining or AlbertForPreTraining with labels, as this package computes them: of the last layer only the
     masked tokens, `masked` (B,) in each sequence, and the first ones (which are not masked), and word scores for the
     masked ones."""
@@ -65,13 +69,13 @@ def pretraining(config, lengths, masked):
             + classifier(config, len(masked), 2, pooled=True))
 
 
-def masked_language_modelling(config, lengths, masked):
+def masked_language_modelling(config: ModelConfig, lengths: ArrayLike, masked: ArrayLike) -> Counter[str]:
     """RobertaForMaskedLM and such with labels: of the last layer only the masked tokens, `masked` (B,)."""
     masked = np.asarray(masked)
     return encoder(config, lengths, masked) + masked_lm_head(config, int(masked.sum()))
 
 
-def language_modelling(config, lengths):
+def language_modelling(config: ModelConfig, lengths: ArrayLike) -> Counter[str]:
     """GPT2LMHeadModel with labels: every token but the last of each text predicts the next one."""
     asked = np.maximum(np.asarray(lengths) - 1, 0)
     return encoder(config, lengths, asked) + causal_lm_head(config, int(asked.sum()))

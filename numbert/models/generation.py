@@ -4,13 +4,21 @@ A token attends to the keys and values of the tokens before it. Under a causal m
 so they are stored (the "key/value cache"). Each new token is computed alone, and generating a text of T tokens computes
 T rows in the layers instead of T²/2.
 """
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike
 
+from ..autograd import Array
+from ..layers import SelfAttention
 from ..ops import Bucket
 from ..packing import Packed
 from ..recording import no_grad
+from .pretrained import PretrainedModel
 
 
 @dataclass(frozen=True)
@@ -18,13 +26,13 @@ class Continuation(Packed):
     """The next tokens of some of B texts. `padded_index` counts b·T + t, where T tokens of each text fit in `store`."""
     store: dict                             # {SelfAttention: (keys, values)} of all texts so far, (B·T, D) each
 
-    def cache(self, attention, key, value):
+    def cache(self, attention: SelfAttention, key: Array, value: Array) -> tuple[Array, Array]:
         """Store the new keys and values (N, D); returns all, (B·T, D) each."""
         keys, values = self.store[attention]
         keys[self.padded_index], values[self.padded_index] = key, value
         return keys, values
 
-    def buckets(self, rows=None):
+    def buckets(self, rows: Array | None = None) -> list[Bucket]:
         """As `Packed.buckets`; the keys and values are rows of the store."""
         rows = np.arange(len(self.padded_index)) if rows is None else rows
         found = []
@@ -39,13 +47,13 @@ class Continuation(Packed):
 class CachedDecoder:
     """Reads B texts step by step, up to `room` tokens each, and gives the logits of the next token."""
 
-    def __init__(self, model, B, room):
+    def __init__(self, model: PretrainedModel, B: int, room: int):
         self.model, self.room, self.lengths = model, room, np.zeros(B, int)
         word = model.body.embeddings.word.weight
         self.store = {layer.attention: tuple(np.empty((B * room, word.shape[1]), word.dtype) for _ in range(2))
                       for layer in model.body.layers}
 
-    def __call__(self, tokens):
+    def __call__(self, tokens: dict[int, Sequence[int]]) -> Array:
         """tokens: {b: next ids of text b, at least one}. Gives the logits (len(tokens), V) after the last of each."""
         ids = np.concatenate([np.asarray(new) for new in tokens.values()])
         positions = np.concatenate([self.lengths[b] + np.arange(len(new)) for b, new in tokens.items()])
@@ -61,7 +69,8 @@ class CachedDecoder:
         return logits
 
 
-def choose(logits, rng, *, temperature=1.0, top_k=None, top_p=None):
+def choose(logits: Array, rng: Generator | None, *, temperature: float = 1.0, top_k: int | None = None,
+           top_p: float | None = None) -> Array:
     """A token for each row of logits (B, V), drawn from softmax(logits / temperature); without `rng` the most probable.
 
     top_k: only the k most probable. top_p: after that, only the fewest most probable tokens whose probabilities add up
@@ -80,8 +89,10 @@ def choose(logits, rng, *, temperature=1.0, top_k=None, top_p=None):
     return np.take_along_axis(order, (reached[:, :-1] <= drawn).sum(-1, keepdims=True), -1)[:, 0]
 
 
-def generate(model, input_ids, max_new_tokens, *, attention_mask=None, rng=None, temperature=1.0, top_k=None,
-             top_p=None, eos_token_id=None):
+def generate(model: PretrainedModel, input_ids: ArrayLike, max_new_tokens: int, *,
+             attention_mask: ArrayLike | None = None, rng: Generator | None = None, temperature: float = 1.0,
+             top_k: int | None = None, top_p: float | None = None,
+             eos_token_id: int | Sequence[int] | None = None) -> Array:
     """Generate up to `max_new_tokens` after each text of input_ids (B, T); attention_mask (B, T) says what is text.
 
     Without a generator `rng` always the best token ("greedy"); with one they are drawn: see `choose` for

@@ -3,6 +3,8 @@
 Settings that are arguments of `generate` are left to its caller. Other settings that would change the text are refused
 by name. Older folders have the same keys in config.json.
 """
+from __future__ import annotations
+
 from pathlib import Path
 
 from ..hub.settings import FOLLOWED, Only, Settings
@@ -44,7 +46,7 @@ TABLE = {
 }
 
 
-def read_generation_config(folder):
+def read_generation_config(folder: str | Path) -> dict[str, int | list[int]]:
     """The ids of special tokens that `folder`/generation_config.json names, {} if there is no such file. Raises
     CheckpointError for a setting that `generate` does not support."""
     settings = Settings.read(Path(folder) / "generation_config.json", TABLE)

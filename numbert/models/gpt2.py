@@ -12,15 +12,23 @@ Generation is in `generation.py`.
 
 The files keep query, key and value in one matrix, and every matrix as its transpose, (D, 3D): `_to_file`, `_from_file`.
 """
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, DTypeLike
 
 from .. import ops
+from ..autograd import Array, Tensor
 from ..hub.errors import CheckpointError
 from ..layers import Embedding, LayerNorm, TransformerLayer
 from ..module import Module, rescale
+from ..ops import Mask
+from ..packing import Packed
 from .bert import BertModel, BertWithHead
 from .config import ModelConfig
 from .generation import generate
@@ -73,7 +81,7 @@ class GPT2Config(ModelConfig):
     layer_norm_eps               = property(lambda self: self.layer_norm_epsilon)
 
     @property
-    def head_dropout_prob(self):
+    def head_dropout_prob(self) -> float:
         """The dropout before the classes of tokens: 0.1, as in transformers, where the configuration does not say."""
         return 0.1 if self.classifier_dropout is None else self.classifier_dropout
 
@@ -81,20 +89,22 @@ class GPT2Config(ModelConfig):
 class GPT2Embeddings(Module):
     """The sum of two vectors for each token: of its word and its position."""
 
-    def __init__(self, config, *, rng, dtype):
+    def __init__(self, config: GPT2Config, *, rng: Generator, dtype: DTypeLike):
         tables = dict(rng=rng, std=config.initializer_range, dtype=dtype)
         self.word = Embedding(config.vocab_size, config.n_embd, **tables)
         self.position = Embedding(config.n_positions, config.n_embd, **tables)
         self.dropout = config.embd_pdrop
 
-    def __call__(self, packed, rng=None):
+    def __call__(self, packed: Packed, rng: Generator | None = None) -> Tensor:
+        """The vectors (N, D) of packed tokens."""
         return ops.dropout(ops.add(self.word(packed.ids), self.position(packed.positions)), rate=self.dropout, rng=rng)
 
 
 class GPT2Layer(TransformerLayer):
     """BERT's layer with each norm before its sublayer instead of after it."""
 
-    def __call__(self, x, packed, *, rows=None, mask=None, rng=None):
+    def __call__(self, x: Tensor | Array, packed: Packed, *, rows: Array | None = None, mask: Mask | None = None,
+                 rng: Generator | None = None) -> Tensor:
         """x (N, D) -> (N, D), or with `rows` (Nq,) the output of these rows alone, (Nq, D): they attend to all N."""
         h = self.attention_norm(x)                                                   # (N, D)
         if rows is None:
@@ -114,6 +124,7 @@ PARTS = ("[query]", "[key]", "[value]")             # our names for the parts of
 
 class GPT2PretrainedModel(PretrainedModel):
     """Configuration, Hugging Face's names and layout."""
+    config: GPT2Config
     config_class = GPT2Config
     base = "transformer."
     names = (("body.",                  "transformer."),
@@ -163,7 +174,8 @@ class GPT2Model(GPT2PretrainedModel, BertModel):
     embeddings_class, layer_class = GPT2Embeddings, GPT2Layer
     mask = staticmethod(ops.causal)
 
-    def __init__(self, config, *, rng, dtype=np.float32, add_pooling_layer=False):
+    def __init__(self, config: GPT2Config, *, rng: Generator, dtype: DTypeLike = np.float32,
+                 add_pooling_layer: bool = False):
         if add_pooling_layer:
             raise ValueError("GPT-2 has no pooling layer: a text's first token has seen nothing of it")
         super().__init__(config, rng=rng, dtype=dtype, add_pooling_layer=False)
@@ -172,15 +184,16 @@ class GPT2Model(GPT2PretrainedModel, BertModel):
             for last in (layer.attention.output, layer.feed_forward.contract):
                 rescale(last.weight, 1 / math.sqrt(2 * config.n_layer))
 
-    def positions(self, packed, input_ids):
+    def positions(self, packed: Packed, input_ids: Array) -> Array:
         """Counted from the first token of each text, wherever its padding stands."""
         return np.arange(len(packed.padded_index)) - np.repeat(packed.starts[:-1], np.diff(packed.starts))
 
-    def encode(self, packed, *, rows=None, rng=None):
+    def encode(self, packed: Packed, *, rows: Array | None = None, rng: Generator | None = None) -> Tensor:
         """(N, D) for all tokens; with `rows` (ascending) for these alone."""
         return self.final_norm(super().encode(packed, rows=rows, rng=rng))           # (N, D), or as many as rows
 
-    def __call__(self, input_ids, attention_mask=None, *, rng=None):
+    def __call__(self, input_ids: ArrayLike, attention_mask: ArrayLike | None = None, *,
+                 rng: Generator | None = None) -> Output:
         """input_ids, attention_mask: integers (B, T). Gives `last_hidden_state` (B, T, D), zeros on padding."""
         packed = self.pack(input_ids, None, attention_mask)
         return Output(last_hidden_state=packed.unpack(self.encode(packed, rng=rng)))  # (B, T, D)
@@ -189,13 +202,13 @@ class GPT2Model(GPT2PretrainedModel, BertModel):
 class GPT2LMHeadModel(WithLosses, GPT2PretrainedModel):
     """GPT-2 with the scores of all V words for the token that comes next."""
 
-    def __init__(self, config, *, rng, dtype=np.float32):
+    def __init__(self, config: GPT2Config, *, rng: Generator, dtype: DTypeLike = np.float32):
         self.config = config
         self.body = GPT2Model(config, rng=rng, dtype=dtype)
         self.lm_head = None if config.tie_word_embeddings else Embedding(
             config.vocab_size, config.n_embd, rng=rng, std=config.initializer_range, dtype=dtype)
 
-    def targets(self, packed, *, labels=None):
+    def targets(self, packed: Packed, *, labels: ArrayLike | None = None) -> dict[str, Array]:
         """The labels of the loss: "lm" (N,), for each token the label of the next; -100 for the last one of a text."""
         if labels is None:
             return {}
@@ -204,12 +217,15 @@ class GPT2LMHeadModel(WithLosses, GPT2PretrainedModel):
         following[packed.starts[1:] - 1] = ops.IGNORE
         return {"lm": following}
 
-    def __call__(self, input_ids, attention_mask=None, labels=None, *, rng=None):
+    def __call__(self, input_ids: ArrayLike, attention_mask: ArrayLike | None = None, labels: ArrayLike | None = None,
+                 *, rng: Generator | None = None) -> Output:
         """labels (B, T): usually input_ids again, with -100 on padding. They are shifted here: the output at a token
         is compared with the label of the token after it. The label of a text's first token is not used.
 
         `logits` are (B, T, V). With labels they are (M, V), for the M tokens before a labelled one in reading order,
         and are computed only if they are read. `correct` says how many labels the model predicts right.
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
         """
         packed = self.pack(input_ids, None, attention_mask)
         targets = self.targets(packed, labels=labels)
@@ -220,18 +236,18 @@ class GPT2LMHeadModel(WithLosses, GPT2PretrainedModel):
                                         targets["lm"][rows])
         return self.output({"lm": loss}, targets, correct={"lm": right}, when_read={"logits": logits})
 
-    def score(self, x):
+    def score(self, x: Tensor) -> Tensor:
         """x (M, D) -> logits (M, V)."""
         return ops.linear(*self.decoding(x))                                         # (M, V)
 
-    def decoding(self, x):
+    def decoding(self, x: Tensor) -> tuple[Tensor, Tensor, None]:
         """The inputs of the last product: (M, D), (V, D) and no bias."""
         return x, (self.body.embeddings.word if self.lm_head is None else self.lm_head).weight, None
 
     generate = generate
 
     @classmethod
-    def from_pretrained(cls, folder, **options):
+    def from_pretrained(cls, folder: str | Path, **options) -> GPT2LMHeadModel:
         """As `PretrainedModel.from_pretrained`. The ids of special tokens in generation_config.json override
         those in config.json. Raises CheckpointError, naming the setting, for what `generate` cannot do."""
         return super().from_pretrained(folder, **{**read_generation_config(folder), **options})
@@ -246,14 +262,15 @@ class GPT2ForSequenceClassification(GPT2WithHead, BertForSequenceClassification)
     """As BERT's, but it is the last token that is read, the only one to have seen the whole text; by a plain matrix."""
     names = (*GPT2PretrainedModel.names, ("classifier.", "score."))
 
-    def __init__(self, config, *, rng, dtype=np.float32, class_weights=None):
+    def __init__(self, config: GPT2Config, *, rng: Generator, dtype: DTypeLike = np.float32,
+                 class_weights: ArrayLike | None = None, label_smoothing: float = 0.0):
         self.config = config
         self.body = GPT2Model(config, rng=rng, dtype=dtype)
         self.classifier = Embedding(config.num_labels, config.n_embd, rng=rng, std=config.initializer_range,
                                     dtype=dtype)
-        self.class_weights = class_weights
+        self.class_weights, self.label_smoothing = class_weights, label_smoothing
 
-    def score(self, packed, rng):
+    def score(self, packed: Packed, rng: Generator | None) -> Tensor:
         """Logits (B, C) of packed texts."""
         if empty := np.flatnonzero(np.diff(packed.starts) == 0).tolist():
             raise ValueError(f"text {empty[0]} is empty: it has no last token to read")

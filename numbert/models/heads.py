@@ -9,26 +9,32 @@
 Every class takes input_ids, token_type_ids and attention_mask, integers (B, T), and gives an `Output` with `loss` (None
 without labels), the mean over the labels that were given. A generator `rng` turns dropout on.
 """
+from __future__ import annotations
+
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, DTypeLike
 
 from .. import ops
+from ..autograd import Array, Tensor
 from ..layers import Linear
-from ..packing import integers
-from .bert import BertWithHead
-from .pretrained import correct
+from ..packing import Packed, integers
+from .bert import BertModel, BertWithHead
+from .config import ModelConfig
+from .pretrained import Output, correct
 
 
-def head(config, classes, rng, dtype):
+def head(config: ModelConfig, classes: int, rng: Generator, dtype: DTypeLike) -> Linear:
     """The linear layer of a head, D -> classes, drawn from N(0, initializer_range²)."""
     return Linear(config.hidden_size, classes, rng=rng, std=config.initializer_range, dtype=dtype)
 
 
-def head_dropout(config, x, rng):
+def head_dropout(config: ModelConfig, x: Tensor, rng: Generator | None) -> Tensor:
     """Dropout before a classifier."""
     return ops.dropout(x, rate=config.head_dropout_prob, rng=rng)
 
 
-def first_tokens(body, packed, rng):
+def first_tokens(body: BertModel, packed: Packed, rng: Generator | None) -> Tensor:
     """The pooled first token of each sequence (B, D); the last layer computes these rows alone."""
     return body.pool(body.encode(packed, rows=packed.first_rows(), rng=rng))         # (B, D)
 
@@ -36,18 +42,22 @@ def first_tokens(body, packed, rng):
 class BertForMaskedLM(BertWithHead):
     """Predicts masked words, as in pre-training, without the second task."""
 
-    def __init__(self, config, *, rng, dtype=np.float32):
+    def __init__(self, config: ModelConfig, *, rng: Generator, dtype: DTypeLike = np.float32):
         self.config = config
         self.body = self.body_class(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.mlm = self.mlm_class(config, rng=rng, dtype=dtype)
 
-    def targets(self, packed, *, labels=None):
+    def targets(self, packed: Packed, *, labels: ArrayLike | None = None) -> dict[str, Array]:
         """The labels of the loss: "mlm" (N,)."""
         return {} if labels is None else {"mlm": packed.labels("labels", labels)}
 
-    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
+    def __call__(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
+                 attention_mask: ArrayLike | None = None, labels: ArrayLike | None = None, *,
+                 rng: Generator | None = None) -> Output:
         """labels (B, T), -100 where there is none. `logits` are (B, T, V). With labels they are (M, V), for the M
         labelled tokens, and are computed only if they are read. `correct` says how many labels are predicted right.
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
         """
         packed, words = self.pack(input_ids, token_type_ids, attention_mask), self.body.embeddings.word.weight
         targets = self.targets(packed, labels=labels)
@@ -62,22 +72,26 @@ class BertForMaskedLM(BertWithHead):
 class BertForNextSentencePrediction(BertWithHead):
     """Predicts whether the second segment follows the first."""
 
-    def __init__(self, config, *, rng, dtype=np.float32):
+    def __init__(self, config: ModelConfig, *, rng: Generator, dtype: DTypeLike = np.float32):
         self.config = config
         self.body = self.body_class(config, rng=rng, dtype=dtype)
         self.nsp = head(config, 2, rng, dtype)
 
-    def targets(self, packed, *, labels=None, next_sentence_label=None):
+    def targets(self, packed: Packed, *, labels: ArrayLike | None = None,
+                next_sentence_label: ArrayLike | None = None) -> dict[str, Array]:
         """The labels of the loss: "nsp" (B,), under either of its names."""
         name, given = (("labels", labels) if next_sentence_label is None else
                        ("next_sentence_label", next_sentence_label))
         return {} if given is None else {"nsp": packed.sequence_labels(name, given)}
 
-    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, next_sentence_label=None,
-                 rng=None):
+    def __call__(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
+                 attention_mask: ArrayLike | None = None, labels: ArrayLike | None = None, *,
+                 next_sentence_label: ArrayLike | None = None, rng: Generator | None = None) -> Output:
         """labels (B,): 0 where the second segment follows, 1 where not. `logits` are (B, 2).
 
         `next_sentence_label` is the same, under the name that the batches of pre-training use.
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels, next_sentence_label=next_sentence_label)
@@ -90,21 +104,27 @@ class BertForNextSentencePrediction(BertWithHead):
 class BertForSequenceClassification(BertWithHead):
     """One of C classes (or several, or a number) for a text or a pair of texts: sentiment, inference, similarity.
 
-    class_weights (C,): how much an example of each class counts in the loss (None: all the same).
+    class_weights (C,): how much an example of each class counts in the loss (None: all the same). label_smoothing: how
+    much of each label is spread over all classes, see `ops.cross_entropy`.
     """
-    options = ("class_weights",)
+    options = ("class_weights", "label_smoothing")
 
-    def __init__(self, config, *, rng, dtype=np.float32, class_weights=None):
+    def __init__(self, config: ModelConfig, *, rng: Generator, dtype: DTypeLike = np.float32,
+                 class_weights: ArrayLike | None = None, label_smoothing: float = 0.0):
         self.config = config
         self.body = self.body_class(config, rng=rng, dtype=dtype)
         self.classifier = head(config, config.num_labels, rng, dtype)
-        self.class_weights = class_weights
+        self.class_weights, self.label_smoothing = class_weights, label_smoothing
 
-    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
+    def __call__(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
+                 attention_mask: ArrayLike | None = None, labels: ArrayLike | None = None, *,
+                 rng: Generator | None = None) -> Output:
         """labels: classes (B,), -100 for none; or numbers (B,), for regression; or (B, C) of 0 and 1: several classes.
 
         `problem_type` of the configuration chooses. If it is None: regression where num_labels is 1, else one class for
         each text if the labels are integers, else several classes. `logits` are (B, C).
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels)
@@ -112,7 +132,7 @@ class BertForSequenceClassification(BertWithHead):
         losses = {name: self._loss(self._problem(labels), logits, target) for name, target in targets.items()}
         return self.output(losses, targets, logits=logits)
 
-    def score(self, packed, rng):
+    def score(self, packed: Packed, rng: Generator | None) -> Tensor:
         """Logits (B, C) of packed texts."""
         return self.classifier(head_dropout(self.config, first_tokens(self.body, packed, rng), rng))        # (B, C)
 
@@ -121,7 +141,7 @@ class BertForSequenceClassification(BertWithHead):
             "regression" if self.config.num_labels == 1 else
             "single_label_classification" if np.asarray(labels).dtype.kind in "iu" else "multi_label_classification")
 
-    def targets(self, packed, *, labels=None):
+    def targets(self, packed: Packed, *, labels: ArrayLike | None = None) -> dict[str, Array]:
         """The labels of the loss "classification": classes (B,), or numbers (B, C)."""
         if labels is None:
             return {}
@@ -137,33 +157,41 @@ class BertForSequenceClassification(BertWithHead):
 
     def _loss(self, problem, logits, labels):
         if problem == "single_label_classification":
-            return ops.cross_entropy(logits, labels=labels, weights=self.class_weights)
-        if self.class_weights is not None:
-            raise ValueError(f"class_weights are for single_label_classification, not for {problem}")
+            return ops.cross_entropy(logits, labels=labels, weights=self.class_weights, smoothing=self.label_smoothing)
+        for name, given in (("class_weights are", self.class_weights is not None),
+                            ("label_smoothing is", self.label_smoothing)):
+            if given:
+                raise ValueError(f"{name} for single_label_classification, not for {problem}")
         return (ops.mean_squared_error if problem == "regression" else ops.binary_cross_entropy)(logits, labels=labels)
 
 
 class BertForTokenClassification(BertWithHead):
-    """One of C classes for each token: parts of speech, names. `class_weights` as in sequence classification."""
-    options = ("class_weights",)
+    """One of C classes for each token: parts of speech, names. Its `options` are those of sequence classification."""
+    options = ("class_weights", "label_smoothing")
 
-    def __init__(self, config, *, rng, dtype=np.float32, class_weights=None):
+    def __init__(self, config: ModelConfig, *, rng: Generator, dtype: DTypeLike = np.float32,
+                 class_weights: ArrayLike | None = None, label_smoothing: float = 0.0):
         self.config = config
         self.body = self.body_class(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.classifier = head(config, config.num_labels, rng, dtype)
-        self.class_weights = class_weights
+        self.class_weights, self.label_smoothing = class_weights, label_smoothing
 
-    def targets(self, packed, *, labels=None):
+    def targets(self, packed: Packed, *, labels: ArrayLike | None = None) -> dict[str, Array]:
         """The labels of the loss: "tagging" (N,)."""
         return {} if labels is None else {"tagging": packed.labels("labels", labels)}
 
-    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
-        """labels (B, T): classes, -100 for the tokens that have none. `logits` are (B, T, C)."""
+    def __call__(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
+                 attention_mask: ArrayLike | None = None, labels: ArrayLike | None = None, *,
+                 rng: Generator | None = None) -> Output:
+        """labels (B, T): classes, -100 for the tokens that have none. `logits` are (B, T, C).
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
+        """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, labels=labels)
         logits = self.classifier(head_dropout(self.config, self.body.encode(packed, rng=rng), rng))         # (N, C)
-        losses = {name: ops.cross_entropy(logits, labels=target, weights=self.class_weights)
-                  for name, target in targets.items()}
+        losses = {name: ops.cross_entropy(logits, labels=target, weights=self.class_weights,
+                                          smoothing=self.label_smoothing) for name, target in targets.items()}
         return self.output(losses, targets, logits=packed.unpack(logits))                                  # (B, T, C)
 
 
@@ -185,22 +213,26 @@ class BertForQuestionAnswering(BertWithHead):
     much better the best span of all windows is than [CLS] (section 4.3).
     """
 
-    def __init__(self, config, *, rng, dtype=np.float32):
+    def __init__(self, config: ModelConfig, *, rng: Generator, dtype: DTypeLike = np.float32):
         self.config = config
         self.body = self.body_class(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.qa_outputs = head(config, 2, rng, dtype)
 
-    def targets(self, packed, *, start_positions=None, end_positions=None):
+    def targets(self, packed: Packed, *, start_positions: ArrayLike | None = None,
+                end_positions: ArrayLike | None = None) -> dict[str, Array]:
         """The labels of each loss: "start" (B,), "end" (B,), columns of input_ids."""
         return {name: packed.columns(f"{name}_positions", labels)
                 for name, labels in (("start", start_positions), ("end", end_positions)) if labels is not None}
 
-    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, start_positions=None, end_positions=None,
-                 *, rng=None):
+    def __call__(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
+                 attention_mask: ArrayLike | None = None, start_positions: ArrayLike | None = None,
+                 end_positions: ArrayLike | None = None, *, rng: Generator | None = None) -> Output:
         """start_positions and end_positions (B,): columns of input_ids, the end included; -100 where there is no label.
 
         `start_logits` and `end_logits` are (B, T), -inf on padding, whose probability is then 0. The loss is the
         mean of the two cross-entropies; `losses` holds half of each.
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
         """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         targets = self.targets(packed, start_positions=start_positions, end_positions=end_positions)
@@ -216,12 +248,13 @@ class BertForQuestionAnswering(BertWithHead):
 class BertForMultipleChoice(BertWithHead):
     """Chooses the best of C texts: each gets one score, and a softmax over the C scores gives probabilities."""
 
-    def __init__(self, config, *, rng, dtype=np.float32):
+    def __init__(self, config: ModelConfig, *, rng: Generator, dtype: DTypeLike = np.float32):
         self.config = config
         self.body = self.body_class(config, rng=rng, dtype=dtype)
         self.classifier = head(config, 1, rng, dtype)
 
-    def pack(self, input_ids, token_type_ids=None, attention_mask=None):
+    def pack(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
+             attention_mask: ArrayLike | None = None) -> Packed:
         """`Packed` rows of B·C texts, of (B, C, T) arrays."""
         input_ids = integers("input_ids", input_ids)
         if input_ids.ndim != 3:
@@ -233,12 +266,17 @@ class BertForMultipleChoice(BertWithHead):
         return self.body.pack(*(None if x is None else np.reshape(x, (B * C, T))
                                 for x in (input_ids, token_type_ids, attention_mask)))
 
-    def targets(self, packed, *, labels=None):
+    def targets(self, packed: Packed, *, labels: ArrayLike | None = None) -> dict[str, Array]:
         """The labels of the loss: "choice" (B,)."""
         return {} if labels is None else {"choice": integers("labels", labels)}
 
-    def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
-        """input_ids, token_type_ids and attention_mask are (B, C, T) here; labels (B,) in 0..C-1; `logits` (B, C)."""
+    def __call__(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
+                 attention_mask: ArrayLike | None = None, labels: ArrayLike | None = None, *,
+                 rng: Generator | None = None) -> Output:
+        """input_ids, token_type_ids and attention_mask are (B, C, T) here; labels (B,) in 0..C-1; `logits` (B, C).
+
+        Other arguments: see `BertModel`. Raises ValueError or TypeError, naming the argument, for what does not fit.
+        """
         packed = self.pack(input_ids, token_type_ids, attention_mask)
         if labels is not None:
             labels = integers("labels", labels, np.shape(input_ids)[:1])

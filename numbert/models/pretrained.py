@@ -1,21 +1,32 @@
 """What every model can do: name its parameters as Hugging Face does, load a checkpoint, report on it, save."""
+from __future__ import annotations
+
 import functools
 import json
 import logging
 import types
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, DTypeLike
 
 from .. import ops
+from ..autograd import Array, Tensor
 from ..hub import files, safetensors
 from ..hub.checkpoint import load_weights
 from ..hub.errors import CheckpointError, read_json
-from ..module import Module, shapes_only
+from ..module import Module, Parameter, shapes_only
+from ..packing import Packed
 from ..recording import no_grad, recording
+from ..tokenizers.encoding import Batch
+from .config import ModelConfig
 
 log = logging.getLogger("numbert")
+Model = TypeVar("Model", bound="PretrainedModel")
 
 # Parameters that a file lacks may hold so many numbers, or so many for each that was loaded. A file that claims more is
 # in error, and would fill the memory. An untied decoder doubles a model, and word vectors are a fifth of BERT-base.
@@ -30,10 +41,16 @@ class Output(types.SimpleNamespace):
     call was under `no_grad`.
     """
 
-    def __init__(self, *, when_read=None, **outputs):
+    def __init__(self, *, when_read: dict[str, Callable[[], Tensor]] | None = None, **outputs):
         super().__init__(**outputs)
         if when_read:
-            self._when_read = {name: f if recording() else no_grad()(f) for name, f in when_read.items()}
+            self._when_read = {name: f if recording.get() else no_grad()(f) for name, f in when_read.items()}
+
+    def __repr__(self):
+        there = [f"{name}={value!r}" for name, value in vars(self).items() if not name.startswith("_")]
+        later = [f"{name}=<computed when it is read>" for name in vars(self).get("_when_read", {})
+                 if name not in vars(self)]
+        return f"{type(self).__name__}({', '.join(there + later)})"
 
     def __getattr__(self, name):                # called for attributes that are not there, or not yet
         later = vars(self).get("_when_read", {})
@@ -44,33 +61,48 @@ class Output(types.SimpleNamespace):
         return getattr(self, name)
 
 
-class WithLosses:
-    """A body with a head on it: its labels, their number, and its `Output`. Mixed into a `PretrainedModel`.
+class WithLosses(Module):
+    """A body with a head on it: its labels, their number, and its `Output`. What `training.loop.train` trains.
 
-    `targets(packed, **labels)`, {name of a loss: labels as that loss takes them}, is each model's own.
+    A model of one's own has a `body` with a method `pack` (or a `pack` itself), and
+
+        def targets(self, packed, *, labels=None):          # {name of a loss: labels as that loss takes them}
+            return {} if labels is None else {"tagging": packed.labels("labels", labels)}
+
+        def __call__(self, input_ids, token_type_ids=None, attention_mask=None, labels=None, *, rng=None):
+            packed = self.pack(input_ids, token_type_ids, attention_mask)
+            ...
+            return self.output({"tagging": loss}, self.targets(packed, labels=labels), logits=logits)
     """
 
-    def pack(self, input_ids, token_type_ids=None, attention_mask=None):
+    def __call__(self, *inputs, **options) -> Output:
+        """The output for a batch of texts; each model's class says what it takes."""
+        raise NotImplementedError
+
+    def pack(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
+             attention_mask: ArrayLike | None = None) -> Packed:
         """`Packed` rows of (B, T) arrays, as the body takes them."""
         return self.body.pack(input_ids, token_type_ids, attention_mask)
 
-    def label_counts(self, input_ids, token_type_ids=None, attention_mask=None, **labels):
+    def label_counts(self, input_ids: ArrayLike, token_type_ids: ArrayLike | None = None,
+                     attention_mask: ArrayLike | None = None, **labels: ArrayLike) -> dict[str, int]:
         """{name of a loss: how many labels of a batch it is the mean over}. The batch is given as in a call."""
         targets = self.targets(self.pack(input_ids, token_type_ids, attention_mask), **labels)
         return {name: ops.label_count(target) for name, target in targets.items()}
 
-    def output(self, losses, targets, **outputs):
+    def output(self, losses: dict[str, Tensor], targets: dict[str, Array], **outputs) -> Output:
         """An `Output` with the sum of the losses as its `loss`."""
         return Output(loss=functools.reduce(ops.add, losses.values()) if losses else None, losses=losses,
                       counts={name: ops.label_count(targets[name]) for name in losses}, **outputs)
 
 
-def correct(logits, labels):
+def correct(logits: Tensor, labels: Array) -> int:
     """For how many labels (N,) is theirs the highest of the row of logits (N, C)? Rows labelled -100 do not count."""
     return int((logits.data.argmax(-1) == labels).sum())
 
 
-def word_loss(decoding, labels):
+def word_loss(decoding: tuple[Tensor, Tensor, Tensor | None],
+              labels: Array) -> tuple[Tensor, int, Callable[[], Tensor]]:
     """(loss, how many labels are right, function that gives the logits (M, V)) for rows with labels (M,).
 
     decoding: the inputs of the product that gives the logits: rows (M, D), their matrix (V, D), and a bias or None.
@@ -79,7 +111,7 @@ def word_loss(decoding, labels):
     return ops.column(both, index=0), int(both.data[1]), lambda: ops.linear(*decoding)
 
 
-def check_dtype(dtype):
+def check_dtype(dtype: DTypeLike) -> None:
     """Raises TypeError but for float32 and float64. float16 is neither fast nor exact enough to train in."""
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise TypeError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
@@ -102,7 +134,7 @@ class LoadReport:
         lines += [f"  DAMAGED   {name}: {reason}" for name, reason in self.damaged.items()]
         return "\n".join(lines)
 
-    def log(self):
+    def log(self) -> None:
         """Log a warning if anything is new, unused or damaged."""
         notable = self.new or self.damaged or any("buffer" not in reason for reason in self.unused.values())
         log.log(logging.WARNING if notable else logging.INFO, "%s", self)
@@ -121,33 +153,42 @@ def _damage(array, loaded):
 class PretrainedModel(Module):
     """A Module with a configuration, and with Hugging Face's name for every parameter.
 
-    A subclass has `config_class`, the prefix `base` that the body has in files, and
-    `names`, an aligned table of (our part of a name, their part); then, without the prefix, their names of the word
-    embeddings, of the decoder that may be tied to them, and of the bias of a tied one (None if there is none).
+    `cls(config, rng=np.random.default_rng(0), dtype=np.float32)` is a new one, whose parameters are drawn with `rng`;
+    `cls.from_pretrained(folder)` reads one.
+
+    A subclass has `config_class`, the prefix `base` that the body has in files, and `names`, an aligned table of (our
+    part of a name, their part); then, without the prefix, their names of the word embeddings, of the decoder that may
+    be tied to them, and of the bias of a tied one (None if there is none).
     """
+    config: ModelConfig
+    load_report: LoadReport                 # of a model that was read from files
     config_class = None
     base = ""
-    names = ()
+    names: tuple[tuple[str, str], ...] = ()
     their_words = their_decoder = their_bias = None
-    buffers = ("position_ids",)             # ends of names in files that are not weights
-    options = ()                            # names of arguments that are not in the configuration
+    buffers: tuple[str, ...] = ("position_ids",)    # ends of names in files that are not weights
+    options: tuple[str, ...] = ()           # names of arguments that are not in the configuration
 
     def __new__(cls, *arguments, dtype=np.float32, **options):
         """Raises TypeError for a dtype other than float32 and float64."""
         check_dtype(dtype)
         return super().__new__(cls)
 
+    def __call__(self, *inputs, **options) -> Output:
+        """The output for a batch of texts; each model's class says what it takes."""
+        raise NotImplementedError
+
     @classmethod
-    def class_of(cls, folder):
+    def class_of(cls: type[Model], folder: str | Path) -> type[Model]:
         """The class for the model in `folder`: this one. (The classes of `auto.py` look into the folder.)"""
         return cls
 
     @property
-    def max_tokens(self):
+    def max_tokens(self) -> int:
         """How many tokens the longest text may have."""
         return self.config.max_tokens
 
-    def accepted(self, batch):
+    def accepted(self, batch: Batch) -> Batch:
         """A batch of a tokenizer as the model takes it: without token_type_ids where it has no segments."""
         return batch if self.config.type_vocab_size > 1 else {
             name: x for name, x in batch.items() if name != "token_type_ids"}
@@ -157,13 +198,14 @@ class PretrainedModel(Module):
             name = name.replace(ours, theirs)
         return name
 
-    def state_dict(self, values=None):
+    def state_dict(self, values: Iterable[Array] | None = None) -> dict[str, Array]:
         """{Hugging Face's name: array}: the parameters, or any `values` (arrays) in the order of `parameters()`."""
         parameters = self.named_parameters()
         values = [p.data for p in parameters.values()] if values is None else values
         return self._to_file({self._their_name(name): value for name, value in zip(parameters, values, strict=True)})
 
-    def load_state_dict(self, arrays, *, source="state_dict", strict=False):
+    def load_state_dict(self, arrays: dict[str, Array], *, source: str | Path = "state_dict",
+                        strict: bool = False) -> LoadReport:
         """Copy arrays, by Hugging Face's names, into the parameters. Returns a LoadReport.
 
         The same parameter: names with and without the `base` prefix, gamma and beta for weight and bias of layer
@@ -202,7 +244,7 @@ class PretrainedModel(Module):
                 report.damaged[name] = reason
         return report
 
-    def draw_new(self, report, drawing):
+    def draw_new(self, report: LoadReport, drawing: dict[Parameter, Callable[[], Array]]) -> None:
         """Draw the parameters that are new in a LoadReport, in the order of their creation; `drawing` is what
         `shapes_only` gave when the model was made.
 
@@ -219,7 +261,7 @@ class PretrainedModel(Module):
             if parameter in new:
                 parameter.data = draw()
 
-    def without_head(self, arrays):
+    def without_head(self, arrays: dict[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
         """(arrays, {name: reason}): arrays by Hugging Face's names without those that this model's head would take,
         and what was left out: heads of all kinds have the same names, whatever they were trained for."""
         head = {self._plain(self._their_name(name)) for name in self.named_parameters() if not name.startswith("body.")}
@@ -260,7 +302,8 @@ class PretrainedModel(Module):
                 del given[other]
 
     @classmethod
-    def from_pretrained(cls, folder, *, dtype=np.float32, rng=None, strict=False, **changes):
+    def from_pretrained(cls: type[Model], folder: str | Path, *, dtype: DTypeLike = np.float32,
+                        rng: Generator | None = None, strict: bool = False, **changes) -> Model:
         """The model in a folder of the Hugging Face format: config.json and weights, as safetensors or for PyTorch.
 
         Parameters that the file lacks, such as the head of a new task, are drawn with `rng` (default:
@@ -287,7 +330,7 @@ class PretrainedModel(Module):
         model.load_report.log()
         return model
 
-    def save_pretrained(self, folder):
+    def save_pretrained(self, folder: str | Path) -> None:
         """Write `folder`/model.safetensors and config.json, each whole or not at all, for numbert and transformers."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)

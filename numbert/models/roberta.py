@@ -9,15 +9,21 @@ Only details of the model differ. Positions start at pad_token_id + 1, as in the
 (fairseq). The head for masked words always uses GELU. The head for classes has a pooler of its own, with dropout before
 it, since there was no next-sentence task to train one.
 """
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, DTypeLike
 
 from .. import ops
+from ..autograd import Array, Tensor
 from ..layers import Linear
 from ..module import Module
+from ..packing import Packed
 from .bert import BertModel, BertPretrainedModel, BertWithHead, MaskedLMHead
-from .config import BertConfig
+from .config import BertConfig, ModelConfig
 from .heads import (
     BertForMaskedLM,
     BertForMultipleChoice,
@@ -45,13 +51,14 @@ class RobertaConfig(BertConfig):
                              f"and max_position_embeddings is {places}; got {pad!r}")
 
     @property
-    def max_tokens(self):
+    def max_tokens(self) -> int:
         """How many tokens the longest text may have: positions start at pad_token_id + 1."""
         return self.max_position_embeddings - self.pad_token_id - 1
 
 
 class RobertaPretrainedModel(BertPretrainedModel):
     """Configuration and Hugging Face's names, for all RoBERTas."""
+    config: RobertaConfig
     config_class = RobertaConfig
     base = "roberta."
     names = (("body.",              "roberta."),
@@ -67,7 +74,7 @@ class RobertaPretrainedModel(BertPretrainedModel):
 class RobertaModel(RobertaPretrainedModel, BertModel):
     """BERT's body with other positions."""
 
-    def positions(self, packed, input_ids):
+    def positions(self, packed: Packed, input_ids: Array) -> Array:
         """pad_token_id + 1, + 2, ..., and pad_token_id for padding that is not masked."""
         real = input_ids != self.config.pad_token_id                                                        # (B, T)
         return (self.config.pad_token_id + np.cumsum(real, axis=1) * real).reshape(-1)[packed.padded_index]  # (N,)
@@ -76,7 +83,7 @@ class RobertaModel(RobertaPretrainedModel, BertModel):
 class RobertaLMHead(MaskedLMHead):
     """BERT's head for masked words, with GELU whatever the body's activation is."""
 
-    def __init__(self, config, *, rng, dtype):
+    def __init__(self, config: ModelConfig, *, rng: Generator, dtype: DTypeLike):
         super().__init__(config, rng=rng, dtype=dtype)
         self.activation = ops.gelu
 
@@ -84,12 +91,13 @@ class RobertaLMHead(MaskedLMHead):
 class RobertaClassificationHead(Module):
     """The first token of each text (B, D) -> logits (B, C), through a hidden layer of width D."""
 
-    def __init__(self, config, *, rng, dtype):
+    def __init__(self, config: ModelConfig, *, rng: Generator, dtype: DTypeLike):
         self.config = config
         self.dense = Linear(config.hidden_size, config.hidden_size, rng=rng, std=config.initializer_range, dtype=dtype)
         self.output = head(config, config.num_labels, rng, dtype)
 
-    def __call__(self, first, rng):
+    def __call__(self, first: Tensor, rng: Generator | None) -> Tensor:
+        """first (B, D) -> (B, C)."""
         x = ops.tanh(self.dense(head_dropout(self.config, first, rng)))              # (B, D)
         return self.output(head_dropout(self.config, x, rng))                        # (B, C)
 
@@ -106,13 +114,14 @@ class RobertaForMaskedLM(RobertaWithHead, BertForMaskedLM):
 class RobertaForSequenceClassification(RobertaWithHead, BertForSequenceClassification):
     """As BERT's, with another head."""
 
-    def __init__(self, config, *, rng, dtype=np.float32, class_weights=None):
+    def __init__(self, config: ModelConfig, *, rng: Generator, dtype: DTypeLike = np.float32,
+                 class_weights: ArrayLike | None = None, label_smoothing: float = 0.0):
         self.config = config
         self.body = RobertaModel(config, rng=rng, dtype=dtype, add_pooling_layer=False)
         self.classifier = RobertaClassificationHead(config, rng=rng, dtype=dtype)
-        self.class_weights = class_weights
+        self.class_weights, self.label_smoothing = class_weights, label_smoothing
 
-    def score(self, packed, rng):
+    def score(self, packed: Packed, rng: Generator | None) -> Tensor:
         """Logits (B, C) of packed texts."""
         return self.classifier(self.body.encode(packed, rows=packed.first_rows(), rng=rng), rng)            # (B, C)
 

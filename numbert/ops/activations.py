@@ -1,14 +1,17 @@
-"""Activation functions: GELU (exact and by tanh), ReLU, tanh.
+"""Activation functions: GELU (exact and by tanh), ReLU, tanh. And dropout, which sets some of the activations to 0.
 
 GELU weights its input by the share of a standard normal population that lies below it: x Φ(x)
 (Hendrycks and Gimpel 2016, section 2). NumPy has no Φ, so this file begins with one.
 """
+from __future__ import annotations
+
 import math
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
+from numpy.random import Generator
 
-from ..autograd import op
+from ..autograd import Array, op
 from ..machine import blocks
 from ..recording import recording
 
@@ -31,7 +34,7 @@ _TANH_OF_CDF = [1.8139308553323504e-09, -1.3378335466835597e-07, 3.9740731907341
                 -3.302664976499481e-05, 3.633414906178078e-02, 7.97884268413531e-01]
 
 
-def normal_cdf(x):
+def normal_cdf(x: Array) -> Array:
     """Φ(x), the standard normal distribution function, in the dtype of x.
 
     float64: to within 4e-16. Otherwise in float32, to within 2e-7, in a fifth of the time.
@@ -55,7 +58,7 @@ def normal_cdf(x):
     return y
 
 
-def normal_pdf(x):
+def normal_pdf(x: Array) -> Array:
     """φ(x) = exp(-x²/2) / √2π, the derivative of Φ."""
     y = x * x
     y *= -0.5
@@ -65,10 +68,10 @@ def normal_pdf(x):
 
 
 @op
-def gelu(x):
-    """x Φ(x), element by element, as BERT uses it: with erf, not with its approximation by tanh."""
+def gelu(x: Array):
+    """x Φ(x), element by element, for x of any shape, as BERT uses it: with erf, not with its approximation by tanh."""
     flat = x.reshape(-1)
-    y, slope = np.empty_like(flat), np.empty_like(flat) if recording() else None
+    y, slope = np.empty_like(flat), np.empty_like(flat) if recording.get() else None
     for s in blocks(flat, BLOCK):
         cdf = normal_cdf(flat[s])
         np.multiply(flat[s], cdf, out=y[s])                     # 1
@@ -86,10 +89,10 @@ def gelu_backward(dy, saved):
 
 
 @op
-def gelu_tanh(x):
+def gelu_tanh(x: Array):
     """½ x (1 + tanh(√(2/π) (x + 0.044715 x³))), the approximation in section 2 of the paper.
 
-    It is called `gelu_new` or `gelu_pytorch_tanh` in Hugging Face's configurations.
+    Element by element, for x of any shape. Hugging Face's configurations call it `gelu_new` or `gelu_pytorch_tanh`.
     """
     t = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))        # 1
     return 0.5 * x * (1 + t), (x, t)                                        # 2
@@ -103,8 +106,8 @@ def gelu_tanh_backward(dy, saved):
 
 
 @op
-def relu(x):
-    """max(x, 0). At 0 the derivative is taken as 0."""
+def relu(x: Array):
+    """max(x, 0), element by element, for x of any shape. At 0 the derivative is taken as 0."""
     return np.maximum(x, 0), (x > 0,)                           # 1
 
 
@@ -115,8 +118,8 @@ def relu_backward(dy, saved):
 
 
 @op
-def tanh(x):
-    """The hyperbolic tangent, element by element."""
+def tanh(x: Array):
+    """The hyperbolic tangent, element by element, for x of any shape."""
     y = np.tanh(x)                                              # 1
     return y, (y,)
 
@@ -125,3 +128,43 @@ def tanh(x):
 def tanh_backward(dy, saved):
     y, = saved
     return (dy * (1 - y * y),)                                  # 1
+
+
+def check_rate(op: str, rate: float) -> None:
+    """Raise ValueError unless rate is in [0, 1): with 1, nothing would be left to scale up."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"{op}: rate must be in [0, 1), got {rate}")
+
+
+def keep_mask(shape: tuple[int, ...], rate: float, rng: Generator) -> Array:
+    """Booleans that are False with probability `rate`, to within 2⁻¹⁷ (with 8 bits 0.1 would become 0.1016)."""
+    n = math.prod(shape)
+    words = rng.integers(2**64, size=-(-n // 4), dtype=np.uint64)           # four 16-bit draws in each
+    return (words.view(np.uint16)[:n] >= round(rate * 65536)).reshape(shape)
+
+
+@op
+def dropout(x: Array, *, rate: float, rng: Generator | None):
+    """Set each element of x to 0 with probability `rate`, and divide the others by 1 - rate: the mean stays.
+
+    Without a generator `rng` nothing is dropped: inference (Srivastava et al. 2014, scaled in training).
+
+    Raises ValueError for a rate outside [0, 1).
+    """
+    check_rate("dropout", rate)
+    if rng is None or rate == 0:
+        return x, ()
+    keep, scale = keep_mask(x.shape, rate, rng), 1 / (1 - rate)
+    y = x * keep                                                # 1
+    y *= scale                                                  # 2
+    return y, (keep, scale)
+
+
+@dropout.vjp
+def dropout_backward(dy, saved):
+    if not saved:
+        return (dy,)
+    keep, scale = saved
+    dx = dy * keep                                              # 1
+    dx *= scale                                                 # 2
+    return (dx,)

@@ -3,14 +3,21 @@
 This is the only op that knows where one sequence ends and the next begins. The rows hold no padding, so no token
 attends to any.
 """
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 
-from ..autograd import op
-from .dropout import check_rate, keep_mask
+from ..autograd import Array, op
+from .activations import check_rate, keep_mask
 from .shapes import check_shapes
+
+# (query_positions (Tq,), key_positions (T,)) -> booleans (Tq, T), True where the query sees the key
+Mask = Callable[[Array, Array], Array]
 
 
 class Bucket(NamedTuple):
@@ -21,13 +28,13 @@ class Bucket(NamedTuple):
     query_positions: np.ndarray | None = None       # (Tq,) positions in the sequence; None: all T
 
 
-def causal(query_positions, key_positions):
-    """The mask of a left-to-right model: a token sees itself and what stands before it."""
+def causal(query_positions: Array, key_positions: Array) -> Array:
+    """The mask of a left-to-right model, booleans (Tq, T): a token sees itself and what stands before it."""
     return key_positions[None, :] <= query_positions[:, None]
 
 
-def prefix(n):
-    """The mask of a prefix language model: the first n tokens see each other, later ones what stands before them.
+def prefix(n: int) -> Mask:
+    """The `Mask` of a prefix language model: the first n tokens see each other, later ones what stands before them.
 
     Source: Raffel et al. 2020, section 3.2.1.
     """
@@ -36,12 +43,12 @@ def prefix(n):
     return mask
 
 
-def split_heads(rows, count, heads):
+def split_heads(rows: Array, count: int, heads: int) -> Array:
     """(count·T, H·K) -> a (count, H, T, K) view."""
     return rows.reshape(count, -1, heads, rows.shape[-1] // heads).transpose(0, 2, 1, 3)
 
 
-def softmax(x):
+def softmax(x: Array) -> Array:
     """exp(x) / Σ exp(x) over the last axis, in place; a row with only -inf becomes zeros."""
     largest = x.max(-1, keepdims=True, initial=-np.inf)
     largest[np.isneginf(largest)] = 0
@@ -53,8 +60,12 @@ def softmax(x):
     return x
 
 
-def attention_probs(query, key, *, buckets, heads, mask=None):
-    """Attention probabilities softmax(q kᵀ / √K), (count, H, Tq, T) for each bucket. Arguments as for `attention`."""
+def attention_probs(query: Array, key: Array, *, buckets: Sequence[Bucket], heads: int,
+                    mask: Mask | None = None) -> list[Array]:
+    """Attention probabilities softmax(q kᵀ / √K), (count, H, Tq, T) for each bucket, of arrays.
+
+    Arguments as for `attention`.
+    """
     return [_probs(query, key, bucket, heads, mask) for bucket in buckets]
 
 
@@ -68,7 +79,8 @@ def _probs(query, key, bucket, heads, mask):
 
 
 @op
-def attention(query, key, value, *, buckets, heads, mask=None, rate=0.0, rng=None):
+def attention(query: Array, key: Array, value: Array, *, buckets: Sequence[Bucket], heads: int,
+              mask: Mask | None = None, rate: float = 0.0, rng: Generator | None = None):
     """softmax(q kᵀ / √K) v, for every head of every sequence. query (Nq, D), key and value (N, D); gives (Nq, D).
 
     `buckets` (see `Bucket`) says which rows of query meet which rows of key and value. `mask(query_positions,

@@ -1,15 +1,17 @@
 """Sums and products of matrices."""
+from __future__ import annotations
+
 import numpy as np
 
-from ..autograd import op
+from ..autograd import Array, op
 from .shapes import check_shapes
 
 FEW = 128                           # rows up to which `_few_rows` is faster: 2 take a third of the time, 128 all but 4%
 
 
 @op
-def add(x, y):
-    """x + y, of the same shape. Raises ValueError for two shapes: nothing is broadcast."""
+def add(x: Array, y: Array):
+    """x + y, of any one shape. Raises ValueError for two shapes: nothing is broadcast."""
     if x.shape != y.shape:
         raise ValueError(f"add: x and y must have the same shape, got {x.shape} and {y.shape}")
     return x + y, ()                                            # 1
@@ -21,8 +23,8 @@ def add_backward(dy, saved):
 
 
 @op
-def scale(x, *, factor):
-    """factor · x, for a number."""
+def scale(x: Array, *, factor: float):
+    """factor · x, for a number and x of any shape."""
     factor = float(factor)                                      # a NumPy float64 would turn float32 into float64
     return x * factor, (factor,)                                # 1
 
@@ -34,7 +36,7 @@ def scale_backward(dy, saved):
 
 
 @op
-def linear(x, weight, bias):
+def linear(x: Array, weight: Array, bias: Array | None):
     """y = x weightᵀ + bias, for x (N, D), weight (F, D), bias (F,) or None; y is (N, F). Raises ValueError for others.
 
     The weight has PyTorch's layout. So the matrices of a checkpoint are used unchanged, and a table of word vectors

@@ -1,12 +1,14 @@
 """Layer normalisation (Ba, Kiros and Hinton 2016, equations 3 and 4)."""
+from __future__ import annotations
+
 import numpy as np
 
-from ..autograd import op
+from ..autograd import Array, op
 from .shapes import check_shapes
 
 
 @op
-def layer_norm(x, gain, bias, *, eps):
+def layer_norm(x: Array, gain: Array, bias: Array, *, eps: float):
     """Each row of x (N, D) shifted to mean 0 and scaled to variance 1, then times gain (D,), plus bias (D,).
 
     The variance is the sum of squares divided by D, not by D - 1, and `eps` is added to it under the root.

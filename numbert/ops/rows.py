@@ -1,15 +1,17 @@
 """Selecting rows and putting them back: embeddings, the tokens that a head reads, unpacking of batches."""
+from __future__ import annotations
+
 import math
 
 import numpy as np
 
-from ..autograd import op
+from ..autograd import Array, op
 from ..sparse import SparseRows
-from .shapes import check_shapes
+from .shapes import check_array, check_shapes
 
 
 @op
-def take(table, *, ids):
+def take(table: Array, *, ids: Array):
     """Rows of a table (V, ...), by integers `ids` (N,): an embedding, or a selection of tokens. Gives (N, ...).
 
     Raises ValueError for ids outside 0..V-1, and for what is not (N,) integers.
@@ -25,7 +27,7 @@ def take_backward(dy, saved):
 
 
 @op
-def unpack(rows, *, padded_index, shape, fill=0.0):
+def unpack(rows: Array, *, padded_index: Array, shape: tuple[int, ...], fill: float = 0.0):
     """The inverse of packing: row n of `rows` (N, ...) goes to index `padded_index[n]` of an array.
 
     `shape` are the first axes of that array: with (B, T), and `padded_index` counting b·T + t, it is (B, T, ...).
@@ -50,8 +52,11 @@ def unpack_backward(dy, saved):
 
 
 @op
-def column(x, *, index):
-    """x[..., index]: one of the numbers that a head gives for each token. Raises ValueError for an index not in x."""
+def column(x: Array, *, index: int):
+    """x[..., index] (N, ...) of x (N, ..., C): one of the numbers that a head gives for each token.
+
+    Raises ValueError for an index not in 0..C-1.
+    """
     if not 0 <= index < np.shape(x)[-1]:
         raise ValueError(f"column: index must be 0..{np.shape(x)[-1] - 1}, got {index}")
     return x[..., index].copy(), (x.shape, index)               # 1
@@ -66,8 +71,8 @@ def column_backward(dy, saved):
 
 
 @op
-def reshape(x, *, shape):
-    """The same numbers in another shape."""
+def reshape(x: Array, *, shape: tuple[int, ...]):
+    """The same numbers, in the same order, in another shape. Raises ValueError if they do not fit in it."""
     return x.reshape(shape), (x.shape,)                         # 1
 
 
@@ -77,8 +82,9 @@ def reshape_backward(dy, saved):
     return (dy.reshape(shape),)                                 # 1
 
 
-def check_integers(op, name, ids, limit):
-    """Raise ValueError unless ids are (N,) integers in 0..limit-1."""
+def check_integers(op: str, name: str, ids: Array, limit: int) -> None:
+    """Raise ValueError unless ids are (N,) integers in 0..limit-1, TypeError if they are no array."""
+    check_array(name, ids)
     if np.ndim(ids) != 1 or ids.dtype.kind not in "iu":
         raise ValueError(f"{op}: {name} must be (N,) integers, got {ids.dtype} {np.shape(ids)}")
     if len(ids) and not (0 <= ids.min() and ids.max() < limit):

@@ -1,8 +1,18 @@
 """Checks that the arrays given to an op have the axes that its docstring says."""
+from __future__ import annotations
+
 import numpy as np
 
+from ..autograd import Array
 
-def check_shapes(op, **arrays):
+
+def check_array(name: str, x: Array) -> None:
+    """Raises TypeError unless x is an array: a list has neither a shape nor a dtype."""
+    if not isinstance(x, np.ndarray):
+        raise TypeError(f"{name} must be an array, got {type(x).__name__}")
+
+
+def check_shapes(op: str, **arrays: tuple[Array, str]) -> None:
     """Raise ValueError unless every array has the axes that its letters name, and each letter has one size.
 
     check_shapes("linear", x=(x, "N D"), weight=(weight, "F D")): x has two axes, and the second axis of each is D.

@@ -10,8 +10,15 @@ trigram       the same for a causal model: sees the last token and the one befor
 
 All are measured on the same tokens of the held-out text as the model, in nats per token.
 """
-import numpy as np
+from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..tokenizers.encoding import Batch
+from .batches import PretrainingData
 from .masking import IGNORED, mask_tokens
 
 # The context tokens, as distances from the token to be guessed.
@@ -19,7 +26,7 @@ NEIGHBOURS = ((-1,), (1,), (-1, 1))
 TRIGRAM = ((-1,), (-2, -1))
 
 
-def baselines(training, batches):
+def baselines(training: PretrainingData, batches: Sequence[Batch]) -> dict[str, float]:
     """{"unigram": nats, "neighbours" or "trigram": nats}: see `unigram_baseline` and `neighbour_baseline`."""
     labels = np.concatenate([batch["labels"].reshape(-1) for batch in batches])
     counts = np.bincount(training.text.tokens, minlength=len(training.ordinary))
@@ -27,7 +34,7 @@ def baselines(training, batches):
             "trigram" if training.objective == "causal" else "neighbours": neighbour_baseline(training, batches)}
 
 
-def unigram_baseline(counts, labels):
+def unigram_baseline(counts: ArrayLike, labels: ArrayLike) -> float:
     """Cross-entropy (nats per token) of `labels` under the frequencies of the training text.
 
     counts     (V,) how often each id occurs in the training text: np.bincount(tokens, minlength=V)
@@ -38,7 +45,7 @@ def unigram_baseline(counts, labels):
     return _cross_entropy(_unigram(np.asarray(counts))[_hidden(labels, len(counts))])
 
 
-def neighbour_baseline(training, batches):
+def neighbour_baseline(training: PretrainingData, batches: Sequence[Batch]) -> float:
     """Cross-entropy (nats per token) of a model that counts neighbours.
 
     training   a PretrainingData of the training text

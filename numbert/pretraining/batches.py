@@ -5,11 +5,16 @@ Google writes a data set with ten fixed maskings to disk.  Here each epoch draws
 epoch and its number in the epoch.  So training that stops can continue exactly where it was, from the number of the
 step alone.
 """
+from __future__ import annotations
+
 import copy
 import itertools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from ..tokenizers.encoding import Batch
+from ..tokenizers.tokenizer import Tokenizer
 from .corpus import split_sentences
 from .masking import IGNORED, check_masking, continues_table, mask_tokens, ordinary_table
 from .sentence_pairs import OBJECTIVES, PAIRS, RUNNING, TokenizedText, draw_examples
@@ -45,8 +50,10 @@ class PretrainingData:
     two documents, and for a text that makes no example, or (when it is to be trained on) less than one batch of them.
     """
 
-    def __init__(self, documents, tokenizer, *, objective="mlm+nsp", max_length=128, batch_size=32, mask_rate=0.15,
-                 mask_unit="token", mask_share=0.8, random_share=0.1, seed=0, pair_label="next_sentence_label"):
+    def __init__(self, documents: Iterable[list[str]] | TokenizedText, tokenizer: Tokenizer, *,
+                 objective: str = "mlm+nsp", max_length: int = 128, batch_size: int = 32, mask_rate: float = 0.15,
+                 mask_unit: str = "token", mask_share: float = 0.8, random_share: float = 0.1, seed: int = 0,
+                 pair_label: str = "next_sentence_label"):
         if objective not in OBJECTIVES:
             raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
         if max_length < 5:
@@ -79,21 +86,21 @@ class PretrainingData:
                              + (": each needs two sentences of one document" if objective in PAIRS else ""))
 
     @property
-    def batches_per_epoch(self):
+    def batches_per_epoch(self) -> int:
         """The number of batches of an epoch, the same in every epoch."""
         if self.examples_per_pass < self.batch_size:
             raise ValueError(f"the text makes {self.examples_per_pass} examples of up to {self.max_length} tokens, "
                              f"fewer than one batch of {self.batch_size}")
         return self.examples_per_pass // self.batch_size
 
-    def batches(self, start_step=0):
+    def batches(self, start_step: int = 0) -> Iterator[Batch]:
         """The batches of all epochs, endlessly, from step `start_step` on (steps count from 0)."""
         first, batch = divmod(start_step, self.batches_per_epoch)
         yield from self.epoch(first, batch)
         for number in itertools.count(first + 1):
             yield from self.epoch(number)
 
-    def epoch(self, number, first_batch=0):
+    def epoch(self, number: int, first_batch: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` (0, 1, ...), shuffled; the same whenever they are asked for."""
         rng = self._rng(number)
         examples = self._draw(rng)
@@ -101,7 +108,7 @@ class PretrainingData:
         for batch in range(first_batch, self.batches_per_epoch):
             yield self._batch(examples[used[batch]], self._rng(number, batch))
 
-    def beginning(self, tokens):
+    def beginning(self, tokens: int) -> PretrainingData:
         """The same for the first documents of the text, of about so many tokens; itself if it has no more."""
         if len(self.text.tokens) <= tokens:
             return self
@@ -109,7 +116,7 @@ class PretrainingData:
         part.text = self.text.beginning(tokens)
         return part
 
-    def evaluation_batches(self):
+    def evaluation_batches(self) -> Iterator[Batch]:
         """One pass over held-out documents: the same examples and blanks every time, in the order of the text;
         the last batch may be smaller."""
         examples = self._draw(self._rng(0))
@@ -155,18 +162,18 @@ class PretrainingData:
         return np.concatenate([[self.cls_id], A, sep, B, sep] if self.objective in PAIRS else [[self.cls_id], A, sep])
 
 
-def end_of_text_id(tokenizer):
+def end_of_text_id(tokenizer: Tokenizer) -> int:
     """The id that ends a document: eos, or sep of a tokenizer without eos, such as WordPiece."""
     return tokenizer.eos_token_id if hasattr(tokenizer, "eos_token_id") else tokenizer.sep_token_id
 
 
-def separator_of(tokenizer, objective):
+def separator_of(tokenizer: Tokenizer, objective: str) -> int | None:
     """The id that stands between two documents, None for an objective whose examples end with a document."""
     return (end_of_text_id(tokenizer) if objective == "causal" else
             tokenizer.sep_token_id if objective in RUNNING else None)
 
 
-def encoded(documents, tokenizer):
+def encoded(documents: Iterable[list[str]], tokenizer: Tokenizer) -> Iterator[list[list[int]]]:
     """Each document as a list of sentences, each a list of ids.
 
     They are encoded with a space before them, as between them in the text: byte-level BPE makes it a part of the word.

@@ -7,6 +7,8 @@ between documents.
 No download is needed to try it: every Python carries its manual and its docstrings with it, and those of NumPy.
 `python_documents` makes a small corpus of English from them, without a download.
 """
+from __future__ import annotations
+
 import ast
 import inspect
 import itertools
@@ -15,9 +17,11 @@ import re
 import sysconfig
 import tokenize
 import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator
 
 from ..hub.files import read_text
 from .documents import Documents, text_files
@@ -25,7 +29,7 @@ from .documents import Documents, text_files
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
-def read_documents(paths):
+def read_documents(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[list[str]]:
     """The documents of text files: a list of documents, each a list of paragraphs (str, not empty).
 
     `paths` is one path or several; `Documents.of` says what is read of a folder and what is refused, and gives the same
@@ -41,7 +45,8 @@ def read_documents(paths):
     return documents
 
 
-def hold_out(documents, share, rng):
+def hold_out(documents: Sequence[list[str]], share: float,
+             rng: Generator) -> tuple[Sequence[list[str]], Sequence[list[str]]]:
     """Split documents into (training, held-out), both in their old order; `share` of the documents is held out.
 
     Whole documents are held out, so that no sentence is learnt from its neighbours. At least two stay on each side:
@@ -71,7 +76,7 @@ _END = re.compile(r"""
     """, re.VERBOSE)
 
 
-def split_sentences(text):
+def split_sentences(text: str) -> list[str]:
     """The sentences of a paragraph, a list of str.
 
     A sentence ends at . ! or ? (with the quotes or brackets that close after it) before white space and a capital or a
@@ -104,7 +109,7 @@ _SKIPPED_FOLDERS = frozenset("site-packages dist-packages test tests idle_test _
 _LONG = 8                                                     # words; a paragraph that long is kept only once
 
 
-def python_documents():
+def python_documents() -> list[list[str]]:
     """English without a download: the manual, docstrings and comments of Python's standard library and of NumPy.
 
     Returns documents like `read_documents`: each topic of the manual (`pydoc_data.topics`) and each module is one; a
@@ -185,7 +190,7 @@ _MARKUP = [(re.compile(r":[\w:]+:`([^`]*)`"), r"\1"), (re.compile(r"`+([^`]*)`+_
 _WORD = re.compile(r"[\"'(\[]*[^\W\d_]+(?:[-'’][^\W\d_]+)*[\"')\]]*[.,;:!?]*[\"')\]]*")
 
 
-def prose(text):
+def prose(text: str) -> list[str]:
     """The paragraphs of a docstring that read as English, each on one line.
 
     Dropped are, line by line: everything from `>>>` to the next blank line, headings with a line of dashes below,

@@ -1,6 +1,8 @@
 """Documents that stay in their files: only where each begins and ends is kept, so a text may be larger than memory."""
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,11 @@ class Documents(Sequence):
     Made by `Documents.of`; `chosen` gives some of them.
     """
 
-    def __init__(self, files, places, words, digest):
+    def __init__(self, files: Iterable[Path], places: np.ndarray, words: int | None, digest: str):
         self.files, self.places, self.words, self.digest = list(files), places, words, digest
 
     @classmethod
-    def of(cls, paths):
+    def of(cls, paths: Iterable[str | Path]) -> Documents:
         """All documents of these files; of a folder, of all *.txt files inside, also in folders within, sorted by name.
 
         A blank line ends a document, and so does the end of a file. Raises ValueError, naming the path: nothing there,
@@ -42,15 +44,16 @@ class Documents(Sequence):
         return cls(files, places, words, content.hexdigest())
 
     @property
-    def bytes(self):
+    def bytes(self) -> int:
+        """How many bytes of the files they are."""
         return int((self.places[:, 2] - self.places[:, 1]).sum())
 
-    def chosen(self, numbers):
+    def chosen(self, numbers: Sequence[int] | slice) -> Documents:
         """The documents with these numbers, a list of int or a slice."""
         places = self.places[numbers]
         return Documents(self.files, places, None, hashlib.sha256(self.digest.encode() + places.tobytes()).hexdigest())
 
-    def groups(self, size):
+    def groups(self, size: int) -> Iterator[Documents]:
         """All documents in their order, a few at a time: groups of about so many bytes."""
         ends = np.cumsum(self.places[:, 2] - self.places[:, 1])
         cuts = np.flatnonzero(np.diff(ends // size)) + 1
@@ -82,7 +85,7 @@ class Documents(Sequence):
                 file.close()
 
 
-def text_files(paths):
+def text_files(paths: Iterable[str | Path]) -> list[Path]:
     """The files that are read of these files and folders."""
     return [file for path in map(Path, paths) for file in _inside(path)]
 

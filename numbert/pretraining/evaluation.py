@@ -10,18 +10,28 @@ tokens. What it means depends on the objective, and the two are not the same qua
     masked    how hard the hidden tokens are, given those before and *behind* them. The product of such guesses is no
               probability of a text (it is called a pseudo-likelihood), and it is far easier to make large
 """
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.random import Generator
 
+from ..models.gpt2 import GPT2LMHeadModel
+from ..models.pretrained import Output, PretrainedModel, WithLosses
 from ..ops import IGNORE
 from ..recording import no_grad
+from ..tokenizers.encoding import Batch
+from ..tokenizers.tokenizer import Tokenizer
+from ..training.loop import Step
+from ..training.parallel import Workers
 from .corpus import split_sentences
 
 TASKS = {"mlm": "masked", "lm": "scored", "nsp": "pairs", "sop": "pairs"}       # a loss, and what it is a mean over
 
 
-def hits(part, output):
+def hits(part: Batch, output: Output) -> dict[str, int]:
     """How many labels a batch has for each task, and how many of them a model guesses right; to be added up over
     batches: {"mlm_labels", "mlm_hits", ...}.
 
@@ -31,7 +41,8 @@ def hits(part, output):
             for what, numbers in (("labels", output.counts), ("hits", output.correct))}
 
 
-def evaluate(model, batches, workers, characters=None):
+def evaluate(model: WithLosses, batches: Iterable[Batch], workers: Workers,
+             characters: np.ndarray | None = None) -> dict[str, float]:
     """The figures of held-out batches, by the model's losses: `mlm` in nats per hidden token, `lm` in nats per next
     token, `nsp` and `sop` in nats per pair; of each the accuracy (`mlm_accuracy`, ...); and how many tokens and
     pairs there were (`masked`, `scored`, `pairs`).
@@ -63,7 +74,7 @@ def evaluate(model, batches, workers, characters=None):
     return figures
 
 
-def characters_per_token(documents, tokenizer):
+def characters_per_token(documents: Iterable[list[str]], tokenizer: Tokenizer) -> np.ndarray:
     """(V,) float64: how many characters of `documents` each token stands for, on average; 0 for those not in them.
 
     A token has the characters from the end of the token before it up to its own end, so white space counts with what
@@ -81,7 +92,7 @@ def characters_per_token(documents, tokenizer):
     return characters / np.maximum(counts, 1)
 
 
-def training_figures(steps):
+def training_figures(steps: Sequence[Step]) -> dict[str, float]:
     """The figures of several steps of training (`training.loop.Step`), like those of `evaluate`."""
     figures = {}
     for name in (name for name in TASKS if name in steps[0].sums):
@@ -91,13 +102,13 @@ def training_figures(steps):
     return figures
 
 
-def describe(figures):
+def describe(figures: dict[str, float]) -> str:
     """One line of figures: losses in nats, and the shares of right guesses."""
     return "  ".join(f"{name} {figures[name]:.3f} ({figures[f'{name}_accuracy']:.1%})"
                      for name in TASKS if name in figures)
 
 
-def fill_mask(model, tokenizer, text, top=5):
+def fill_mask(model: PretrainedModel, tokenizer: Tokenizer, text: str, top: int = 5) -> list[list[tuple[str, float]]]:
     """For each [MASK] in `text`, the `top` most likely tokens as [(token, probability), ...], likeliest first.
 
     Probabilities are among all V words of the model; ids that the tokenizer has no token for are not listed.
@@ -125,7 +136,8 @@ def fill_mask(model, tokenizer, text, top=5):
     return [[(tokenizer.tokens[i], float(row[i])) for i in ids] for row, ids in zip(probabilities, best, strict=True)]
 
 
-def blanks(sentences, tokenizer, rng, *, count=6, words=(8, 25), tokens=512):
+def blanks(sentences: Sequence[str], tokenizer: Tokenizer, rng: Generator, *, count: int = 6,
+           words: tuple[int, int] = (8, 25), tokens: int = 512) -> list[tuple[str, str]]:
     """`count` of the sentences, each with one ordinary whole word replaced by [MASK]: [(text, word), ...].
 
     Sentences have a number of words in the range `words`, and at most so many `tokens`; a word is a single token of
@@ -146,7 +158,8 @@ def blanks(sentences, tokenizer, rng, *, count=6, words=(8, 25), tokens=512):
     return found
 
 
-def continuations(model, tokenizer, sentences, rng, *, count=6, words=(8, 25), tokens=512):
+def continuations(model: GPT2LMHeadModel, tokenizer: Tokenizer, sentences: Sequence[str], rng: Generator, *,
+                  count: int = 6, words: tuple[int, int] = (8, 25), tokens: int = 512) -> list[tuple[str, str, str]]:
     """`count` of the sentences, cut in the middle: [(beginning, what a causal model writes after it, true end), ...].
 
     Sentences have a number of words in the range `words`, and at most so many `tokens`. The model writes as many tokens

@@ -8,17 +8,24 @@
 
 The first of a family's `objectives` is the one of its paper.
 """
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import DTypeLike
 
 from ..models.albert import AlbertForPreTraining
 from ..models.bert import BertForPreTraining
 from ..models.gpt2 import GPT2Config, GPT2LMHeadModel
+from ..models.pretrained import PretrainedModel
 from ..models.roberta import RobertaForMaskedLM
 from ..tokenizers.byte_bpe import ByteLevelBPETokenizer
 from ..tokenizers.byte_bpe_files import GPT2, ROBERTA
+from ..tokenizers.tokenizer import Tokenizer
 from ..tokenizers.wordpiece import WordPieceTokenizer
 from .batches import end_of_text_id
 
@@ -46,13 +53,13 @@ FAMILIES = {
 }
 
 
-def train_tokenizer(family, texts, vocab_size):
+def train_tokenizer(family: str, texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """The family's own kind of tokenizer, its vocabulary of `vocab_size` entries learnt from `texts`, (str, ...)."""
     row = FAMILIES[family]
     return row.tokenizer_class.train(texts, vocab_size=vocab_size, **row.tokenizer_options)
 
 
-def check_vocab_size(family, vocab_size):
+def check_vocab_size(family: str, vocab_size: int) -> None:
     """Raises ValueError for a vocabulary without room for what all tokenizers of the family have."""
     row = FAMILIES[family]
     if row.tokenizer_class is ByteLevelBPETokenizer:
@@ -61,7 +68,9 @@ def check_vocab_size(family, vocab_size):
             raise ValueError(f"vocab_size must be at least {least}, the special tokens and 256 bytes, got {vocab_size}")
 
 
-def build_model(family, tokenizer, *, layers, width, max_positions, heads=None, dropout=0.0, rng, dtype=np.float32):
+def build_model(family: str, tokenizer: Tokenizer, *, layers: int, width: int, max_positions: int,
+                heads: int | None = None, dropout: float = 0.0, rng: Generator,
+                dtype: DTypeLike = np.float32) -> PretrainedModel:
     """A new model of a family, for texts of up to `max_positions` tokens of any tokenizer.
 
     heads: None for Google's heads, 64 wide. Weights are drawn from N(0, s²), s = 0.02 √(768 / width): BERT's 0.02 is

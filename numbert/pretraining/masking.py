@@ -23,14 +23,20 @@ guess from its other pieces, and a word of a fixed phrase from the rest of the p
 Two tables over the vocabulary say what the ids are: `ordinary` (everything but [CLS], [SEP], ...) and `continues`
 (pieces such as ##ing, that continue a word).
 """
+from __future__ import annotations
+
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike
+
+from ..tokenizers.tokenizer import Tokenizer
 
 IGNORED = -100                                                # the label of a position that is not to be guessed
 UNITS = ("token", "word", "ngram", "span")
 WEIGHTS = {"ngram": 1 / np.arange(1, 4), "span": 0.8 ** np.arange(1, 11)}            # of runs of 1, 2, ... words
 
 
-def ordinary_table(tokenizer):
+def ordinary_table(tokenizer: Tokenizer) -> np.ndarray:
     """(V,) bool: True for the ids that may be hidden and may be drawn as random tokens, so not the special ones."""
     ordinary = np.zeros(max(tokenizer.vocab.values()) + 1, bool)
     ordinary[list(tokenizer.vocab.values())] = True           # an id that no token has stays False
@@ -38,13 +44,14 @@ def ordinary_table(tokenizer):
     return ordinary
 
 
-def continues_table(tokenizer):
+def continues_table(tokenizer: Tokenizer) -> np.ndarray:
     """(V,) bool: True for the pieces that continue a word, as the tokenizer says."""
     return np.array(tokenizer.continues, bool)
 
 
-def mask_tokens(input_ids, rng, *, ordinary, mask_id, unit="token", continues=None, rate=0.15, mask_share=0.8,
-                random_share=0.1):
+def mask_tokens(input_ids: ArrayLike, rng: Generator, *, ordinary: np.ndarray, mask_id: int, unit: str = "token",
+                continues: np.ndarray | None = None, rate: float = 0.15, mask_share: float = 0.8,
+                random_share: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
     """Hide some tokens of each sequence. Returns (masked ids, labels), both (B, T).
 
     input_ids     (B, T) integers, with special tokens and padding in them
@@ -134,7 +141,8 @@ def _choose(candidate, word, run, rate, rng):
     return np.take_along_axis(chosen, word, axis=1) & candidate
 
 
-def check_masking(ordinary, mask_id, unit, continues, rate, mask_share, random_share):
+def check_masking(ordinary: np.ndarray, mask_id: int, unit: str, continues: np.ndarray | None, rate: float,
+                  mask_share: float, random_share: float) -> None:
     """Raises ValueError if these arguments of `mask_tokens` do not fit, whatever the text."""
     if not 0 <= mask_id < len(ordinary) or ordinary[mask_id]:
         raise ValueError(f"mask_id {mask_id} must be an id of the vocabulary (V = {len(ordinary)}) and not ordinary")

@@ -18,9 +18,13 @@ Three small differences of the pairs from Google's code, each for a reason:
   left alone at the end of a document therefore starts no example in this epoch.
 - A random B which reads exactly as the true continuation (repeated text) is drawn again.
 """
+from __future__ import annotations
+
 import bisect
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.random import Generator
 
 PAIRS = ("mlm+nsp", "mlm+sop")            # objectives with two segments,
 RUNNING = ("full-sentences", "causal")    # and those that read on beyond the end of a document
@@ -41,7 +45,7 @@ class TokenizedText:
     without sentences are left out. With a `separator`, an id, the first sentence of each document begins with it.
     """
 
-    def __init__(self, documents, separator=None):
+    def __init__(self, documents: Iterable[Iterable[Sequence[int]]], separator: int | None = None):
         self.separator = separator
         pieces, lengths, counts = [], [], []
         for document in documents:
@@ -57,13 +61,14 @@ class TokenizedText:
         self.documents = np.cumsum([0, *counts])
 
     @classmethod
-    def of(cls, tokens, sentences, documents, separator=None):
+    def of(cls, tokens: np.ndarray, sentences: np.ndarray, documents: np.ndarray,
+           separator: int | None = None) -> TokenizedText:
         """One of these arrays."""
         text = cls((), separator)
         text.tokens, text.sentences, text.documents = tokens, sentences, documents
         return text
 
-    def beginning(self, tokens):
+    def beginning(self, tokens: int) -> TokenizedText:
         """The first documents, of about so many tokens, at least two of them."""
         count = max(2, int(np.searchsorted(self.sentences[self.documents], tokens)))
         documents = self.documents[:count + 1]
@@ -71,7 +76,7 @@ class TokenizedText:
         return TokenizedText.of(self.tokens[:sentences[-1]], sentences, documents, self.separator)
 
 
-def draw_examples(text, rng, *, objective, max_length):
+def draw_examples(text: TokenizedText, rng: Generator, *, objective: str, max_length: int) -> np.ndarray:
     """One pass over `text`: an int64 table (number of examples, 5) in the order of the text.
 
     A row is (A start, A stop, B start, B stop, label), places in `text.tokens`. Without pairs B is empty and the label
@@ -134,7 +139,7 @@ def _cut(sentences, a, b, room, rng):
     return places
 
 
-def kept_lengths(a, b, room):
+def kept_lengths(a: int, b: int, room: int) -> tuple[int, int]:
     """How many of a and b tokens stay when the longer one gives up a token (B, if they are equal) until all fit."""
     if a + b <= room:
         return a, b
@@ -144,7 +149,7 @@ def kept_lengths(a, b, room):
     return a, room - a
 
 
-def full_sentences(text, room):
+def full_sentences(text: TokenizedText, room: int) -> list[tuple[int, int]]:
     """[(start, stop), ...]: as many whole sentences as fit into `room` tokens, also of several documents.
 
     A separator stands between documents, and so not first in a row. A sentence longer than a row goes on in the next.
@@ -160,7 +165,7 @@ def full_sentences(text, room):
     return rows
 
 
-def causal(text, length):
+def causal(text: TokenizedText, length: int) -> list[tuple[int, int]]:
     """[(start, stop), ...]: rows of `length` tokens; the last may be shorter.
 
     Each row begins with the last token of the row before it, so that every token but the very first, a separator, is

@@ -44,6 +44,12 @@ def predict(model, tokenizer, examples, workers, batch_size=64):
     return np.concatenate(workers.share(logits, range(0, len(examples), batch_size)))
 
 
+def softmax(logits):
+    """Probabilities (..., C), float64, of logits (..., C)."""
+    shares = np.exp(np.asarray(logits, np.float64) - logits.max(-1, keepdims=True))
+    return shares / shares.sum(-1, keepdims=True)
+
+
 def decide(config, logits):
     """Decisions from logits (B, C): class ids (B,); numbers (B,) for regression; for several classes 0 or 1 (B, C)."""
     if config.problem_type == "multi_label_classification":
@@ -95,6 +101,5 @@ def classify(model, tokenizer, text, pair=None):
     if config.problem_type == "multi_label_classification":
         shares = 0.5 * (1 + np.tanh(0.5 * logits))
     else:
-        shares = np.exp(logits - logits.max())
-        shares /= shares.sum()
+        shares = softmax(logits)
     return {config.label_names[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable").tolist()}

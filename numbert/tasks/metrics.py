@@ -5,6 +5,7 @@ entity at all) the value is the one that scikit-learn, SciPy or seqeval gives, a
 Everything is a Python float; nothing is multiplied by 100.
 """
 import math
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -91,12 +92,45 @@ def average_ranks(values):
     return (np.cumsum(counts) - (counts - 1) / 2)[which]
 
 
-class EntityScores(NamedTuple):
-    """Precision, recall and F1 of whole entities, and how many entities the labels hold."""
+class Scores(NamedTuple):
+    """Precision, recall and F1 of a class, or of whole entities, and how many of these the labels hold."""
     precision: float
     recall: float
     f1: float
     support: int
+
+    @classmethod
+    def of(cls, right, predicted, support):
+        """From counts: precision = right / predicted, recall = right / support, F1 = their harmonic mean. A fraction
+        whose denominator is 0 is 0."""
+        precision, recall = right / predicted if predicted else 0.0, right / support if support else 0.0
+        return cls(precision, recall, 2 * precision * recall / (precision + recall) if right else 0.0, support)
+
+
+def confusion(labels, predictions, classes):
+    """How often each class (row) was predicted as each class (column): (C, C) int64, in the order of `classes`.
+
+    Raises ValueError for a label or prediction that is not one of them. Both (N,); N >= 1.
+    """
+    labels, predictions = _pair(labels, predictions)
+    place = {name: i for i, name in enumerate(classes)}
+    strange = {*labels.tolist(), *predictions.tolist()} - place.keys()
+    if strange:
+        raise ValueError(f"{sorted(strange, key=str)[0]!r} is none of the classes {', '.join(map(str, place))}")
+    counts = np.zeros((len(place), len(place)), np.int64)
+    np.add.at(counts, tuple([place[value] for value in values.tolist()] for values in (labels, predictions)), 1)
+    return counts
+
+
+def class_scores(counts):
+    """A `Scores` for each class of a confusion matrix (C, C), as scikit-learn's classification_report gives them."""
+    return [Scores.of(int(counts[i, i]), int(counts[:, i].sum()), int(counts[i].sum())) for i in range(len(counts))]
+
+
+def macro_scores(scores):
+    """The plain means of precision, recall and F1 of several `Scores`, and the sum of their supports."""
+    return Scores(*(math.fsum(values) / len(scores) for values in list(zip(*scores, strict=True))[:3]),
+                  sum(one.support for one in scores))
 
 
 # For each scheme: the letters it uses, those that may begin an entity, those that may end one. With None any letter
@@ -147,21 +181,30 @@ def entity_scores(labels, predictions, scheme=None):
 
     (Tjong Kim Sang and De Meulder 2003, "Introduction to the CoNLL-2003 shared task", section 2.4; seqeval's micro
     average.) A fraction whose denominator is 0 is 0. `labels`, `predictions`: lists of sentences, each a list
-    of tags; `scheme` as in `entities`. Returns EntityScores.
+    of tags; `scheme` as in `entities`. Returns Scores.
     """
+    counts = _entity_counts(labels, predictions, scheme)
+    return Scores.of(*(sum(count[i] for count in counts.values()) for i in range(3)))
+
+
+def entity_scores_by_type(labels, predictions, scheme=None):
+    """`entity_scores` of each type of entity that is in labels or predictions: {type: Scores}, sorted by type."""
+    return {kind: Scores.of(*count) for kind, count in sorted(_entity_counts(labels, predictions, scheme).items())}
+
+
+def _entity_counts(labels, predictions, scheme):
+    """{type: [how many entities are right, are predicted, are in the labels]}"""
     if len(labels) != len(predictions):
         raise ValueError(f"{len(labels)} sentences of labels, {len(predictions)} of predictions")
-    right = predicted = support = 0
+    counts = defaultdict(lambda: [0, 0, 0])
     for number, (wanted, given) in enumerate(zip(labels, predictions, strict=True)):
         if len(wanted) != len(given):
             raise ValueError(f"sentence {number} has {len(wanted)} labels and {len(given)} predictions")
         wanted, given = set(entities(wanted, scheme)), set(entities(given, scheme))
-        right += len(wanted & given)
-        predicted += len(given)
-        support += len(wanted)
-    precision = right / predicted if predicted else 0.0
-    recall = right / support if support else 0.0
-    return EntityScores(precision, recall, 2 * precision * recall / (precision + recall) if right else 0.0, support)
+        for i, found in enumerate((wanted & given, given, wanted)):
+            for kind, *_ in found:
+                counts[kind][i] += 1
+    return counts
 
 
 def _split_tag(tag, letters, scheme):

@@ -11,8 +11,10 @@ learnt from and gets a tag, and `windows_of` says how many sentences were cut. (
 window holds keeps the first ones.)
 
     python -m numbert.tasks.tagging --train F --dev F --model RUN_FOLDER
+    python -m numbert.tasks.tagging --evaluate FINE_TUNED --dev F
 """
 import argparse
+import dataclasses
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -27,8 +29,19 @@ from ..training import command
 from ..training.experiment import FineTuning, Task, add_options, run
 from ..training.finetuning import Shuffled
 from ..training.kept import Kept, add_run_options, opened, recorded
-from ..training.seeds import table
-from . import conll, metrics
+from . import card, conll, metrics
+from .classification import softmax
+from .evaluating import add_model_options, finished, output
+from .report import Report, Row, save, show
+
+USE = """import numbert as nb
+from numbert.tasks.tagging import tag
+from numbert.training.parallel import Workers
+
+model = nb.AutoModelForTokenClassification.from_pretrained(FOLDER)
+tokenizer = nb.AutoTokenizer.from_pretrained(FOLDER)
+with Workers() as workers:
+    print(tag(model, tokenizer, [["a", "sentence", "in", "words"]], workers))"""
 
 
 class TaggedWindow(NamedTuple):
@@ -83,14 +96,20 @@ def collate(tokenizer):
 
 def predict(model, tokenizer, windows, workers, batch_size=64):
     """Class ids for each word of each sentence: a list of lists, for `windows` as `windows_of` gives them."""
+    return [[tag for tag, _ in row] for row in predict_likely(model, tokenizer, windows, workers, batch_size)]
+
+
+def predict_likely(model, tokenizer, windows, workers, batch_size=64):
+    """The same with probabilities: (class id, how likely it is) for each word."""
     flat = [window for sentence in windows for window in sentence]
 
     def tags(start):
         part = flat[start:start + batch_size]
         batch = tokenizer.pad([window.ids for window in part], side="right")
         with no_grad():
-            best = model(**model.accepted(batch)).logits.data.argmax(-1)
-        return [row[window.firsts].tolist() for row, window in zip(best, part, strict=True)]
+            logits = model(**model.accepted(batch)).logits.data         # (B, T, C)
+        of_words = [row[window.firsts] for row, window in zip(logits, part, strict=True)]
+        return [list(zip(row.argmax(-1).tolist(), softmax(row).max(-1).tolist(), strict=True)) for row in of_words]
 
     tagged = iter([row for rows in workers.share(tags, range(0, len(flat), batch_size)) for row in rows])
     return [[tag for _ in sentence for tag in next(tagged)] for sentence in windows]
@@ -245,6 +264,22 @@ def named(predictions, names):
     return [[names[i] for i in row] for row in predictions]
 
 
+def report_of(split, sentences, predicted, names, entities=None):
+    """The `report.Report` of tagged sentences [(words, tags), ...] and what `predict_likely` gives for them. names:
+    {class id: tag}."""
+    rows = []
+    for number, ((words, tags), found) in enumerate(zip(sentences, predicted, strict=True), 1):
+        for i, (word, gold, (tag, likely)) in enumerate(zip(words, tags, found, strict=True)):
+            around = " ".join([*words[max(0, i - 6):i], f"[{word}]", *words[i + 1:i + 7]])
+            rows.append(Row((f"{number}", word), gold, names[tag], likely, shown=around))
+    gold, given = [tags for _, tags in sentences], [[names[tag] for tag, _ in row] for row in predicted]
+    if all(tag is None for row in gold for tag in row):
+        return Report(split, ("sentence", "word"), rows, {})
+    scores = entities and metrics.entity_scores_by_type(*(
+        [[entities.letters.get(tag, "O") for tag in row] for row in some] for some in (gold, given)))
+    return Report(split, ("sentence", "word"), rows, measure(gold, given, entities), tuple(names.values()), scores)
+
+
 def tag(model, tokenizer, sentences, workers, max_length=None):
     """Tags, by the names in the model's configuration, else 0, 1, ..., for [[word, ...], ...]: a list of lists of the
     same lengths."""
@@ -274,10 +309,10 @@ def arguments():
         prog="python -m numbert.tasks.tagging", description="Fine-tune a model to tag words, evaluate it, and write "
         "its tags in the format of the file. A file *.conllu is CoNLL-U, any other has two columns (or see --column).")
     add = parser.add_argument
-    add("--train", required=True, metavar="FILE", help="sentences to learn from")
-    add("--dev", required=True, metavar="FILE", help="sentences by which the best epoch is chosen")
+    add("--train", metavar="FILE", help="sentences to learn from")
+    add("--dev", metavar="FILE", help="sentences by which the best epoch is chosen")
     add("--test", metavar="FILE", help="sentences to report on (default: those of --dev)")
-    add("--model", required=True, metavar="RUN_FOLDER", help="a pre-trained model with its tokenizer")
+    add_model_options(parser)
     add("--column", help="the column of the tag: UPOS or XPOS in CoNLL-U (default: UPOS), elsewhere its number from 0")
     add_run_options(parser, "runs/tagging")
     add_options(parser, max_length=None)
@@ -289,15 +324,19 @@ def main(argv=None):
 
 
 def tag_files(options, workers):
+    if options.evaluate:
+        evaluate_files(options, workers)
+        return
+    if not (options.train and options.dev):
+        raise ValueError("--train FILE and --dev FILE are needed to fine-tune")
     with opened(options.out, options.model, options.resume, default="runs/tagging",
                 ranks=workers.ranks) as folder:
         tokenizer, positions = look(options.model, AutoModelForTokenClassification, from_scratch=options.from_scratch)
         settings = FineTuning.of(options, positions=positions)
-        files = {name: read(path, options.column) for name, path in
-                 (("train", options.train), ("dev", options.dev), ("test", options.test)) if path}
+        files = read_files(options, ("train", "dev", "test"))
         sentences = {name: [sentence[:2] for sentence in file.sentences] for name, file in files.items()}
-        print(", ".join(f"{name}: {len(some)} sentences, {sum(len(words) for words, _ in some)} words"
-                        for name, some in sentences.items()), end="")
+        sentences["train"] = sentences["train"][:settings.max_train_samples]
+        print(", ".join(f"{name}: {_counted(some)}" for name, some in sentences.items()), end="")
         if "test" in sentences and not any(tag for _, tags in sentences["test"] for tag in tags):
             del sentences["test"]                       # it is there to be tagged
             print("; no word of test has a tag", end="")
@@ -311,23 +350,69 @@ def tag_files(options, workers):
         reported = test or development
         entities, _ = described(sentences)
         by_word = measure([tags for _, tags in reported], baselines(training, reported)["by word"], entities)
-        print(f"\n{table({'fine-tuned': runs.seeds})}")
-        print("each word's most frequent tag: " + "  ".join(f"{name} {value:.3f}" for name, value in by_word.items()))
+        figures = (f"{runs.table()}\neach word's most frequent tag: "
+                   + "  ".join(f"{name} {value:.3f}" for name, value in by_word.items()))
+        print(f"\n{figures}")
         if not test:
             print("The best epoch was chosen on these same sentences, so the figures are a little too good; --test "
                   "FILE.")
-        for path, file in predicted_files(folder.path, options, files).items():
-            words = [sentence.words for sentence in file.sentences]
-            file.write(path, tag(runs.model, tokenizer, words, workers, settings.max_length))
-            print(f"tags of the best model: {path}")
+        reports = judge(runs.model, tokenizer, {name: files[name] for name in ("dev", "test") if name in files},
+                        settings.max_length, workers, entities, folder.path, options)
+        card.save(folder.path, card.ModelCard(
+            f"tags of {Path(options.train).name}", "token-classification",
+            {name: f"{Path(getattr(options, name)).name}, {_counted(some)}" for name, some in sentences.items()},
+            options.model, options.from_scratch, dataclasses.asdict(settings), figures,
+            command.spelled(arguments(), options), USE, [reports["test" if test else "dev"]]))
         kept.finish()
 
 
+def evaluate_files(options, workers):
+    """Evaluate a model that was fine-tuned before on --dev and --test, or tag them if they have no tags."""
+    tokenizer, model, max_length = finished(options, arguments(), AutoModelForTokenClassification,
+                                            ("dev", "test", "column"))
+    files = read_files(options, ("dev", "test"))
+    if not files:
+        raise ValueError("--dev FILE or --test FILE is needed to evaluate")
+    entities = entities_in([str(name) for name in model.config.label_names.values()])
+    with output(options, workers) as folder:
+        judge(model, tokenizer, files, max_length, workers, entities, folder and folder.path, options)
+
+
+def judge(model, tokenizer, files, max_length, workers, entities, folder, options):
+    """Tag `files` {name: TaggedFile}, print how good the tags are, and write them into `folder` if there is one.
+    Returns {name: Report}."""
+    names, reports = {i: str(name) for i, name in model.config.label_names.items()}, {}
+    paths = predicted_files(folder, options, files) if folder else {}
+    for name, file in files.items():
+        sentences = [sentence[:2] for sentence in file.sentences]
+        windows, _ = windows_of([(words, [IGNORE] * len(words)) for words, _ in sentences], tokenizer, max_length)
+        found = predict_likely(model, tokenizer, windows, workers)
+        reports[name] = report = report_of(name, sentences, found, names, entities)
+        if report.labelled or not folder:
+            show(report)
+        if folder:
+            file.write(paths[name], [[names[tag] for tag, _ in row] for row in found])
+            print(f"tags of {name}: {paths[name]}")
+        if folder and report.labelled:
+            for what, path in save(report, folder).items():
+                print(f"{what} for {name}: {path}")
+    return reports
+
+
+def read_files(options, names):
+    """{name: TaggedFile} of the options that name a file."""
+    return {name: read(path, options.column) for name in names if (path := getattr(options, name))}
+
+
+def _counted(sentences):
+    return f"{len(sentences)} sentences, {sum(len(words) for words, _ in sentences)} words"
+
+
 def predicted_files(folder, options, files):
-    """{path: TaggedFile}: where the tags of --dev and --test go, each to a file of its own."""
+    """{name: path}: where the tags of --dev and --test go, each to a file of its own."""
     given = {name: Path(getattr(options, name)) for name in ("dev", "test") if name in files}
     alike = len({path.name for path in given.values()}) < len(given)
-    return {folder / f"{f'{name}-' if alike else ''}{path.stem}.predicted{path.suffix}": files[name]
+    return {name: folder / f"{f'{name}-' if alike else ''}{path.stem}.predicted{path.suffix}"
             for name, path in given.items()}
 
 

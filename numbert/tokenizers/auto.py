@@ -1,4 +1,6 @@
 """`AutoTokenizer` loads the tokenizer that a folder holds, of the class that its files name."""
+from __future__ import annotations
+
 from pathlib import Path
 
 from ..hub.errors import CheckpointError, exists
@@ -6,6 +8,7 @@ from .byte_bpe import ByteLevelBPETokenizer
 from .byte_bpe_files import DEFAULTS
 from .files import Settings
 from .sentence_piece import SentencePieceTokenizer
+from .tokenizer import Tokenizer
 from .wordpiece import WordPieceTokenizer
 from .wordpiece_files import CLASSES
 
@@ -20,12 +23,12 @@ class AutoTokenizer:
     `SentencePieceTokenizer`, whichever the folder holds."""
 
     @staticmethod
-    def from_pretrained(folder):
+    def from_pretrained(folder: str | Path) -> Tokenizer:
         """The tokenizer saved in `folder`. Raises CheckpointError for one that cannot be read, and says which can."""
         return tokenizer_class(folder).from_pretrained(folder)
 
 
-def tokenizer_class(folder):
+def tokenizer_class(folder: str | Path) -> type[Tokenizer]:
     """The class that reads the tokenizer in `folder`: by the name that tokenizer_config.json (or config.json) has for
     it, or else by the files that are there. Raises CheckpointError."""
     folder = Path(folder)

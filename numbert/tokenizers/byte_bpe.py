@@ -11,10 +11,15 @@ Ids, offsets and word ids are those of `ByteLevelBPETokenizer` in Hugging Face's
 
 Bytes that are no UTF-8 are written as Python writes them in a str: tokenizer(data.decode("utf-8", "surrogateescape")).
 """
+from __future__ import annotations
+
 import heapq
 import warnings
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import chain, pairwise
+from pathlib import Path
 
 from . import byte_bpe_files
 from .byte_bpe_files import ROBERTA
@@ -44,8 +49,10 @@ class ByteLevelBPETokenizer(Tokenizer):
 
     has_segments = False
 
-    def __init__(self, vocabulary, merges, *, special_tokens=ROBERTA, added_tokens=None, strip_left=("<mask>",),
-                 add_prefix_space=False, trim_offsets=None, trim_first_space=None, **options):
+    def __init__(self, vocabulary: Iterable[str], merges: Iterable[tuple[str, str]], *,
+                 special_tokens: dict[str, str] = ROBERTA, added_tokens: dict[str, bool] | None = None,
+                 strip_left: Iterable[str] = ("<mask>",), add_prefix_space: bool = False,
+                 trim_offsets: bool | None = None, trim_first_space: bool | None = None, **options):
         super().__init__(vocabulary, special_tokens, added_tokens, strip_left=strip_left, **options)
         self.merges = [tuple(pair) for pair in merges]
         framed = {"cls", "sep"} <= self.special_tokens.keys()
@@ -67,7 +74,9 @@ class ByteLevelBPETokenizer(Tokenizer):
     # Learning, loading, saving
 
     @classmethod
-    def train(cls, texts, vocab_size=8000, min_frequency=2, special_tokens=ROBERTA, add_prefix_space=False, **options):
+    def train(cls, texts: Iterable[str], vocab_size: int = 8000, min_frequency: int = 2,
+              special_tokens: dict[str, str] = ROBERTA, add_prefix_space: bool = False,
+              **options) -> ByteLevelBPETokenizer:
         """A tokenizer whose vocabulary of `vocab_size` entries is learnt from `texts`, an iterable of str.
 
         The special tokens come first, for RoBERTa <s> <pad> </s> <unk> <mask>, then the 256 bytes, then longer pieces
@@ -93,20 +102,20 @@ class ByteLevelBPETokenizer(Tokenizer):
         return cls(tokens, merges, special_tokens=special_tokens, add_prefix_space=add_prefix_space, **options)
 
     @classmethod
-    def from_pretrained(cls, folder):
+    def from_pretrained(cls, folder: str | Path) -> ByteLevelBPETokenizer:
         """The tokenizer saved in `folder`: vocab.json and merges.txt with their configuration, or else tokenizer.json.
 
         Raises ValueError, naming the file, for anything that this class would not apply as its authors meant it.
         """
         return cls(**byte_bpe_files.read(folder))
 
-    def save_pretrained(self, folder):
-        """Write vocab.json, merges.txt and two files of configuration, as transformers reads them."""
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write vocab.json, merges.txt, two files of configuration and tokenizer.json, as transformers reads them."""
         byte_bpe_files.write(folder, self)
 
     # Texts to ids
 
-    def cut_word(self, word):
+    def cut_word(self, word: str) -> list[int]:
         """The ids of one word: the pair of neighbours that is first among the merges is joined, until there is none.
 
         A heap has the pairs, the leftmost first among equals, so a word of n bytes takes time in proportion to n log n.
@@ -134,7 +143,7 @@ class ByteLevelBPETokenizer(Tokenizer):
                 heapq.heappush(heap, (*joined[pair], start))
         return [symbol for symbol in symbols if symbol is not None]
 
-    def cut(self, text):
+    def cut(self, text: str) -> Iterator[list[tuple[int, int, int]]]:
         prefixed = _prefixed(text, self.add_prefix_space)
         place = len(text) - len(prefixed)  # in `text`; the space that was put in is at -1, and counts as character 0
         for word in split_words(prefixed):
@@ -149,7 +158,7 @@ class ByteLevelBPETokenizer(Tokenizer):
             yield parts
             place += len(word)
 
-    def cut_to_ids(self, text):
+    def cut_to_ids(self, text: str) -> Iterable[int]:
         words = split_words(_prefixed(text, self.add_prefix_space))
         return chain.from_iterable(map(self._word_ids.__getitem__, words))
 
@@ -176,22 +185,29 @@ class ByteLevelBPETokenizer(Tokenizer):
 
     # Ids to texts
 
-    def decode(self, ids, skip_special_tokens=True, errors="replace"):
+    def decode(self, ids: Iterable[int], skip_special_tokens: bool = True, errors: str = "replace") -> str:
         """The text of `ids`. What is no UTF-8, such as half a character, becomes U+FFFD; errors: see bytes.decode."""
         return self.decode_bytes(ids, skip_special_tokens).decode("utf-8", errors)
 
-    def decode_bytes(self, ids, skip_special_tokens=True):
+    def decode_bytes(self, ids: Iterable[int], skip_special_tokens: bool = True) -> bytes:
         """The bytes of `ids`: exactly those that were encoded."""
         special = set(self.all_special_ids)
-        whole = special | {self.vocab[token] for token in self.added_tokens}  # no bytes, but text as it stands
-        data = bytearray()
-        for index in ids:
-            token = self.convert_ids_to_tokens(index)
-            if index in whole or not BYTES.keys() >= set(token):
-                data += b"" if skip_special_tokens and index in special else token.encode("utf-8")
-            else:
-                data += bytes(BYTES[char] for char in token)
-        return bytes(data)
+        tokens = self.convert_ids_to_tokens([index for index in ids if not skip_special_tokens or index not in special])
+        return b"".join(map(self._bytes_of, tokens))
+
+    def convert_tokens_to_string(self, tokens: list[str], errors: str = "replace") -> str:
+        """The text of `tokens`, as `decode` gives it."""
+        return b"".join(map(self._bytes_of, tokens)).decode("utf-8", errors)
+
+    def _bytes_of(self, token):
+        if token in self._as_they_stand or not BYTES.keys() >= set(token):
+            return token.encode("utf-8")
+        return bytes(BYTES[char] for char in token)
+
+    @cached_property
+    def _as_they_stand(self):
+        """The tokens that are no bytes, but text."""
+        return self._special | self.added_tokens.keys()
 
     # The vocabulary
 
@@ -199,7 +215,7 @@ class ByteLevelBPETokenizer(Tokenizer):
     eos_token_id = special_token_id("eos")
 
     @property
-    def continues(self):
+    def continues(self) -> list[bool]:
         """For each id whether it continues a word: a list of bool, True for ordinary tokens that do not begin with Ġ.
 
         A comma is part of the word before it, as in RoBERTa's own code (fairseq).

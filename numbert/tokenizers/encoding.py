@@ -11,6 +11,9 @@ For the pair ("How old?", "Ten.") the columns of an Encoding are
     word_ids             None    0      1      2     None    0      1     None   which word of its text
     sequence_ids         None    0      0      0     None    1      1     None   which of the two texts
 """
+from __future__ import annotations
+
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
@@ -20,6 +23,9 @@ import numpy as np
 COLUMNS = ("input_ids", "tokens", "token_type_ids", "attention_mask", "special_tokens_mask", "offsets", "word_ids",
            "sequence_ids")
 
+# What a model is called with, the arguments by name: input_ids, token_type_ids, attention_mask, each (B, T).
+Batch = dict[str, np.ndarray]
+
 
 class Pieces(NamedTuple):
     """How a text was cut: four lists, one entry per piece. Lists of numbers, because a tuple or object per piece would
@@ -28,10 +34,10 @@ class Pieces(NamedTuple):
     A piece stands for text[start:end]; its word id is the index of the word it is part of.
     """
 
-    ids: list
-    starts: list
-    ends: list
-    word_ids: list
+    ids: list[int]
+    starts: list[int]
+    ends: list[int]
+    word_ids: list[int]
 
 
 class Encoding:
@@ -41,7 +47,7 @@ class Encoding:
     (0, 0). A list is made when it is first read, since most callers want one or two.
     """
 
-    def __init__(self, parts, tokens):
+    def __init__(self, parts: Sequence[tuple[Pieces, int, int | None]], tokens: Sequence[str]):
         """parts: a list of (Pieces, type id, sequence id), where a sequence id of None marks special tokens that were
         put in. `tokens` are those of the vocabulary, by their ids."""
         self._parts = parts
@@ -52,30 +58,30 @@ class Encoding:
         return len(self.input_ids)
 
     @cached_property
-    def token_type_ids(self):
+    def token_type_ids(self) -> list[int]:
         return [type_id for part, type_id, _ in self._parts for _ in part.ids]
 
     @cached_property
-    def attention_mask(self):
+    def attention_mask(self) -> list[int]:
         return [1] * len(self)
 
     @cached_property
-    def special_tokens_mask(self):
+    def special_tokens_mask(self) -> list[int]:
         return [int(sequence_id is None) for sequence_id in self.sequence_ids]
 
     @cached_property
-    def offsets(self):
+    def offsets(self) -> list[tuple[int, int]]:
         return list(chain.from_iterable([zip(part.starts, part.ends, strict=True) for part, _, _ in self._parts]))
 
     @cached_property
-    def word_ids(self):
+    def word_ids(self) -> list[int | None]:
         return list(chain.from_iterable([part.word_ids for part, _, _ in self._parts]))
 
     @cached_property
-    def sequence_ids(self):
+    def sequence_ids(self) -> list[int | None]:
         return [sequence_id for part, _, sequence_id in self._parts for _ in part.ids]
 
-    def columns(self):
+    def columns(self) -> dict[str, list]:
         """{name: list} of all eight."""
         return {name: getattr(self, name) for name in COLUMNS}
 
@@ -86,7 +92,7 @@ class Encoding:
         return f"Encoding({', '.join(f'{name}={column!r}' for name, column in self.columns().items())})"
 
 
-def truncated_lengths(first, second, room, strategy):
+def truncated_lengths(first: int, second: int, room: int, strategy: str | bool) -> tuple[int, int]:
     """How many tokens to keep of two texts that have `first` and `second` tokens (0 where there is no second text).
 
     room: tokens that fit, special ones already subtracted. strategy: "longest_first" cuts the longer text, then both
@@ -109,7 +115,7 @@ def truncated_lengths(first, second, room, strategy):
     return (first - excess, second) if strategy == "only_first" else (first, second - excess)
 
 
-def check_truncation(strategy):
+def check_truncation(strategy: str | bool) -> str | bool:
     """`strategy` as `truncated_lengths` takes it; True means "longest_first". Raises ValueError for anything else."""
     if strategy is True:
         return "longest_first"
@@ -118,14 +124,15 @@ def check_truncation(strategy):
     raise ValueError(f'truncation must be "longest_first", "only_first", "only_second" or False, got {strategy!r}')
 
 
-def check_side(name, side):
+def check_side(name: str, side: str) -> str:
     """`side`. Raises ValueError if it is neither "left" nor "right"."""
     if side not in ("left", "right"):
         raise ValueError(f'{name} must be "left" or "right", got {side!r}')
     return side
 
 
-def pad(examples, pad_token_id, max_length=None, side="right", segments=True):
+def pad(examples: Sequence[Encoding | Sequence[int]], pad_token_id: int, max_length: int | None = None,
+        side: str = "right", segments: bool = True) -> Batch:
     """A batch of B examples (Encodings, or sequences of ids) as int64 arrays, each (B, T), padding on one side.
 
     T is `max_length`, or the longest example. Returns a dict of input_ids, token_type_ids (if `segments`) and

@@ -19,7 +19,10 @@ Two differences remain. Capital letters are those of Python's Unicode, which may
 `tokenizers`. And marks stay where they are, where `tokenizers` sorts them (Unicode's canonical order); that can be seen
 in the offsets of a word in which a mark that is no accent, such as U+302E, stands beside another mark.
 """
+from __future__ import annotations
+
 import unicodedata
+from collections.abc import Sequence
 
 
 class Normaliser(dict):
@@ -29,7 +32,8 @@ class Normaliser(dict):
     tokenize_chinese_chars: each Chinese character is a word. clean_text: control characters go.
     """
 
-    def __init__(self, lowercase=True, strip_accents=None, tokenize_chinese_chars=True, clean_text=True):
+    def __init__(self, lowercase: bool = True, strip_accents: bool | None = None, tokenize_chinese_chars: bool = True,
+                 clean_text: bool = True):
         super().__init__()
         self.lowercase = bool(lowercase)
         self.strip_accents = self.lowercase if strip_accents is None else bool(strip_accents)
@@ -37,24 +41,24 @@ class Normaliser(dict):
         self.clean_text = bool(clean_text)
         self.letters = Letters(self.lowercase, self.strip_accents, self.tokenize_chinese_chars, self.clean_text)
 
-    def words(self, text):
+    def words(self, text: str) -> list[str]:
         """The words of `text`, a list of str."""
         text = text.translate(self)
         # Python's split() takes U+001C..U+001F for white space; they are part of a word, unless cleaning removed them.
         return text.split() if self.clean_text else [word for word in text.split(" ") if word]
 
-    def align(self, text):
+    def align(self, text: str) -> tuple[list[str], Sequence[int]]:
         """The words of `text`, and for each of their characters the index in `text` of the one that it came from."""
         words = self.words(text)
         if text.isascii() and sum(map(len, words)) == len(text):  # each character has become one: the usual case
             return words, range(len(text))
         return words, [index for index, char in enumerate(text) for part in self[ord(char)] if part != " "]
 
-    def clean(self, text):
+    def clean(self, text: str) -> str:
         """`text` before punctuation is set apart."""
         return text.translate(self.letters)
 
-    def align_clean(self, text):
+    def align_clean(self, text: str) -> list[tuple[int, int]]:
         """For each character of `clean(text)` the (start, end) of the one that it came from in `text`."""
         return [(place, place + 1) for place, char in enumerate(text) for _ in self.letters[ord(char)]]
 
@@ -67,7 +71,7 @@ class Normaliser(dict):
 class Letters(dict):
     """The table of `Normaliser.clean`."""
 
-    def __init__(self, lowercase, strip_accents, tokenize_chinese_chars, clean_text):
+    def __init__(self, lowercase: bool, strip_accents: bool, tokenize_chinese_chars: bool, clean_text: bool):
         super().__init__()
         self.lowercase, self.strip_accents = lowercase, strip_accents
         self.tokenize_chinese_chars, self.clean_text = tokenize_chinese_chars, clean_text
@@ -89,33 +93,34 @@ class Letters(dict):
         return f" {text} " if self.tokenize_chinese_chars and is_chinese(char) else text
 
 
-def is_control(char):
+def is_control(char: str) -> bool:
     """True for what cleaning deletes: control, format and private characters, U+FFFD, halves of surrogate pairs."""
     return char == "\ufffd" or (category(char) in ("Cc", "Cf", "Co", "Cs") and char not in "\t\n\r")
 
 
-def is_white_space(char):
+def is_white_space(char: str) -> bool:
+    """True for Unicode's spaces and ends of lines, and for tabulators."""
     return char in "\t\n\v\f\r\x85" or category(char) in ("Zs", "Zl", "Zp")
 
 
-def is_punctuation(char):
+def is_punctuation(char: str) -> bool:
     """True for Unicode's punctuation and for every printable ASCII character that is no letter or digit ($, +, ^)."""
     if char < "\x7f":
         return char > " " and not char.isalnum()
     return category(char).startswith("P")
 
 
-def is_chinese(char):
+def is_chinese(char: str) -> bool:
     """True for the CJK ideographs. Japanese kana and Korean Hangul are not among them: those are written in words."""
     return any(first <= char <= last for first, last in CHINESE)
 
 
-def decompose(char):
+def decompose(char: str) -> str:
     """`char` as a base letter followed by its marks (Unicode's NFD), a Hangul syllable as its letters."""
     return char if char in YOUNGER else unicodedata.normalize("NFD", char)
 
 
-def category(char):
+def category(char: str) -> str:
     """Unicode's general category of `char` as of Unicode 8, whatever the version of Python."""
     if char in YOUNGER:
         return "Lo"

@@ -12,8 +12,11 @@ a probability, and of all ways to cut a text the most probable is taken. That is
 Pieces and ids are those of `AlbertTokenizer` in Hugging Face transformers 4. That of transformers 5 leaves the second
 step out, and does not know ALBERT's symbols of their own, such as "-", inside a word.
 """
+from __future__ import annotations
+
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..hub import files
@@ -58,7 +61,8 @@ class SentencePieceTokenizer(Tokenizer):
 
     frame = (("cls",), ("sep",)), ((), ("sep",))
 
-    def __init__(self, model, *, special_tokens=SPECIAL_TOKENS, added_tokens=None, lowercase=True, keep_accents=False,
+    def __init__(self, model: bytes, *, special_tokens: dict[str, str] = SPECIAL_TOKENS,
+                 added_tokens: dict[str, bool] | None = None, lowercase: bool = True, keep_accents: bool = False,
                  **options):
         self.model, self.lowercase, self.keep_accents = bytes(model), bool(lowercase), bool(keep_accents)
         self.processor = _processor(self.model)
@@ -70,7 +74,7 @@ class SentencePieceTokenizer(Tokenizer):
         self._unknown = self.processor.unk_id()
 
     @classmethod
-    def from_pretrained(cls, folder):
+    def from_pretrained(cls, folder: str | Path) -> SentencePieceTokenizer:
         """The tokenizer saved in `folder`: spiece.model with its configuration files, if there are any.
 
         Raises CheckpointError, naming the file, for anything that this class would not apply as its authors meant it.
@@ -97,7 +101,7 @@ class SentencePieceTokenizer(Tokenizer):
                    keep_accents=config.get("keep_accents", bool, False), **arguments, **pair_type_id(config),
                    **common_options(config, whole))
 
-    def save_pretrained(self, folder):
+    def save_pretrained(self, folder: str | Path) -> None:
         """Write spiece.model, tokenizer_config.json and special_tokens_map.json, as transformers reads them."""
         folder = Path(folder)
         config = options_of(self) | {
@@ -114,11 +118,11 @@ class SentencePieceTokenizer(Tokenizer):
 
     # Texts to ids
 
-    def clean(self, text):
+    def clean(self, text: str) -> str:
         """The text that is cut, as Python's string functions make it of `text`."""
         return self._letters(" ".join(text.split()).replace("``", '"').replace("''", '"'))
 
-    def align(self, text):
+    def align(self, text: str) -> list[tuple[int, int]]:
         """For each character of `clean(text)` the (start, end) of what it came from in `text`."""
         spans, first = [], len(text) - len(text.lstrip())
         for match in re.finditer(r"``|''|\s+|\S", text[first:].rstrip()):
@@ -127,10 +131,10 @@ class SentencePieceTokenizer(Tokenizer):
             spans += [(first + start, first + end)] * (1 if part.isascii() else len(self._letters(part)))
         return spans
 
-    def normalise(self, text):
+    def normalise(self, text: str) -> str:
         return self.clean(text)
 
-    def align_normalised(self, text):
+    def align_normalised(self, text: str) -> list[tuple[int, int]]:
         return self.align(text)
 
     def _letters(self, text):
@@ -140,7 +144,7 @@ class SentencePieceTokenizer(Tokenizer):
             text = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
         return text.lower() if self.lowercase else text     # again: the plain form of a small letter may be a capital
 
-    def split_piece(self, piece):
+    def split_piece(self, piece: str) -> list[str]:
         """A piece as ALBERT leaves it: of one that ends in a digit and a comma, the comma is cut off, and what stands
         before it is cut anew."""
         if not (len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()):
@@ -150,7 +154,7 @@ class SentencePieceTokenizer(Tokenizer):
             before = [before[0][1:], *before[1:]] if len(before[0]) > 1 else before[1:]
         return [*before, ","]
 
-    def cut(self, text):
+    def cut(self, text: str) -> list[list[tuple[int, int, int]]]:
         """A word is what stands between spaces. The offsets leave its space out; a piece that is nothing but the space
         has those of the next character, as in `tokenizers`."""
         cleaned, spans = self.clean(text), self.align(text)
@@ -169,7 +173,7 @@ class SentencePieceTokenizer(Tokenizer):
                                   spans[max(places[last], places[last + 1] - 1)][1]))
         return words
 
-    def cut_to_ids(self, text):
+    def cut_to_ids(self, text: str) -> list[int]:
         return [self._id(part) for piece in self.processor.encode(self.clean(text), out_type=str)
                 for part in self.split_piece(piece)]
 
@@ -178,14 +182,18 @@ class SentencePieceTokenizer(Tokenizer):
 
     # Ids to texts
 
-    def decode(self, ids, skip_special_tokens=True):
+    def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
         """The text of `ids`. Capitals, accents and the original spaces are gone."""
         special = set(self.all_special_ids)
         tokens = [self.convert_ids_to_tokens(index) for index in ids if not skip_special_tokens or index not in special]
+        return self.convert_tokens_to_string(tokens)
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """The text of `tokens`, as `decode` gives it."""
         return "".join(tokens).replace(SPACE, " ").strip()
 
     @property
-    def continues(self):
+    def continues(self) -> list[bool]:
         """For each id whether it continues a word: a list of bool, True for pieces that do not begin with a space."""
         whole = {*self.added_tokens, *self.special_tokens.values()}
         return [token not in whole and not token.startswith(SPACE) for token in self.tokens]

@@ -4,15 +4,21 @@ A kind of tokenizer (wordpiece.py, byte_bpe.py, sentence_piece.py) says how plai
 same faster (`cut_to_pieces`, and `cut_to_ids` when nothing but ids is wanted), and which special tokens stand around a
 text (`frame`).
 """
+from __future__ import annotations
+
 import re
 import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import chain, islice
+from pathlib import Path
+from typing import overload
 
-from .encoding import Encoding, Pieces, check_side, check_truncation, pad, truncated_lengths
+from .encoding import Batch, Encoding, Pieces, check_side, check_truncation, pad, truncated_lengths
 
 
-def special_token_id(role):
+def special_token_id(role: str) -> property:
+    """A property of a tokenizer: the id of its token of this role."""
     return property(lambda self: self.id_of_role(role), doc=f"The id of the {role} token. ValueError without one.")
 
 
@@ -38,8 +44,11 @@ class Tokenizer:
     frame = ((), ()), ((), ())  # roles of the special tokens before and after the first text, and the second
     has_segments = True         # whether a batch has token_type_ids
 
-    def __init__(self, vocabulary, special_tokens, added_tokens=None, *, strip_left=(), strip_right=(), single_word=(),
-                 normalized=(), pair_type_id=1, padding_side="right", truncation_side="right", model_max_length=None):
+    def __init__(self, vocabulary: Iterable[str], special_tokens: dict[str, str],
+                 added_tokens: dict[str, bool] | None = None, *, strip_left: Iterable[str] = (),
+                 strip_right: Iterable[str] = (), single_word: Iterable[str] = (), normalized: Iterable[str] = (),
+                 pair_type_id: int = 1, padding_side: str = "right", truncation_side: str = "right",
+                 model_max_length: int | None = None):
         self.tokens = list(vocabulary)
         self.cut_from, known = len(self.tokens), set(self.tokens)   # words are cut into tokens[:cut_from]
         self.tokens += [token for token in added_tokens or () if token not in known]
@@ -76,13 +85,17 @@ class Tokenizer:
 
     # Texts to ids
 
-    def __call__(self, text, text_pair=None, *, max_length=None, truncation="longest_first", add_special_tokens=True,
-                 special_tokens_in_text=False):
+    def __call__(self, text: str, text_pair: str | None = None, *, max_length: int | None = None,
+                 truncation: str | bool = "longest_first", add_special_tokens: bool = True,
+                 special_tokens_in_text: bool = False) -> Encoding:
         """An `Encoding` of a text or of two, with the special tokens of the model around them.
 
         At most `max_length` tokens remain; truncation ("longest_first", "only_first", "only_second" or False) says
-        which text gives way, see `truncated_lengths`. special_tokens_in_text: a literal "[MASK]" in a text means the
-        special token; without it, that is plain text like any other, so that no text can insert one.
+        which text gives way: see `encoding.truncated_lengths`. special_tokens_in_text: a literal "[MASK]" in a text
+        means the special token; without it, that is plain text like any other, so that no text can insert one.
+
+        Raises TypeError for what is not a str, and ValueError if max_length has no room for the special tokens, or
+        cutting the text that `truncation` names is not enough.
         """
         truncation = check_truncation(truncation)
         texts = [text] if text_pair is None else [text, text_pair]
@@ -99,51 +112,58 @@ class Tokenizer:
             rows += [(before, type_id, None), (part, type_id, which), (after, type_id, None)]
         return Encoding(rows, self.tokens)
 
-    def encode_batch(self, texts, add_special_tokens=True, max_length=None, special_tokens_in_text=False):
-        """The ids alone of many texts, a list of lists: the `input_ids` of calling each, several times faster."""
+    def encode_batch(self, texts: Iterable[str], add_special_tokens: bool = True, max_length: int | None = None,
+                     special_tokens_in_text: bool = False) -> list[list[int]]:
+        """The ids alone of many texts, a list of lists: the `input_ids` of calling each, several times faster.
+
+        Raises TypeError for one str in the place of many, and ValueError as a call does.
+        """
         if isinstance(texts, str):
             raise TypeError("texts must be an iterable of str, got one str; write encode_batch([text])")
         before, after = ([self.id_of_role(role) for role in roles if add_special_tokens] for roles in self.frame[0])
         room = None if max_length is None else _room(max_length, len(before + after))
         return [[*before, *self._kept(self._ids(text, special_tokens_in_text), room), *after] for text in texts]
 
-    def encode_words(self, words):
+    def encode_words(self, words: Iterable[str]) -> list[list[int]]:
         """The ids of each of the words of a text, a list of lists: as cut with a space before it."""
         return self.encode_batch([word if word.startswith(" ") else " " + word for word in words],
                                  add_special_tokens=False)
 
-    def tokenize(self, text, special_tokens_in_text=False):
+    def tokenize(self, text: str, special_tokens_in_text: bool = False) -> list[str]:
         """The pieces of a text, as a list of str."""
         return [self.tokens[index] for index in self._ids(text, special_tokens_in_text)]
 
-    def pad(self, examples, max_length=None, side=None):
+    def pad(self, examples: Sequence[Encoding | Sequence[int]], max_length: int | None = None,
+            side: str | None = None) -> Batch:
         """B Encodings, or lists of ids, as a dict of int64 arrays (B, T): input_ids, token_type_ids (where the
         tokenizer's models have segments), attention_mask. Without a pad token, the padding is eos.
 
-        side: where the padding stands, "left" or "right"; None means `padding_side`.
+        T is max_length, or the longest example. side: where the padding stands, "left" or "right"; None means
+        `padding_side`. Raises TypeError for one example in the place of several, and ValueError for one longer than
+        max_length.
         """
         named = [role for role in ("pad", "eos") if self.special_tokens.get(role) in self.vocab]
         side = self.padding_side if side is None else check_side("side", side)
         return pad(examples, self.id_of_role(named[0] if named else "pad"), max_length, side, self.has_segments)
 
-    def normalise(self, text):
+    def normalise(self, text: str) -> str:
         """The text in which tokens of `normalized` are looked for."""
         return text
 
-    def align_normalised(self, text):
+    def align_normalised(self, text: str) -> list[tuple[int, int]]:
         """For each character of `normalise(text)` the (start, end) of what it came from in `text`."""
         return [(place, place + 1) for place in range(len(text))]
 
-    def cut(self, text):
+    def cut(self, text: str) -> Iterable[Sequence[tuple[int, int, int]]]:
         """The words of plain text, each a list of its pieces (id, start, end), which stand for text[start:end]."""
         raise NotImplementedError
 
-    def cut_to_pieces(self, text):
+    def cut_to_pieces(self, text: str) -> Pieces:
         """The `Pieces` of `cut`."""
         rows = [(*piece, number) for number, word in enumerate(self.cut(text)) for piece in word]
         return Pieces(*map(list, zip(*rows, strict=True))) if rows else Pieces([], [], [], [])
 
-    def cut_to_ids(self, text):
+    def cut_to_ids(self, text: str) -> Iterable[int]:
         """The ids of `cut`, an iterable."""
         raise NotImplementedError
 
@@ -226,9 +246,19 @@ class Tokenizer:
         return [[Pieces([self.id_of_role(role) for role in roles], [0] * len(roles), [0] * len(roles),
                         [None] * len(roles)) for roles in sides] for sides in self.frame]
 
-    # Ids to tokens
+    # Ids to texts and tokens
 
-    def convert_ids_to_tokens(self, ids):
+    def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
+        """The text of `ids`, as far as it can be told; special tokens are left out, or written as they are called."""
+        raise NotImplementedError
+
+    @overload
+    def convert_ids_to_tokens(self, ids: int) -> str: ...
+
+    @overload
+    def convert_ids_to_tokens(self, ids: Iterable[int]) -> list[str]: ...
+
+    def convert_ids_to_tokens(self, ids: int | Iterable[int]) -> str | list[str]:
         """The token of an id, or the list of those of several ids. ValueError for an id outside the vocabulary."""
         if hasattr(ids, "__iter__"):
             return [self.convert_ids_to_tokens(index) for index in ids]
@@ -236,16 +266,37 @@ class Tokenizer:
             raise ValueError(f"id {ids} is not in the vocabulary of {len(self.tokens)} tokens")
         return self.tokens[ids]
 
-    def convert_tokens_to_ids(self, tokens):
-        """The id of a token, or the list of those of several; the id of the unk token for one not in the vocabulary."""
+    @overload
+    def convert_tokens_to_ids(self, tokens: str) -> int: ...
+
+    @overload
+    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]: ...
+
+    def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int]:
+        """The id of a token, or the list of those of several; the id of the unk token for one not in the vocabulary, or
+        ValueError if there is no unk token."""
         if not isinstance(tokens, str):
             return [self.convert_tokens_to_ids(token) for token in tokens]
         return self.vocab[tokens] if tokens in self.vocab else self.unk_token_id
 
     # The vocabulary
 
+    @property
+    def continues(self) -> list[bool]:
+        """For each id whether it continues a word."""
+        raise NotImplementedError
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the files of the tokenizer into `folder`, as transformers reads them."""
+        raise NotImplementedError
+
     def __len__(self):
         return len(self.tokens)
+
+    def __repr__(self):
+        roles = [f"{role} {token} {self.vocab[token]}" for role, token in self.special_tokens.items()
+                 if token in self.vocab]
+        return f"<{type(self).__name__} of {len(self):,} tokens: {', '.join(roles)}>"
 
     pad_token_id = special_token_id("pad")
     unk_token_id = special_token_id("unk")
@@ -253,7 +304,8 @@ class Tokenizer:
     sep_token_id = special_token_id("sep")
     mask_token_id = special_token_id("mask")
 
-    def id_of_role(self, role):
+    def id_of_role(self, role: str) -> int:
+        """The id of the special token of a role, such as "pad" or "mask". Raises ValueError without one."""
         token = self.special_tokens.get(role)
         if (index := self.vocab.get(token)) is None:
             name = "" if token is None else f"{token}, the "
@@ -261,7 +313,7 @@ class Tokenizer:
         return index
 
     @property
-    def all_special_ids(self):
+    def all_special_ids(self) -> list[int]:
         """The ids of the special tokens that the vocabulary has, in the order of their roles, then the added ones."""
         added = [token for token, special in self.added_tokens.items() if special]
         names = dict.fromkeys([*self.special_tokens.values(), *added])
@@ -276,7 +328,7 @@ class Cache(dict):
 
     entries, length = 100_000, 50  # at most so many texts, of at most so many characters: 20 to 35 MB
 
-    def __init__(self, compute):
+    def __init__(self, compute: Callable[[str], object]):
         super().__init__()
         self.compute = compute
 
@@ -296,7 +348,7 @@ SPACES = "".join(char for char in map(chr, range(0x3001)) if char.isspace() and 
 _SPACES = re.compile(f"[{SPACES}]*")
 
 
-def check_text(text):
+def check_text(text: str) -> str:
     """`text`. Raises TypeError if it is not a str."""
     if not isinstance(text, str):
         raise TypeError(f"a text must be a str, got {type(text).__name__}")

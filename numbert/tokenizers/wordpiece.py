@@ -10,11 +10,15 @@ in wordpiece_files.py, what all tokenizers have in common in tokenizer.py, and w
 Ids, offsets and word ids are those of `BertWordPieceTokenizer` in Hugging Face's `tokenizers`. So a word of more than
 100 characters is [UNK]; in Google's code the limit is 200.
 """
+from __future__ import annotations
+
 import re
 import warnings
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import accumulate, chain, compress
 from operator import lt
+from pathlib import Path
 
 from . import wordpiece_files
 from .encoding import Pieces
@@ -34,9 +38,10 @@ class WordPieceTokenizer(Tokenizer):
 
     frame = (("cls",), ("sep",)), ((), ("sep",))
 
-    def __init__(self, vocabulary, *, special_tokens=SPECIAL_TOKENS, added_tokens=None, lowercase=True,
-                 strip_accents=None, tokenize_chinese_chars=True, clean_text=True, max_input_chars_per_word=100,
-                 tidy=True, **options):
+    def __init__(self, vocabulary: Iterable[str], *, special_tokens: dict[str, str] = SPECIAL_TOKENS,
+                 added_tokens: dict[str, bool] | None = None, lowercase: bool = True, strip_accents: bool | None = None,
+                 tokenize_chinese_chars: bool = True, clean_text: bool = True, max_input_chars_per_word: int = 100,
+                 tidy: bool = True, **options):
         super().__init__(vocabulary, SPECIAL_TOKENS | special_tokens, added_tokens, **options)
         if max_input_chars_per_word < 0:
             raise ValueError(f"max_input_chars_per_word must be at least 0, got {max_input_chars_per_word}")
@@ -54,8 +59,9 @@ class WordPieceTokenizer(Tokenizer):
     # Learning, loading, saving
 
     @classmethod
-    def train(cls, texts, vocab_size=8000, algorithm="bpe", min_frequency=2, lowercase=True, strip_accents=None,
-              tokenize_chinese_chars=True):
+    def train(cls, texts: Iterable[str], vocab_size: int = 8000, algorithm: str = "bpe", min_frequency: int = 2,
+              lowercase: bool = True, strip_accents: bool | None = None,
+              tokenize_chinese_chars: bool = True) -> WordPieceTokenizer:
         """A tokenizer whose vocabulary of `vocab_size` entries is learnt from `texts`, an iterable of str.
 
         [PAD] [UNK] [CLS] [SEP] [MASK] come first, then the characters, then longer pieces in the order in which they
@@ -89,26 +95,27 @@ class WordPieceTokenizer(Tokenizer):
         return cls(special + learnt, **options)
 
     @classmethod
-    def from_pretrained(cls, folder):
+    def from_pretrained(cls, folder: str | Path) -> WordPieceTokenizer:
         """The tokenizer saved in `folder`: vocab.txt with its configuration files, or else tokenizer.json.
 
         Raises ValueError, naming the file, for anything that this class would not apply as its authors meant it.
         """
         return cls(**wordpiece_files.read(folder))
 
-    def save_pretrained(self, folder):
-        """Write vocab.txt, tokenizer_config.json and special_tokens_map.json, as transformers reads them."""
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write vocab.txt, tokenizer_config.json, special_tokens_map.json and tokenizer.json, as transformers reads
+        them."""
         wordpiece_files.write(folder, self)
 
     # Texts to ids
 
-    def normalise(self, text):
+    def normalise(self, text: str) -> str:
         return self.normaliser.clean(text)
 
-    def align_normalised(self, text):
+    def align_normalised(self, text: str) -> list[tuple[int, int]]:
         return self.normaliser.align_clean(text)
 
-    def split_word(self, word):
+    def split_word(self, word: str) -> list[tuple[int, int, int]]:
         """Greedy longest-match-first: the pieces of a normalised word, each (id, start, end) for word[start:end].
 
         No piece is longer than the longest token, so the work is in proportion to the length of the word.
@@ -128,14 +135,14 @@ class WordPieceTokenizer(Tokenizer):
             start = end
         return pieces if start == len(word) else [(self.unk_token_id, 0, len(word))]
 
-    def cut(self, text):
+    def cut(self, text: str) -> Iterator[list[tuple[int, int, int]]]:
         (words, sources), place = self.normaliser.align(text), 0
         for word in words:
             yield [(index, sources[place + start], sources[place + end - 1] + 1)
                    for index, start, end in self.split_word(word)]
             place += len(word)
 
-    def cut_to_pieces(self, text):
+    def cut_to_pieces(self, text: str) -> Pieces:
         """The caches are asked for the text between one space and the next; a piece that continues no word begins one.
         """
         chunks = _chunks(text)
@@ -149,7 +156,7 @@ class WordPieceTokenizer(Tokenizer):
         words = list(accumulate(map(self._begins_word.__getitem__, ids), initial=-1))
         return Pieces(ids, starts, ends, words[1:])
 
-    def cut_to_ids(self, text):
+    def cut_to_ids(self, text: str) -> Iterable[int]:
         return chain.from_iterable(map(self._chunk_ids.__getitem__, _chunks(text)))
 
     def _ids_of_chunk(self, chunk):
@@ -177,13 +184,17 @@ class WordPieceTokenizer(Tokenizer):
 
     # Ids to texts
 
-    def decode(self, ids, skip_special_tokens=True):
+    def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
         """The text of `ids`, approximately: pieces joined, no space before . , ! ? and around apostrophes.
 
         Capitals, accents and the original spaces are gone. The rules for spaces are those of Hugging Face transformers.
         """
         special = set(self.all_special_ids) if skip_special_tokens else ()
-        tokens = self.convert_ids_to_tokens([index for index in ids if index not in special])
+        return self.convert_tokens_to_string(
+            self.convert_ids_to_tokens([index for index in ids if index not in special]))
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """The text of `tokens`, as `decode` gives it."""
         text = " ".join(tokens).replace(" " + PREFIX, "")
         if not self.tidy:
             return text
@@ -191,7 +202,7 @@ class WordPieceTokenizer(Tokenizer):
         return re.sub(r" (n't|'m|'s|'ve|'re)", r"\1", text)
 
     @property
-    def continues(self):
+    def continues(self) -> list[bool]:
         """For each id whether it continues a word: a list of bool, True for pieces such as ##ing."""
         return [token.startswith(PREFIX) and token != PREFIX for token in self.tokens]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..lab import svg
+from .. import svg
 from ..models import cost
 
 # An op's output y (of two inputs x₁, x₂; of a loss L), and what its backward pass makes of dy = ∂L/∂y. ⊙ multiplies

@@ -6,12 +6,17 @@
 import contextlib
 import math
 import os
+import re
+import shlex
 import signal
 import sys
 import threading
 
+from ..hub.errors import CheckpointError
 from .parallel import Workers
 from .ranks import together
+
+MAY_BE_0 = ("seed", "split_seed", "dropout", "threshold", "warmup", "weight_decay", "label_smoothing")
 
 
 def add_quick(parser, values):
@@ -37,11 +42,11 @@ def parse(parser, argv=None, check=None):
 
 
 def check_numbers(settings):
-    """Raises ValueError for a number that no command can use: an integer below 1 (a seed below 0), a float that is
-    not above 0 (a dropout or threshold below 0), infinity, NaN."""
+    """Raises ValueError for a number that no command can use: an integer below 1, a float that is not above 0 (one of
+    MAY_BE_0 below 0), infinity, NaN."""
     for name, value in settings.items():
         for number in value if isinstance(value, list) else [value]:
-            from_0 = name in ("seed", "dropout", "threshold")
+            from_0 = name in MAY_BE_0
             if isinstance(number, bool) or not isinstance(number, int | float):
                 continue
             fault = (f"at least {0 if from_0 else 1}" if (type(number) is int or from_0) and not number >= (not from_0)
@@ -57,8 +62,27 @@ def start(experiment, parser, argv=None, *, shared=False):
     whether it can be started on several ranks by mpiexec, which then share its work."""
     with together(name_of(parser), shared) as ranks:
         options = parse(parser, argv)
-        with one_line(name_of(parser)), Workers(options.workers, ranks) as workers:
+        with one_line(name_of(parser)), in_options(parser), Workers(options.workers, ranks) as workers:
             experiment(options, workers)
+
+
+@contextlib.contextmanager
+def in_options(parser):
+    """A block whose errors speak of the parser's options where they name parameters of functions: --columns for
+    columns=..., --max-length for max_length. Errors of files (CheckpointError) mean the file's own settings."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except ValueError as error:
+        text = str(error)
+        for action in parser._actions:
+            for option in [o for o in action.option_strings if o.startswith("--")][:1]:
+                name = rf"(?<![\w/.-]){action.dest}"
+                text = re.sub(rf"{name}=(\.\.\.|True\b|(?=\w))", lambda m, o=option: o + " " * (not m[1]), text)
+                text = re.sub(rf"{name}(?![\w/.=-])" if "_" in action.dest else rf"^{action.dest}(?= must | = )",
+                              option, text)
+        raise ValueError(text) from error
 
 
 @contextlib.contextmanager
@@ -141,6 +165,24 @@ def _ending_as_by_ctrl_c():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def spelled(parser, options, without=("out", "resume", "workers")):
+    """The command that has these options, as it is typed: those that are not what they are by default, but for those
+    in `without`, which change no result."""
+    words = []
+    for name, value in vars(options).items():
+        if name not in without and value != parser.get_default(name):
+            words += [_option(name), *(() if value is True else map(str, value) if isinstance(value, list) else
+                                       [str(value)])]
+    return f"{parser.prog} {shlex.join(words)}"
+
+
+def only_for(parser, options, purpose, names):
+    """Raises ValueError for an option that is given though it is not one of `names`, all that `purpose` takes."""
+    for name, value in vars(options).items():
+        if name not in names and value != parser.get_default(name):
+            raise ValueError(f"{_option(name)} is for fine-tuning, not for {purpose}")
 
 
 def _option(name):

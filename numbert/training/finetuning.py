@@ -1,15 +1,17 @@
 """Fine-tuning: a pre-trained body gets a new head, and both are trained on a few labelled examples.
 
 The step is that of pre-training (`loop.py`). The difference is that there is little data and there are few steps. So
-training takes several epochs, the model is evaluated after each on held-out examples, and the best one is kept. How
-much the result depends on the seed is the subject of `seeds.py`.
+training takes several epochs, the model is evaluated on held-out examples after each (or after so many steps), and the
+best one is kept. How much the result depends on the seed is the subject of `seeds.py`.
 
 Sources: Devlin et al. 2019, section 4 and appendix A.3; Mosbach et al. 2021, "On the Stability of Fine-tuning BERT"
 (why Adam's bias correction and a warm-up matter); Howard and Ruder 2018, section 3.2 (learning rates by layer).
 """
 import contextlib
+import itertools
 import math
 import statistics
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -21,62 +23,92 @@ from ..hub.errors import CheckpointError, read_json
 from ..module import shapes_only
 from .loop import finishing_on_interrupt, train
 from .optimizer import AdamW, linear_schedule
-from .run_folder import RunFolder
+from .run_folder import Progress, RunFolder
+
+RECENT = 50                         # steps of which the line of progress shows the mean loss
+
+
+class Trial(NamedTuple):
+    """One fine-tuning of several: its learning rate and its seed."""
+    lr: float
+    seed: int
+
+
+def names(trials):
+    """{trial: what it is called}: by its seed, and by its learning rate if there are several."""
+    several = len({trial.lr for trial in trials}) > 1
+    return {trial: (f"lr {trial.lr}, " if several else "") + f"seed {trial.seed}" for trial in trials}
 
 
 class BestEpoch(NamedTuple):
-    """`figures` of the best epoch, the number of that `epoch` (from 1), and `history`: a dict for each epoch, with
-    epoch, step, the mean training loss, and the figures."""
+    """`figures` of the best evaluation, after how many epochs it was (`epoch`, a fraction if it was within one), and
+    `history`: a dict for each evaluation, with epoch, step, the mean training loss since the one before, and the
+    figures."""
     figures: dict
-    epoch: int
+    epoch: int | float
     history: list
 
 
 @dataclass
 class Course:
-    """The state of a fine-tuning: all that its next epoch depends on, and the `best` epoch so far (a BestEpoch) with
-    the parameters' values after it, `weights`, in the order of optimizer.parameters."""
+    """The state of a fine-tuning: all that its next step depends on when an evaluation has ended, and the `best` so far
+    (a BestEpoch) with the parameters' values then, `weights`, in the order of optimizer.parameters."""
     model: object
     optimizer: AdamW
     history: list = field(default_factory=list)
     best: BestEpoch | None = None
     weights: list | None = None
 
+    @property
+    def step(self):
+        """How many steps are done."""
+        return self.history[-1]["step"] if self.history else 0
+
     def judge(self, figures, **record):
-        """Add an epoch that has just ended to the history. The first of equal epochs is the best."""
-        self.history.append({"epoch": len(self.history) + 1} | record | figures)
+        """Add an evaluation that has just ended to the history. The first of equal ones is the best."""
+        self.history.append(record | figures)
         if self.best is None or rank(figures) > rank(self.best.figures):
-            self.best = BestEpoch(figures, len(self.history), self.history)
+            self.best = BestEpoch(figures, record["epoch"], self.history)
             self.weights = [parameter.data.copy() for parameter in self.optimizer.parameters]
 
     def best_is_new(self):
-        """Whether the last epoch was the best."""
-        return self.best is not None and self.best.epoch == len(self.history)
+        """Whether the last evaluation was the best."""
+        return self.since_best() == 0
+
+    def since_best(self):
+        """How many evaluations there were after the best one; None before the first."""
+        return self.best and sum(record["epoch"] > self.best.epoch for record in self.history)
 
     def back_to_best(self):
-        """Give the parameters the values that they had after the best epoch, if there was one."""
+        """Give the parameters the values that they had at the best evaluation, if there was one."""
         for parameter, array in zip(self.optimizer.parameters, self.weights or (), strict=self.weights is not None):
             np.copyto(parameter.data, array)
 
 
-def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, warmup=0.1, weight_decay=0.01,
-             layer_decay=1.0, freeze_body=False, patience=None, say=print, restore=None, keep=None):
-    """Train `model` in place for `epochs` passes over labelled examples, and leave it as it was after the best one.
+def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, max_steps=None, eval_steps=None,
+             warmup=0.1, weight_decay=0.01, layer_decay=1.0, freeze_body=False, patience=None, accumulation=1,
+             say=print, restore=None, keep=None):
+    """Train `model` in place for `epochs` passes over labelled examples, and leave it as it was when it was best.
 
     batches_of_epoch(rng): the batches of one pass, shuffled with `rng` (see `Shuffled`); as many in every pass.
-    evaluate(model): a dict of figures on held-out examples. They decide which epoch is best: higher is better, the next
-    figure decides if the first is equal, then the earlier epoch; NaN is worst. lr: the highest learning rate, after a
-    share `warmup` of the steps; then it falls to 0. layer_decay: each layer's learning rate is that of the layer above
-    it times this. freeze_body: only the head (and the pooler) is trained; the body is frozen (`requires_grad`).
-    patience: stop when that many epochs in a row were no better than the best before them. say(text): gets a line for
-    every epoch; None prints nothing. keep(course): is called after every epoch, before the line is printed, to save the
-    state; restore(course): before the first, to put back what was saved.
+    max_steps: train for so many steps instead of `epochs`. eval_steps: evaluate after every so many steps, and after
+    the last; None: after each epoch. evaluate(model): a dict of figures on held-out examples. They decide when the
+    model is best: higher is better, the next figure decides if the first is equal, then the earlier evaluation; NaN is
+    worst. lr: the highest learning rate, after a share `warmup` of the steps; then it falls to 0. layer_decay: each
+    layer's learning rate is that of the layer above it times this. freeze_body: only the head (and the pooler) is
+    trained; the body is frozen (`requires_grad`). patience: stop when that many evaluations in a row were no better
+    than the best before them. accumulation: see `parallel.loss_and_gradients`. say(text): gets a line for every
+    evaluation, and one every few seconds (`Progress`); None prints nothing. keep(course): is called after every
+    evaluation, before its line is printed, to save the state; restore(course): before the first step, to put back what
+    was saved.
 
     Returns BestEpoch. Raises ValueError for invalid settings. Ctrl-C lets the step end, leaves the model as it
-    was after the best epoch, and raises KeyboardInterrupt.
+    was when it was best, and raises KeyboardInterrupt.
     """
-    if epochs < 1 or (patience is not None and patience < 1):
-        raise ValueError(f"epochs and patience must be at least 1, got {epochs} and {patience}")
+    for name, value in (("epochs", epochs), ("max_steps", max_steps), ("eval_steps", eval_steps),
+                        ("patience", patience)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
     if freeze_body:
         freeze(model)
     course = Course(model, AdamW(model.trainable_parameters(), weight_decay=weight_decay,
@@ -84,33 +116,48 @@ def finetune(model, batches_of_epoch, *, epochs, lr, evaluate, workers, seed, wa
     if restore:
         restore(course)
 
-    def over():
-        return len(course.history) >= epochs or (
-            patience is not None and course.best and len(course.history) - course.best.epoch >= patience)
+    def of_epoch(number):
+        return batches_of_epoch(np.random.default_rng([seed, 1 + number]))
 
-    schedule = None
+    def batches(start):
+        for epoch in itertools.count(start // per_epoch):
+            done = max(0, start - epoch * per_epoch)
+            yield from map(model.accepted, itertools.islice(of_epoch(epoch), done, None))
+
+    def over():
+        return course.step >= steps or (patience is not None and (course.since_best() or 0) >= patience)
+
+    per_epoch = len(of_epoch(0))
+    steps, every = max_steps or epochs * per_epoch, eval_steps or per_epoch
+    progress, losses = Progress(steps, course.step, say=say or (lambda text: None)), []
+    training = () if over() else train(
+        model, batches(course.step), optimizer=course.optimizer, lr=linear_schedule(steps, lr, warmup), steps=steps,
+        start=course.step, seed=seed, workers=workers, accumulation=accumulation)
     with finishing_on_interrupt(workers.ranks) as interrupted:
-        while not over():
-            epoch = len(course.history)
-            batches = batches_of_epoch(np.random.default_rng([seed, 1 + epoch]))
-            schedule = schedule or linear_schedule(epochs * len(batches), lr, warmup)
-            start, losses = epoch * len(batches), []
-            for step in train(model, map(model.accepted, batches), optimizer=course.optimizer, lr=schedule, start=start,
-                              steps=start + len(batches), seed=seed, workers=workers):
-                losses.append(step.sums["loss"])
-                if interrupted() and len(losses) < len(batches):
+        for step in training:
+            losses.append(step.sums["loss"])
+            if step.number % every and step.number < steps:
+                progress.update(step, lambda: f"loss {statistics.fmean(losses[-RECENT:]):.3f}")
+                if interrupted():
                     course.back_to_best()
                     raise KeyboardInterrupt
-            figures = evaluate(model)
-            course.judge(figures, step=start + len(batches), loss=statistics.fmean(losses))
+                continue
+            began, figures = time.monotonic(), evaluate(model)
+            epoch = step.number / per_epoch if step.number % per_epoch else step.number // per_epoch
+            course.judge(figures, epoch=epoch, step=step.number, loss=statistics.fmean(losses))
+            losses.clear()
             if keep:
                 keep(course)
+            progress.paused_for(time.monotonic() - began)
             stop = interrupted()
             if say:
-                say(f"epoch {epoch + 1}/{epochs}  loss {course.history[-1]['loss']:.3f}  {describe(figures)}")
+                say(f"epoch {in_epochs(epoch)}/{in_epochs(steps / per_epoch)}  loss {course.history[-1]['loss']:.3f}  "
+                    + describe(figures))
             if stop or (interrupted() and not over()):      # SIGPIPE at the last line stops nothing
                 course.back_to_best()
                 raise KeyboardInterrupt
+            if over():
+                break
     course.back_to_best()
     return course.best
 
@@ -228,6 +275,8 @@ def _check_head(cls, config, settings, path):
     theirs = type(config).from_dict(settings)
     for name in ("num_labels", "id2label", "problem_type"):
         ours, saved = getattr(config, name), getattr(theirs, name)
+        if name == "id2label" and saved == {i: str(i) for i in range(theirs.num_labels)}:
+            continue                                    # numbers are no names
         if ours != saved and (name != "problem_type" or None not in (ours, saved)):
             raise CheckpointError(path, f"the head to keep was learnt with {name} = {saved}, the task has {ours}")
 
@@ -249,6 +298,11 @@ def save(folder, model, tokenizer, records):
 def rank(figures):
     """A key for comparison: the figures in their order; NaN is below everything."""
     return tuple(-math.inf if math.isnan(value) else value for value in figures.values())
+
+
+def in_epochs(number):
+    """A number of epochs, or of a fraction of one, as it is shown."""
+    return f"{round(number, 2):g}"
 
 
 def describe(figures):

@@ -1,16 +1,22 @@
 """AdamW, the norm of a gradient, and the learning rate over time."""
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from ..autograd import Array
 from ..machine import blocks
+from ..module import Parameter
+from .parallel import Workers
 from .ranks import Alone
 
 BLOCK = 65536                       # elements: w, g, m and v of one stay in the cache over all the lines below; with a
                                     # quarter of it threads wait for Python's lock, and a step takes twice as long
 
 
-def global_norm(gradients, workers):
+def global_norm(gradients: Sequence[Array], workers: Workers) -> float:
     """The Euclidean norm of all gradients together, as one vector."""
     def squares(g):
         g = g.reshape(-1)
@@ -18,7 +24,8 @@ def global_norm(gradients, workers):
     return math.sqrt(sum(workers.map(squares, gradients)))
 
 
-def adamw(w, g, m, v, t, lr, *, betas, eps, weight_decay, scale=1.0):
+def adamw(w: Array, g: Array, m: Array, v: Array, t: int, lr: float, *, betas: tuple[float, float], eps: float,
+          weight_decay: float, scale: float = 1.0) -> None:
     """One step of Adam with decoupled weight decay on arrays of one shape: w, m and v change, the gradient g does not.
 
     t: the number of this step, from 1. scale: the gradient is multiplied by it.
@@ -53,7 +60,8 @@ class AdamW:
     them. Without `ranks` every process moves all blocks: the same numbers, n times the work.
     """
 
-    def __init__(self, parameters, *, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01, lr_factors=None, ranks=None):
+    def __init__(self, parameters: Iterable[Parameter], *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-6,
+                 weight_decay: float = 0.01, lr_factors: Iterable[float] | None = None, ranks: Alone | None = None):
         self.parameters, self.betas, self.eps, self.weight_decay = list(parameters), betas, eps, weight_decay
         self.lr_factors = [1.0] * len(self.parameters) if lr_factors is None else list(lr_factors)
         self.m = [np.zeros_like(p.data) for p in self.parameters]
@@ -63,11 +71,16 @@ class AdamW:
         starts = np.cumsum([0, *(len(self.parameters[i].data.reshape(-1)[s]) for i, s in self.pieces)])
         self.owners = [int(start) * self.ranks.size // int(starts[-1]) for start in starts[:-1]]
 
+    def __repr__(self):
+        size = sum(p.data.size for p in self.parameters)
+        return (f"<AdamW of {len(self.parameters)} parameters, {size:,} numbers, after {self.t} steps: "
+                f"betas={self.betas}, eps={self.eps}, weight_decay={self.weight_decay}>")
+
     def _exchange(self, arrays):
         """Each rank is sent what it does not own of arrays shaped like the parameters."""
         self.ranks.exchange([arrays[i].reshape(-1)[s] for i, s in self.pieces], self.owners)
 
-    def moments(self):
+    def moments(self) -> tuple[list[Array], list[Array]]:
         """(m, v), whole, on every rank. All ranks must ask together."""
         if self.ranks.size == 1:
             return self.m, self.v
@@ -76,8 +89,15 @@ class AdamW:
             self._exchange(arrays)
         return whole
 
-    def step(self, gradients, lr, workers, *, scale=1.0):
-        """Update the parameters in place with `scale` times the gradients."""
+    def step(self, gradients: Sequence[Array], lr: float, workers: Workers, *, scale: float = 1.0) -> None:
+        """Update the parameters in place with `scale` times the gradients, arrays in the order of the parameters.
+
+        lr: the learning rate of this step. workers: `parallel.Workers` within their `with` block, which share the work.
+        Raises ValueError for a gradient that has not the shape of its parameter; then nothing is changed.
+        """
+        for i, (p, g) in enumerate(zip(self.parameters, gradients, strict=True)):
+            if g.shape != p.shape:
+                raise ValueError(f"gradient {i} must have the shape of its parameter {p.shape}, got {g.shape}")
         self.t += 1
         rows = [([x.reshape(-1) for x in (p.data, g, m, v)], lr * factor, self.weight_decay if p.data.ndim > 1 else 0.0)
                 for p, g, m, v, factor in zip(self.parameters, gradients, self.m, self.v, self.lr_factors, strict=True)]
@@ -90,10 +110,11 @@ class AdamW:
                       scale=scale)
 
         workers.map(work, [mine[i::workers.n] for i in range(workers.n)])
-        self._exchange([p.data for p in self.parameters])
+        if self.ranks.size > 1:
+            self._exchange([p.data for p in self.parameters])
 
 
-def linear_schedule(steps, peak, warmup=0.1):
+def linear_schedule(steps: int, peak: float, warmup: float = 0.1) -> Callable[[float], float]:
     """lr(step) for step 0..steps-1: linearly up to `peak` over a share `warmup` of the steps, then down to 0.
 
     A step may also be a fraction (see `plan`). Raises ValueError for a peak that is not above 0 and finite.

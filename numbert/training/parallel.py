@@ -9,19 +9,25 @@ Each of a model's losses is a mean over the labels that it is given. That of a p
 batch's labels for that loss (masked words for one, sequences for the other). So the losses and gradients of the parts
 add up to those of the batch, however it is split; an unweighted mean of means would be another number.
 """
+from __future__ import annotations
+
 import contextlib
 import functools
 import os
 import threading
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.random import Generator
 
 from .. import ops
-from ..autograd import gradients
+from ..autograd import Array, gradients
 from ..machine import blas_threads, cores, tell_blas
+from ..models.pretrained import WithLosses
 from ..sparse import accumulate
+from ..tokenizers.encoding import Batch
 from .ranks import Alone
 
 PART_TOKENS = 4096                  # rows of a part: 512 were a sixth slower, more do not fit in the cache
@@ -31,14 +37,14 @@ class Workers:
     """n threads that share a list of jobs, each with one thread of BLAS; and as many on each of the other `ranks`, if
     there are any. They work within a `with` block alone."""
 
-    def __init__(self, n=None, ranks=None):
+    def __init__(self, n: int | None = None, ranks: Alone | None = None):
         self.n = cores() if n is None else n
         self.ranks = ranks or Alone()
         if self.n < 1:
             raise ValueError(f"there must be at least 1 worker, got {n}")
         self._exit = None
 
-    def __enter__(self):
+    def __enter__(self) -> Workers:
         if self._exit is not None:
             raise ValueError("these Workers are at work already: make others for another `with` block")
         self._start()
@@ -55,7 +61,7 @@ class Workers:
         if self._process == os.getpid():
             leaving.close()
 
-    def map(self, function, *iterables):
+    def map(self, function: Callable, *iterables: Iterable) -> list:
         """The list of function(...) over the iterables, which are of one length, in their order; computed here, not on
         other ranks.
 
@@ -77,7 +83,7 @@ class Workers:
             for future in futures:
                 future.cancel()
 
-    def share(self, function, items):
+    def share(self, function: Callable, items: Iterable) -> list:
         """The list of function(item), in their order, on every rank: each computes some, and is sent the others."""
         items, ranks = list(items), self.ranks
         found = [None] * len(items)
@@ -86,13 +92,13 @@ class Workers:
         return found
 
 
-def text_lengths(batch):
+def text_lengths(batch: Batch) -> Array:
     """How many tokens the texts of a batch have, (B,); all of them without an attention_mask."""
     mask = batch["attention_mask"] if "attention_mask" in batch else np.ones_like(batch["input_ids"])
     return mask.reshape(len(mask), -1).sum(1)
 
 
-def cut(batch, parts):
+def cut(batch: Batch, parts: int) -> Iterator[Batch]:
     """Split a batch, a dict of arrays (B, ...), into at most `parts` of about equal numbers of tokens.
 
     The longest sequences first, each to the part with the fewest tokens.
@@ -107,21 +113,26 @@ def cut(batch, parts):
         yield {name: x[chosen] for name, x in batch.items()}
 
 
-def parts_of(batch, workers):
-    """The numbered parts of a batch: one for each worker of each rank, more if they would exceed PART_TOKENS."""
+def parts_of(batch: Batch, workers: Workers, accumulation: int = 1) -> list[tuple[int, Batch]]:
+    """The numbered parts of a batch: `accumulation` for each worker of each rank, or more, that none exceeds
+    PART_TOKENS."""
     tokens, n = int(text_lengths(batch).sum()), workers.n * workers.ranks.size
-    return list(enumerate(cut(batch, n * max(1, -(-tokens // (n * PART_TOKENS))))))
+    return list(enumerate(cut(batch, n * max(accumulation, -(-tokens // (n * PART_TOKENS))))))
 
 
-def loss_and_gradients(model, batch, rngs, workers, measure=None):
+def loss_and_gradients(model: WithLosses, batch: Batch, rngs: Callable[[int], Generator | None],
+                       workers: Workers, measure: Callable | None = None,
+                       accumulation: int = 1) -> tuple[dict[str, float], list[Array]]:
     """The losses of a batch by name, and the gradients of model.trainable_parameters(), computed in parts.
 
     `rngs(part)` gives each part its own generator for dropout (or None). The same cut gives the same bits. All ranks
     are given the same batch, compute their own parts of it, and get the same sums. Losses are those in the model's
-    `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up.
+    `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up. accumulation: how many parts
+    each worker computes at least, one after another.
     Raises ValueError for a batch without labels.
     """
-    jobs, labels, parameters = parts_of(batch, workers), model.label_counts(**batch), model.trainable_parameters()
+    jobs, parameters = parts_of(batch, workers, accumulation), model.trainable_parameters()
+    labels = model.label_counts(**batch)
     ended = threading.Event()
     if not labels:
         raise ValueError(f"the batch has no labels, so there is no loss: it holds {', '.join(batch)}")

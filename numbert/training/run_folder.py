@@ -166,10 +166,10 @@ def _delete(path, pid):
 class Progress:
     """Prints a line about a long loop, every few seconds: what was done, how fast, and how long it will still take."""
 
-    def __init__(self, steps, start=0, every=5.0):
-        self.steps, self.start, self.every = steps, start, every
+    def __init__(self, steps, start=0, every=5.0, say=lambda text: print(text, flush=True)):
+        self.steps, self.start, self.every, self.say = steps, start, every, say
         self.began = self.last = time.monotonic()
-        self.tokens = 0
+        self.tokens, self.paused = 0, 0.0
 
     def update(self, step, text):
         """After each step. `step` is a `training.loop.Step`, `text` a function that gives the text to print."""
@@ -180,5 +180,14 @@ class Progress:
         self.last = now
         elapsed, done = now - self.began, step.number - self.start
         left = elapsed / done * (self.steps - step.number)
-        print(f"step {step.number}/{self.steps}  {text()}  lr {step.lr:.1e}  {self.tokens / elapsed:,.0f} tokens/s  "
-              f"{int(left) // 60}:{int(left) % 60:02d} left", flush=True)
+        self.say(f"step {step.number}/{self.steps}  {text()}  lr {step.lr:.1e}  "
+                 f"{self.tokens / (elapsed - self.paused):,.0f} tokens/s  {minutes(left)} left")
+
+    def paused_for(self, seconds):
+        """Something other than a step took so long, such as an evaluation: it slows the run down, not the steps."""
+        self.paused += seconds
+
+
+def minutes(seconds):
+    """75.2 -> 1:15"""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

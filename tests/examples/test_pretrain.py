@@ -212,7 +212,7 @@ def test_the_others_go_on_where_they_stopped(other, text, tmp_path):
     (["--model", "roberta", "--objective", "mlm+nsp"], "roberta learns by full-sentences or mlm, not by mlm+nsp"),
     (["--model", "gpt", "--mask-unit", "span"], "--mask-unit is for masked words, and --model gpt masks none"),
     (["--model", "gpt", "--mask-rate", "0.2"], "--mask-rate is for masked words, and --model gpt masks none"),
-    (["--model", "roberta"], "vocab_size must be at least 261, the special tokens and 256 bytes, got 80"),
+    (["--model", "roberta"], "--vocab-size must be at least 261, the special tokens and 256 bytes, got 80"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else None)
 def test_what_does_not_go_together(arguments, message, text, tmp_path):
     assert message in refused("--text", text, "--out", tmp_path / "run", *OPTIONS, *arguments)

@@ -11,9 +11,11 @@ from numbert import ops
 from numbert.autograd import REGISTRY, op
 from numbert.gradcheck import differences as gradcheck
 from numbert.gradcheck import mutants
-from numbert.gradcheck.cases import MODELS, Case, op_cases, subjects
+from numbert.gradcheck.cases import MODELS, Case, Subject, op_cases, subjects
+from numbert.layers import Linear
 from numbert.models import albert, bert, gpt2, heads, roberta
 from numbert.models.pretrained import PretrainedModel
+from numbert.module import Parameter
 
 CASES, SUBJECTS = op_cases(), subjects()
 
@@ -42,7 +44,7 @@ def test_names_are_unique():
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_ops(case, rng):
-    results = gradcheck.judge(gradcheck.measure(case, rng), case.op.backward)
+    results = gradcheck.check(case.op, case.inputs, case.options, rng)
     assert [r.input for r in results], "nothing was checked"
     for result in results:
         assert result.passed, result
@@ -141,14 +143,103 @@ def test_check_on_an_op_of_ones_own(rng, monkeypatch):
 
     @op
     def cube(x):
-        return x**3, x
+        return x**3, (x,)
 
     @cube.vjp
-    def cube_backward(dy, x):
+    def cube_backward(dy, saved):
+        x, = saved
         return (3 * dy * x**2,)
 
     result, = gradcheck.check(cube, [rng.standard_normal(4)], {}, rng)
     assert result.passed and result.input == "x"
+
+
+@pytest.fixture
+def own(monkeypatch):
+    """A function that makes an op of a forward and a backward pass; the package's ops stay as they are."""
+    monkeypatch.setattr("numbert.autograd.REGISTRY", {})
+
+    def make(forward, backward):
+        made = op(forward)
+        if backward is not None:
+            made.vjp(backward)
+        return made
+    return make
+
+
+def product(x, y):
+    return x * y, (x, y)
+
+
+def product_backward(dy, saved):
+    x, y = saved
+    return dy * y, dy * x
+
+
+def test_check_says_what_is_right_and_where_it_is_wrong(own):
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((2, 3)), rng.standard_normal((2, 3))
+    right = gradcheck.check(own(product, product_backward), [x, y])
+    assert [str(r).partition(":")[0] for r in right] == ["product", "product"] and all(r.passed for r in right)
+    assert re.fullmatch(r"product: gradient of x \(2, 3\) is right: largest error \S+, at \[\d, \d\]", str(right[0]))
+
+    def wrong(dy, saved):
+        dx, dy = product_backward(dy, saved)
+        dy[1, 2] *= 2
+        return dx, dy
+    first, second = gradcheck.check(own(product, wrong), [x, y])
+    assert first.passed and not second.passed and second.place == "[1, 2]"
+    assert f"gradient of y (2, 3) is WRONG at [1, 2]: backward says {second.backward!r}" in str(second)
+
+
+def test_check_draws_the_gradient_of_the_output(own):
+    """With ones, a backward pass that forgets dy would pass; and the draws are those of the generator that is given."""
+    forgetful = own(product, lambda dy, saved: (saved[1].copy(), saved[0].copy()))
+    x, y = np.ones((2, 2)), 2 * np.ones((2, 2))
+    assert not any(r.passed for r in gradcheck.check(forgetful, [x, y]))
+    one, two, other = (gradcheck.check(forgetful, [x, y], rng=np.random.default_rng(seed)) for seed in (5, 5, 6))
+    assert one == two != other
+
+
+@pytest.mark.parametrize(("forward", "backward", "said"), [
+    (product, None, "product has no backward pass: decorate one with @product.vjp"),
+    (lambda x, y: x * y, product_backward, r"the forward pass must return \(output, saved\)"),
+    (product, lambda dy, saved: (dy,), "2 inputs need as many gradients, got 1"),
+    (product, lambda dy, saved: dy, "backward must return a tuple of gradients, got ndarray"),
+    (product, lambda dy, saved: (dy[:1], dy), r"gradient of x must be float64 \(2, 3\), got float64 \(1, 3\)"),
+    (product, lambda dy, saved: (dy.astype(np.float32), dy), "gradient of x must be float64"),
+    (product, lambda dy, saved: (np.multiply(dy, saved[1], out=dy), dy * saved[0]), "changed dy"),
+    (product, lambda dy, saved: (dy, dy), "gradient 1 is memory that another gradient uses"),
+    (product, lambda dy, saved: (dy, dy[::-1]), "gradient 1 is memory that another gradient uses"),
+    (product, lambda dy, saved: (dy, saved[0]), "gradient 1 is an input or the output itself"),
+    (product, lambda dy, saved: (dy, np.negative(saved[0], out=saved[0]) * dy), "input 0 was changed"),
+    (lambda x, y: (np.negative(x, out=x), ()), lambda dy, saved: (-dy, None), "input 0 was changed")])
+def test_check_refuses_what_breaks_the_contract(forward, backward, said, own):
+    x, y = np.arange(6.0).reshape(2, 3) + 1, np.full((2, 3), 2.0)
+    with pytest.raises(ValueError, match=said):
+        gradcheck.check(own(forward, backward), [x, y])
+
+
+@pytest.mark.parametrize(("what", "inputs", "said"), [
+    (product, [np.ones(2)], "check takes a function decorated with @op, got function"),
+    (ops.tanh, np.ones(2), "tanh: inputs must be a list of arrays, got ndarray"),
+    (ops.tanh, [np.ones(2, np.float32)], "tanh: input 0 must be float64, .*, got float32"),
+    (ops.add, [np.ones(2), [1, 2]], "add: input 1 must be float64, .*, got int64")])
+def test_check_refuses_what_it_cannot_check(what, inputs, said):
+    with pytest.raises(TypeError, match=said):
+        gradcheck.check(what, inputs)
+
+
+def test_check_of_a_module_leaves_it_as_it_was(rng):
+    x = Parameter(rng.standard_normal((5, 4)))
+    layer = Linear(4, 3, rng=rng, std=0.5, dtype=np.float64)
+    before = [p.data.copy() for p in layer.parameters()]
+    results = gradcheck.check_module(Subject("mine", layer, lambda m: m(x), {"x": x}))
+    assert [r.input for r in results] == ["weight", "bias", "x"] and all(r.passed for r in results)
+    assert all((p.data == data).all() for p, data in zip(layer.parameters(), before, strict=True))
+    narrow = Linear(4, 3, rng=rng, std=0.5, dtype=np.float32)
+    with pytest.raises(ValueError, match="mine: weight must be float64, .* got float32: make the module with dtype="):
+        gradcheck.check_module(Subject("mine", narrow, lambda m: m(x)))
 
 
 def test_inputs_are_put_back(rng):

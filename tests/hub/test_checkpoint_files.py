@@ -8,8 +8,10 @@ from fuzz_checkpoints import run
 from torch_save import describe, save_legacy, save_zip
 
 from numbert.hub import safetensors
-from numbert.hub.checkpoint import NAMES, load_weights
+from numbert.hub.checkpoint import NAMES, load_parameters, load_weights, save_parameters
 from numbert.hub.errors import CheckpointError, expect_type, read_json
+from numbert.layers import FeedForward, Linear
+from numbert.ops import relu
 
 DATA = {name: np.full(2, number, "f4") for number, name in enumerate("abcd")}
 
@@ -168,3 +170,43 @@ def test_random_damage():
     assert outcomes.total() == 2_000 and slowest < 10
     for kind in ("safetensors", "index", "zip", "legacy"):  # both happen often, or the fuzz would show nothing
         assert outcomes[kind, "loaded"] > 25 and outcomes[kind, "refused"] > 250
+
+
+# ---- the parameters of a module of one's own -------------------------------------------------------------------------
+
+
+def module(seed=0, size=3, dtype=np.float32):
+    return FeedForward(size, 2 * size, relu, rng=np.random.default_rng(seed), std=0.1, dtype=dtype)
+
+
+def test_parameters_are_saved_and_loaded(tmp_path):
+    path, ours, other, wide = tmp_path / "m.safetensors", module(), module(seed=1), module(seed=1, dtype=np.float64)
+    save_parameters(path, ours)
+    for new in (other, wide):
+        load_parameters(path, new)
+        assert all((a.data == b.data).all() for a, b in zip(new.parameters(), ours.parameters(), strict=True))
+    assert {p.dtype for p in wide.parameters()} == {np.dtype(np.float64)}
+    other.parameters()[0].data += 1                                         # memory of its own, not that of the file
+
+
+@pytest.mark.parametrize(("make", "said"), [
+    (lambda: module(size=4), r"tensor 'expand.weight': is float32 \(6, 3\), the module needs .* \(8, 4\)"),
+    (lambda: Linear(3, 6, rng=np.random.default_rng(0), std=0.1, dtype=np.float32),
+     "tensor 'bias': only the module has it")])
+def test_parameters_that_do_not_fit_change_nothing(make, said, tmp_path):
+    path = tmp_path / "m.safetensors"
+    save_parameters(path, module())
+    other = make()
+    before = [p.data.copy() for p in other.parameters()]
+    with pytest.raises(CheckpointError, match=said):
+        load_parameters(path, other)
+    assert all((p.data == x).all() for p, x in zip(other.parameters(), before, strict=True))
+
+
+def test_parameters_are_not_broadcast_and_whole_numbers_are_none(tmp_path):
+    path, bias = tmp_path / "m.safetensors", {"contract.bias": np.zeros(1, np.float32)}
+    arrays = {name: p.data for name, p in module().named_parameters().items()}
+    for wrong in (bias, {"contract.bias": np.zeros(3, np.int64)}):
+        safetensors.write(path, arrays | wrong)
+        with pytest.raises(CheckpointError, match="tensor 'contract.bias': is "):
+            load_parameters(path, module())

@@ -58,6 +58,15 @@ def test_saved_and_loaded_it_is_the_same_bit_for_bit(kind, dtype, tmp_path, capl
     assert settings["architectures"] == [kind.__name__] and settings["torch_dtype"] == np.dtype(dtype).name
 
 
+def test_repr_of_an_output_computes_nothing():
+    model, ids = build(nb.BertForMaskedLM), np.array([[1, 2, 3]])
+    output = model(ids, labels=np.array([[-100, 2, -100]]))
+    text = repr(output)
+    assert text.startswith("Output(loss=<Tensor () float32, made by column: ") and "\n" not in text
+    assert "counts={'mlm': 1}" in text and text.endswith("logits=<computed when it is read>)")
+    assert output.logits.shape[0] == 1 and "logits=<Tensor (1, " in repr(output) and "computed" not in repr(output)
+
+
 def test_strict_takes_what_save_pretrained_wrote(tmp_path):
     for kind in CLASSES:
         for tied in (True, False):

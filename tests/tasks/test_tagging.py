@@ -180,9 +180,9 @@ def test_entities_in_columns(made, tmp_path, capsys):
     ({"--dev": "nowhere.conllu"}, r"tagging: .*nowhere\.conllu"),
     ({"--train": "no sentence"}, r"tagging: .*given\.conllu: no sentence in it"),
     ({"--train": "untagged"}, "tagging: no word of the training sentences has a tag"),
-    ({"--column": "TAG"}, "tagging: column must be one of ID, .* got 'TAG'"),
-    ({"--max-length": "2"}, "tagging: max_length must be at least 3 .* got 2"),
-    ({"--max-length": "41"}, "tagging: max_length = 41, but the model has only 40 positions"),
+    ({"--column": "TAG"}, "tagging: --column must be one of ID, .* got 'TAG'"),
+    ({"--max-length": "2"}, "tagging: --max-length must be at least 3 .* got 2"),
+    ({"--max-length": "41"}, "tagging: --max-length = 41, but the model has only 40 positions"),
     ({"--epochs": "0"}, "tagging: --epochs must be at least 1, got 0"),
     ({"--seeds": "0"}, "tagging: --seeds must be at least 1, got 0"),
     ({"--workers": "0"}, "tagging: --workers must be at least 1, got 0"),
@@ -198,3 +198,59 @@ def test_errors_are_one_line(made, tmp_path, capsys, change, message):
     with pytest.raises(SystemExit) as error:
         tagging.main([part for pair in options.items() for part in pair])
     assert re.match(message, str(error.value.code)) and "\n" not in str(error.value.code)
+
+
+def test_the_report_and_the_model_evaluated_again(made, tmp_path, capsys):
+    train, dev = (write(tmp_path / f"{seed}.conllu", conllu(60, seed)) for seed in (0, 1))
+    out, ev = tmp_path / "out", tmp_path / "ev"
+    tagging.main(["--train", train, "--dev", dev, "--model", made[0], "--out", str(out), *OPTIONS, "--max-length", "12",
+                  "--epochs", "2"])
+    said = capsys.readouterr().out
+    report = said[said.index("\ndev, 360 predictions: accuracy"):said.index("tags of dev")]
+    lines = [line.split("\t") for line in (out / "dev.predictions.tsv").read_text().splitlines()]
+    assert lines[0] == ["sentence", "word", "gold", "predicted", "probability"] and len(lines) == 361
+    gold = [(f"{n}", word, tag) for n, s in enumerate(read_conllu(dev).sentences, 1)
+            for word, tag in zip(s.words, s.tags, strict=True)]
+    assert [tuple(line[:3]) for line in lines[1:]] == gold
+    predicted = [tag for s in read_conllu(out / "1.predicted.conllu").sentences for tag in s.tags]
+    assert [line[3] for line in lines[1:]] == predicted and all(0.25 <= float(line[4]) <= 1 for line in lines[1:])
+    for tag_ in ("ADJ", "NOUN", "PRON", "VERB"):
+        hits, given, wanted = (sum(map(test, gold, predicted)) for test in (
+            lambda g, p, t=tag_: g[2] == p == t, lambda g, p, t=tag_: p == t, lambda g, p, t=tag_: g[2] == t))
+        cells = re.search(rf"^{tag_} +([\d.]+) +([\d.]+) +[\d.]+ +(\d+)$", report, re.M).groups()
+        assert [float(cell) for cell in cells] == pytest.approx([hits / max(1, given), hits / wanted, wanted], abs=1e-3)
+    assert "| NOUN | " in (out / "README.md").read_text() and (out / "dev.confusion.svg").exists()
+    code = re.search(r"## Use\n\n```python\n(.+?)\n```", (out / "README.md").read_text(), re.S)[1]
+    exec(code, {"FOLDER": str(out)})
+    assert re.match(r"\[\['[A-Z]+', '[A-Z]+', '[A-Z]+', '[A-Z]+'\]\]", capsys.readouterr().out)
+
+    tagging.main(["--evaluate", str(out), "--dev", dev, "--out", str(ev), "--workers", "1"])
+    assert report in capsys.readouterr().out
+    assert {path.name for path in ev.iterdir()} == {"1.predicted.conllu", "dev.predictions.tsv", "dev.confusion.svg"}
+    assert all(path.read_bytes() == (out / path.name).read_bytes() for path in ev.iterdir())
+    untagged = write(tmp_path / "u.conllu", conllu(3, seed=5, tags=False))
+    tagging.main(["--evaluate", str(out), "--test", untagged, "--workers", "1", "--out", str(tmp_path / "u")])
+    assert "accuracy" not in capsys.readouterr().out and [path.name for path in (tmp_path / "u").iterdir()] == [
+        "u.predicted.conllu"]
+
+
+def test_entities_have_scores_by_type(made, tmp_path, capsys):
+    text = "good B-PER\nday I-PER\nwas O\n\nfilm B-LOC\n. O\n\n"
+    train = write(tmp_path / "a.txt", text * 8)
+    tagging.main(["--train", train, "--dev", train, "--model", made[0], "--out", str(tmp_path / "out"), *OPTIONS])
+    said = capsys.readouterr().out
+    for out in (said, tagging.main(["--evaluate", f"{tmp_path}/out", "--dev", train]) or capsys.readouterr().out):
+        assert re.search(r"^entity LOC +1\.000 +1\.000 +1\.000 +8$", out, re.M)
+        assert re.search(r"^entity PER +1\.000 +1\.000 +1\.000 +8$", out, re.M)
+        assert "dev, 40 predictions: f1 1.000  accuracy 1.000" in out
+
+
+@pytest.mark.parametrize("given,message", [
+    (["--model", "MODEL", "--dev", "DEV"], "--train FILE and --dev FILE are needed"),
+    (["--evaluate", "MODEL", "--dev", "DEV"], "its head is not trained: it lacks classifier.weight"),
+    (["--evaluate", "MODEL", "--dev", "DEV", "--epochs", "7"], "--epochs is for fine-tuning, not for --evaluate"),
+])
+def test_what_is_needed(made, tmp_path, given, message):
+    names = {"MODEL": made[0], "DEV": write(tmp_path / "d.conllu", conllu(2))}
+    with pytest.raises(SystemExit, match=message):
+        tagging.main([names.get(word, word) for word in given])

@@ -57,6 +57,13 @@ def pieces(tokenizer, text):
     return " ".join(f"{token}:{start}-{end}/{word}" for token, (start, end), word in columns)
 
 
+def test_repr_names_size_and_special_tokens():
+    roles = "pad [PAD] 0, unk [UNK] 1, cls [CLS] 2, sep [SEP] 3, mask [MASK] 4"
+    assert repr(TOKENIZER) == f"<WordPieceTokenizer of {len(TOKENIZER)} tokens: {roles}>"
+    large = WordPieceTokenizer(["[UNK]", *map(str, range(1500))])
+    assert repr(large) == "<WordPieceTokenizer of 1,501 tokens: unk [UNK] 0>"
+
+
 def test_by_hand():
     assert TOKENIZER.tokenize("unaffable") == ["un", "##aff", "##able"]
     assert TOKENIZER.split_word("unaffable") == [(5, 0, 2), (6, 2, 5), (7, 5, 9)]

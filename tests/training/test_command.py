@@ -2,6 +2,7 @@
 import argparse
 import io
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import tiny_run
 
+from numbert.hub.errors import CheckpointError
 from numbert.training import command
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +65,25 @@ def test_numbers_that_cannot_be(settings, message):
 def test_numbers_that_can_be():
     command.check_numbers({"lr": 1e-9, "seed": 0, "dropout": 0.0, "threshold": 0.0, "out": "x", "quick": False,
                            "patience": None, "steps": 1, "labels": [1, 2]})
+
+
+@pytest.mark.parametrize("error, said", [
+    ("layer_decay must be in (0, 1], got 2", "--layer-decay must be in (0, 1], got 2"),
+    ("a.tsv: say columns=... if it is laid out otherwise", "a.tsv: say --columns if it is laid out otherwise"),
+    ("2 columns (skip_broken=True leaves such rows out)", "2 columns (--skip-broken leaves such rows out)"),
+    ("columns must be, patience must be", "--columns must be, patience must be"),
+    ("patience must be 1", "--early-stopping must be 1"), ("layer_decay=3 is", "--layer-decay 3 is"),
+    ("a/layer_decay/b.tsv: no row, layer_decay.txt", "a/layer_decay/b.tsv: no row, layer_decay.txt")])
+def test_errors_speak_of_options(error, said):
+    some = argparse.ArgumentParser()
+    some.add_argument("--early-stopping", "--patience", dest="patience")
+    for option in ("--layer-decay", "--columns", "--skip-broken"):
+        some.add_argument(option)
+    with pytest.raises(ValueError) as found, command.in_options(some):
+        raise ValueError(error)
+    assert str(found.value) == said
+    with pytest.raises(CheckpointError, match="layer_decay"), command.in_options(some):     # a setting in the file
+        raise CheckpointError("config.json", "layer_decay must be 1")
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +157,23 @@ def test_quick_gives_way_to_what_is_said():
     command.add_quick(some, {"steps": 3})
     assert [command.parse(some, given).steps for given in (["--quick", "--steps", "7"], ["--quick"])] == [7, 3]
     assert "--steps 3" in some.format_help()
+
+
+def test_the_command_as_it_is_typed():
+    """What is spelled gives the same options again, and says nothing that holds anyway."""
+    parser = argparse.ArgumentParser(prog="python -m numbert.tasks.x")
+    parser.add_argument("--train", required=True)
+    parser.add_argument("--labels", nargs="+")
+    parser.add_argument("--lr", nargs="+", type=float, default=[0.1])
+    parser.add_argument("--no-header", action="store_true")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out")
+    given = ["--train", "my file's.csv", "--labels", "a=b", "c d=e", "--lr", "0.5", "0.25", "--no-header"]
+    options = parser.parse_args([*given, "--out", "o", "--workers", "1", "--epochs", "3"])
+    words = shlex.split(command.spelled(parser, options))
+    assert words == ["python", "-m", "numbert.tasks.x", *given]
+    assert vars(parser.parse_args(words[3:])) == vars(options) | {"out": None, "workers": 2}
+    command.only_for(parser, options, "--evaluate", ("train", "labels", "lr", "no_header", "out", "workers"))
+    with pytest.raises(ValueError, match="--no-header is for fine-tuning, not for --evaluate"):
+        command.only_for(parser, options, "--evaluate", ("train", "labels", "lr", "out", "workers"))

@@ -1,5 +1,7 @@
 """Fine-tuning: the best epoch is kept, frozen stays frozen, rates fall by layer, weights weigh, and it learns."""
+import functools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,10 +13,22 @@ from hypothesis import strategies as st
 from numbert import BertForSequenceClassification, BertForTokenClassification, WordPieceTokenizer, gradients, ops
 from numbert.module import Parameter
 from numbert.ops import IGNORE
-from numbert.training.finetuning import Shuffled, depths, finetune, freeze, layer_lr_factors, rank, save, starting_point
+from numbert.training import finetuning, parallel
+from numbert.training.finetuning import (
+    Shuffled,
+    Trial,
+    depths,
+    finetune,
+    freeze,
+    layer_lr_factors,
+    names,
+    rank,
+    save,
+    starting_point,
+)
 from numbert.training.optimizer import AdamW
-from numbert.training.parallel import Workers, loss_and_gradients
-from numbert.training.run_folder import RunFolder
+from numbert.training.parallel import Workers, loss_and_gradients, parts_of
+from numbert.training.run_folder import Progress, RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +130,74 @@ def test_history(start, workers):
     assert [(r["epoch"], r["step"], r["figure"]) for r in result.history] == [(1, 3, 0.1), (2, 6, 0.3)]
     assert all(0.3 < r["loss"] < 2 for r in result.history)
     assert len(spoken) == 2 and spoken[1].startswith("epoch 2/2  loss ") and spoken[1].endswith("figure 0.300")
+
+
+@pytest.mark.parametrize("options,steps,epochs", [
+    ({"eval_steps": 2}, [2, 4, 6, 8, 9], [2 / 3, 4 / 3, 2, 8 / 3, 3]), ({"eval_steps": 100}, [9], [3]),
+    ({"max_steps": 4}, [3, 4], [1, 4 / 3]), ({"max_steps": 2, "eval_steps": 1}, [1, 2], [1 / 3, 2 / 3]),
+    ({"max_steps": 12, "eval_steps": 6}, [6, 12], [2, 4])])
+def test_when_it_is_evaluated(start, workers, options, steps, epochs):
+    """An epoch has three steps. More steps than there are in --epochs go on with further epochs."""
+    spoken = []
+    result = train(start(0), scripted([0.1 * i for i in range(9)], []), workers, say=spoken.append, **options)
+    assert [r["step"] for r in result.history] == steps and [r["epoch"] for r in result.history] == epochs
+    assert result.epoch == epochs[-1] and len(spoken) == len(steps)
+    assert spoken[0].startswith(f"epoch {round(epochs[0], 2):g}/{round(epochs[-1], 2):g}  loss ")
+
+
+def test_evaluations_change_nothing(start, workers):
+    """Whenever they are, the steps are the same bits."""
+    def run(**options):
+        model, seen = start(0), []
+        train(model, scripted([0.1 * i for i in range(9)], seen), workers, **options)
+        return seen
+    often, seldom = run(eval_steps=1), run()
+    assert all(same(often[3 * i + 2], seldom[i]) for i in range(3))
+
+
+@pytest.mark.parametrize("patience,seen_in_all,best", [(1, 3, 2), (2, 4, 2), (3, 9, 8)])
+def test_patience_counts_evaluations(start, workers, patience, seen_in_all, best):
+    model, seen = start(0), []
+    figures = [0.1, 0.5, 0.4, 0.3, 0.6, 0.6, 0.1, 0.7, 0.2]
+    result = train(model, scripted(figures, seen), workers, eval_steps=1, patience=patience)
+    assert (len(seen), result.epoch) == (seen_in_all, best / 3) and same(arrays(model), seen[best - 1])
+
+
+def test_progress_within_an_epoch(start, workers, monkeypatch):
+    monkeypatch.setattr(finetuning, "Progress", functools.partial(Progress, every=0.0))
+    spoken = []
+    train(start(0), scripted([0.1, 0.2, 0.3], []), workers, lr=1e-3, epochs=2, say=spoken.append)
+    assert [line.split()[0] for line in spoken] == ["step", "step", "epoch"] * 2
+    assert re.fullmatch(r"step 5/6  loss 0\.\d{3}  lr \d\.\de-04  [\d,]+ tokens/s  0:0\d left", spoken[4]), spoken[4]
+
+
+def test_accumulation_is_the_same_gradient_in_more_parts(start, workers):
+    batch, found = collate(examples(8)), []
+    for accumulation, parts in ((1, 1), (3, 3), (100, 8)):
+        assert len(parts_of(batch, workers, accumulation)) == parts
+        found.append(loss_and_gradients(start(0), batch, lambda part: None, workers, accumulation=accumulation))
+    for sums, those in found[1:]:
+        assert sums["loss"] == pytest.approx(found[0][0]["loss"], rel=1e-6)
+        for a, b in zip(those, found[0][1], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7)
+
+
+def test_accumulation_and_weight_decay_reach_the_steps(start, workers, monkeypatch):
+    cuts = []
+    monkeypatch.setattr(parallel, "cut", lambda batch, parts, cut=parallel.cut: cuts.append(parts) or cut(batch, parts))
+    moved = []
+    for options in ({}, {"accumulation": 4}, {"weight_decay": 0.5}, {"warmup": 1.0}):
+        model = start(0)
+        train(model, scripted([0.1], []), workers, epochs=1, **options)
+        moved.append(arrays(model))
+    assert cuts == [1] * 3 + [4] * 3 + [1] * 6
+    assert not any(same(moved[0], other) for other in moved[1:])
+
+
+def test_names_of_trials():
+    one, two, three = Trial(1e-4, 0), Trial(1e-4, 1), Trial(2e-5, 0)
+    assert names([one, two]) == {one: "seed 0", two: "seed 1"}
+    assert names([one, three]) == {one: "lr 0.0001, seed 0", three: "lr 2e-05, seed 0"}
 
 
 def test_a_seed_decides_everything(start, workers):
@@ -224,19 +306,20 @@ def test_freeze_body(start, workers):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 8), st.integers(1, 5), st.integers(0, 2**32 - 1))
-def test_weighted_cross_entropy(N, C, seed):
+@given(st.integers(1, 8), st.integers(1, 5), st.sampled_from([0.0, 0.1, 0.9]), st.integers(0, 2**32 - 1))
+def test_weighted_cross_entropy(N, C, smoothing, seed):
     rng = np.random.default_rng(seed)
     logits, labels, weights = rng.standard_normal((N, C)), rng.integers(C, size=N), 3 * rng.random(C)
     labels[rng.random(N) < 0.2] = IGNORE
     count = max(1, int((labels != IGNORE).sum()))
-    expected = sum(weights[label] * reference.cross_entropy(logits[i:i + 1], labels[i:i + 1], count)
+    expected = sum(weights[label] * reference.cross_entropy(logits[i:i + 1], labels[i:i + 1], count,
+                                                             smoothing=smoothing)
                    for i, label in enumerate(labels) if label != IGNORE)
-    found = ops.cross_entropy(logits, labels=labels, weights=weights)
+    found = ops.cross_entropy(logits, labels=labels, weights=weights, smoothing=smoothing)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
     cut = int(rng.integers(N + 1))
-    parts = [ops.cross_entropy(logits[s], labels=labels[s], weights=weights) * ops.label_count(labels[s]) / count
-             for s in (slice(cut), slice(cut, N))]
+    parts = [ops.cross_entropy(logits[s], labels=labels[s], weights=weights, smoothing=smoothing)
+             * ops.label_count(labels[s]) / count for s in (slice(cut), slice(cut, N))]
     np.testing.assert_allclose(sum(parts), found, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(ops.cross_entropy(logits, labels=labels, weights=np.ones(C)),
                                ops.cross_entropy(logits, labels=labels), rtol=1e-12, atol=1e-14)
@@ -268,6 +351,27 @@ def test_a_class_of_weight_0_teaches_nothing(tmp_path, workers, cls):
     assert doubled["loss"] == pytest.approx(2 * sums["loss"], rel=1e-5)
     _, one = step(batch | {"labels": np.ones_like(batch["labels"])}, class_weights=np.array([1.0, 0.0]))
     assert any(g.any() for g in plain) and not any(g.any() for g in one)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, math.nan])
+def test_smoothing_is_a_share(smoothing):
+    with pytest.raises(ValueError, match=r"smoothing must be in \[0, 1\), got "):
+        ops.cross_entropy(np.zeros((2, 3)), labels=np.array([0, 1]), smoothing=smoothing)
+
+
+@pytest.mark.parametrize("cls", [BertForSequenceClassification, BertForTokenClassification])
+def test_smoothed_labels_in_a_model(tmp_path, workers, cls):
+    """The loss is the mean of that of the label and that of all classes, (1 - s) to s."""
+    folder, _ = tiny_run.write(tmp_path)
+    batch = collate(examples(8))
+    if cls is BertForTokenClassification:
+        batch["labels"] = np.repeat(batch["labels"][:, None], 8, 1)
+
+    def loss(labels, **options):
+        model = starting_point(cls, folder, num_labels=2, **options)(0)
+        return loss_and_gradients(model, batch | {"labels": labels}, lambda part: None, workers)[0]["loss"]
+    right, wrong = loss(batch["labels"]), loss(1 - batch["labels"])
+    assert loss(batch["labels"], label_smoothing=0.3) == pytest.approx(0.85 * right + 0.15 * wrong, rel=1e-5)
 
 
 # ---- where it starts, what it leaves ---------------------------------------------------------------------------------
@@ -314,7 +418,8 @@ def test_save(tmp_path, start):
 
 
 @pytest.mark.parametrize("options,message", [
-    ({"epochs": 0}, "at least 1, got 0 and None"), ({"patience": 0}, "at least 1, got 3 and 0"),
+    ({"epochs": 0}, "epochs must be at least 1, got 0"), ({"patience": 0}, "patience must be at least 1, got 0"),
+    ({"max_steps": 0}, "max_steps must be at least 1"), ({"eval_steps": -1}, "eval_steps must be at least 1, got -1"),
     ({"layer_decay": 0.0}, r"layer_decay must be in \(0, 1\], got 0.0"), ({"layer_decay": 1.5}, "got 1.5")])
 def test_errors(start, workers, options, message):
     with pytest.raises(ValueError, match=message):

@@ -2,6 +2,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -86,7 +87,8 @@ def whole(data, tmp_path_factory):
 @each_command
 def test_what_a_run_leaves(name, whole):
     found = set(whole[name])
-    assert found >= {"model.safetensors", "config.json", "vocab.txt", "metrics.jsonl"}
+    assert found >= {"model.safetensors", "config.json", "vocab.txt", "metrics.jsonl", "curves.svg", "README.md",
+                     "results.json", "dev.predictions.tsv"}
     assert not found & {"checkpoint.safetensors", "run.lock"} and not any(".tmp" in path for path in found)
     assert found >= {"glue": {"RTE.tsv"}, "tagging": {"dev.predicted.txt", "test.predicted.txt"},
                      "squad": {"predictions.json", "nbest.json", "na_probs.json", "answers.json"}}[name]
@@ -122,6 +124,50 @@ def test_ctrl_c_keeps_the_best_and_the_run_can_be_resumed(name, epoch, data, who
     run(name, data, out, "--resume")
     assert contents(out) == whole[name]
     assert "nothing to resume" in refused(name, data, out, "--resume")
+
+
+SEARCH = ("--lr", "3e-3", "1e-3", "--seed", "3", "--eval-steps", "2", "--early-stopping", "2", "--warmup", "0.3",
+          "--gradient-accumulation", "2", "--weight-decay", "0.1", "--max-train-samples", "20", "--epochs", "2",
+          "--seeds", "1")
+
+
+@each_command
+def test_a_search_over_rates_is_resumed_within_an_epoch(name, data, tmp_path, monkeypatch, capsys):
+    """With an evaluation every two steps of three an epoch, and Ctrl-C in the second trial."""
+    smoothing = () if name == "squad" else ("--label-smoothing", "0.1")
+    run(name, data, tmp_path / "whole", *SEARCH, *smoothing)
+    said = capsys.readouterr().out
+    assert "lr 0.003, seed 3  epoch 0.67/2  loss " in said and "The best learning rate on the development" in said
+    wanted = contents(tmp_path / "whole")
+    records = [json.loads(line) for line in wanted["metrics.jsonl"].splitlines()]
+    assert records[0]["epoch"] == 2 / 3 and {(r["lr"], r["seed"]) for r in records} == {
+        (3e-3, 3), (1e-3, 3)}
+    first = sum(r["lr"] == 3e-3 for r in records)
+    log, done = RunFolder.log, []
+
+    def pressed(folder, record):
+        log(folder, record)
+        done.append(record)
+        if len(done) == first + 1:
+            monkeypatch.setattr(RunFolder, "log", log)
+            signal.raise_signal(signal.SIGINT)
+    monkeypatch.setattr(RunFolder, "log", pressed)
+    said = refused(name, data, tmp_path / "out", *SEARCH, *smoothing)
+    assert "keeps the model of epoch " in said and ", lr 0.003, seed " in said
+    changed = refused(name, data, tmp_path / "out", *SEARCH, *smoothing, "--resume", "--eval-steps", "1")
+    assert "--eval-steps is 1, was 2" in changed
+    run(name, data, tmp_path / "out", *SEARCH, *smoothing, "--resume")
+    assert contents(tmp_path / "out") == wanted
+
+
+@each_command
+def test_a_dry_run_leaves_nothing(name, data, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(name, data, tmp_path / "out", "--dry-run", "--max-steps", "4", "--max-train-samples", "8")
+    assert not ended.value.code and not (tmp_path / "out").exists()
+    said = capsys.readouterr().out
+    assert re.search(r"^steps: 4 a run, 1 an epoch of [\d,]+ tokens; evaluations: 4 a run$", said, re.M), said
+    assert re.search("^time: .* in all", said, re.M) and re.search("^memory: about ", said, re.M)
 
 
 @each_command
@@ -222,18 +268,20 @@ def test_out_is_a_file_or_the_model_or_nothing_can_be_read(name, data, tmp_path)
         assert "--out and --model are the same folder" in refused(name, data, out)
     assert contents(data / "body") == before
     refused(name, data, tmp_path / "a" / "b", "--model", tmp_path / "nowhere")
-    assert contents(tmp_path / "a") == {}
+    assert not (tmp_path / "a").exists()
 
 
 @each_command
 @pytest.mark.parametrize("option, value", [
     ("--lr", "nan"), ("--lr", "0"), ("--lr", "-0.5"), ("--lr", "inf"), ("--dropout", "nan"), ("--dropout", "1"),
     ("--dropout", "-0.1"), ("--epochs", "0"), ("--batch-size", "-1"), ("--seeds", "0"), ("--patience", "0"),
-    ("--layer-decay", "nan"), ("--layer-decay", "1.5"), ("--max-length", "2"), ("--max-length", "41")])
+    ("--layer-decay", "nan"), ("--layer-decay", "1.5"), ("--max-length", "2"), ("--max-length", "41"),
+    ("--warmup", "1.5"), ("--weight-decay", "inf"), ("--label-smoothing", "1"), ("--eval-steps", "0"),
+    ("--max-steps", "-3"), ("--max-train-samples", "0")])
 def test_settings_that_cannot_be_are_refused_before_the_first_step(name, option, value, data, tmp_path, monkeypatch):
     monkeypatch.setattr("numbert.training.finetuning.train", lambda *_, **__: pytest.fail("it trains"))
     said = refused(name, data, tmp_path / "out", f"{option}={value}")
-    assert value.lstrip("-")[:3] in said and contents(tmp_path / "out") == {}, said
+    assert value.lstrip("-")[:3] in said and option in said and not (tmp_path / "out").exists(), said
 
 
 # ---- how the output ends, and the process ----

@@ -18,6 +18,21 @@ def parameters(rng, shapes, dtype=np.float64):
     return [Parameter(rng.standard_normal(shape).astype(dtype)) for shape in shapes]
 
 
+@pytest.mark.parametrize("shape", [(1,), (4, 3), ()])
+def test_a_gradient_of_another_shape_is_refused(shape):
+    """One number, for instance, would be added to all."""
+    p = Parameter(np.ones((3, 4)))
+    optimizer = AdamW([p])
+    with Workers(1) as workers, pytest.raises(ValueError, match=r"gradient 0 must have the shape .* \(3, 4\), got "):
+        optimizer.step([np.ones(shape)], 1e-3, workers)
+    assert (p.data == 1).all() and optimizer.t == 0
+
+
+def test_repr():
+    assert repr(AdamW(parameters(np.random.default_rng(0), SHAPES), weight_decay=0.3)) == (
+        "<AdamW of 4 parameters, 30 numbers, after 0 steps: betas=(0.9, 0.999), eps=1e-06, weight_decay=0.3>")
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("scale", [1.0, 0.25])
 def test_adamw(workers, scale):

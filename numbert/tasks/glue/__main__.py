@@ -1,19 +1,17 @@
 """GLUE on the command line: fine-tune a pre-trained model on one of the nine tasks, measure it, write the submission.
 
     python -m numbert.tasks.glue --task rte --data GLUE/RTE --model RUN_FOLDER
+    python -m numbert.tasks.glue --task rte --data GLUE/RTE --evaluate FINE_TUNED
 
-The tasks and their files are described in data.py, the model in tasks/classification.py.
+The tasks and their files are described in data.py, the model in tasks/classification.py, the run in
+tasks/text_command.py.
 """
 import argparse
 from pathlib import Path
 
-from ...models.auto import AutoModelForSequenceClassification, look
 from ...training import command
-from ...training.experiment import FineTuning, Task, add_options, run
-from ...training.finetuning import Shuffled
-from ...training.kept import Kept, add_run_options, opened, recorded
-from ...training.seeds import table
-from ..classification import balanced_weights, collate, decide, encode, evaluation, majority, predict
+from .. import text_command
+from ..evaluating import add_model_options
 from . import data as glue_data
 
 
@@ -24,7 +22,7 @@ def arguments():
     add = parser.add_argument
     add("--task", required=True, help=", ".join(glue_data.TASKS) + " (capitals and dashes do not matter)")
     add("--data", required=True, metavar="FOLDER", help="the folder with the task's files (train.tsv, dev.tsv, ...)")
-    add("--model", required=True, metavar="RUN_FOLDER", help="a pre-trained model with its tokenizer")
+    add_model_options(parser)
     add("--files", nargs="+", metavar="SPLIT=NAME", help="files with other names, as in train=rte-train.tsv")
     add("--columns", nargs="+", metavar="ROLE=COLUMN", help="a layout that is not GLUE's: sentence=text label=label; "
         "names of the header, or numbers from 0")
@@ -32,9 +30,7 @@ def arguments():
     add("--labels", nargs="+", metavar="WORD=LABEL", help="other words in the label column, as in "
         "0=entailment 1=not_entailment")
     add("--skip-broken", action="store_true", help="leave out rows with too few or too many columns")
-    add("--class-weights", action="store_true", help="let every class count the same, however frequent")
-    add_run_options(parser, "runs/glue-TASK")
-    add_options(parser, max_length=None)
+    text_command.add_training_options(parser, "runs/glue-TASK")
     return parser
 
 
@@ -44,26 +40,20 @@ def main(argv=None):
 
 def glue(options, workers):
     name = task_name(options.task)
-    with opened(options.out, options.model, options.resume, default=f"runs/glue-{name}",
-                ranks=workers.ranks) as folder:
-        tokenizer, positions = look(options.model, AutoModelForSequenceClassification,
-                                    from_scratch=options.from_scratch)
-        settings = FineTuning.of(options, positions=positions)
-        splits = read_splits(name, options)
-        encoded = {split: encode(rows, tokenizer, settings.max_length) for split, rows in splits.items()}
-        task = task_of(name, encoded, tokenizer, settings, workers, class_weights=options.class_weights)
-        kept = Kept(folder, tokenizer, recorded(options, settings, splits), options.resume)
-        runs = run(task, options.model, settings, workers, from_scratch=options.from_scratch,
-                   keep_head=options.keep_head, kept=kept)
-        print(f"\n{name}, development set:\n\n{table({'fine-tuned': runs.seeds})}\n")
-        print("The best epoch was chosen on these same examples, so the figures are a little too good.")
-        print(f"the best model: {folder.path}")
-        for split, submission in glue_data.find(name).submissions.items():
-            if split in splits:
-                answers = decide(runs.model.config, predict(runs.model, tokenizer, encoded[split], workers))
-                glue_data.write_submission(folder.path, name, split, splits[split], answers)
-                print(f"predictions for {split}: {folder.path}/{submission}")
-        kept.finish()
+    task = glue_data.find(name)
+
+    def read(config):
+        if config:
+            text_command.check_labels(options.evaluate, config, name, task.labels, task.names or task.labels)
+        return texts_of(name, read_splits(name, options))
+
+    def hand_in(folder, split, examples, answers):
+        glue_data.write_submission(folder, name, split, examples, answers)
+        return f"{folder}/{task.submissions[split]}"
+
+    text_command.run_or_evaluate(
+        options, workers, arguments(), read, name=name, numbers=not task.labels, default=f"runs/glue-{name}",
+        hand_in=hand_in, files=("task", "data", "files", "columns", "no_header", "labels", "skip_broken"))
 
 
 def task_name(given):
@@ -73,17 +63,19 @@ def task_name(given):
 
 
 def read_splits(name, options):
-    """{split: examples}: training and development sets, which must be there, and test sets, if they are there."""
+    """{split: examples}: training (to fine-tune) and development sets, which must be there, and test sets, if they are
+    there."""
     task = glue_data.find(name)
-    names = task.files | assignments("--files", options.files, known=task.files)
+    names = task.files | text_command.assignments("--files", options.files, known=task.files)
     columns = {role: int(column) if column.isdigit() else column
-               for role, column in assignments("--columns", options.columns).items()} or None
-    ids = {label: i for i, label in enumerate(task.labels)}
-    words = {word: ids.get(label, label) for word, label in assignments("--labels", options.labels).items()} or None
+               for role, column in text_command.assignments("--columns", options.columns).items()} or None
+    ids = {label: i for labels in (task.labels, task.names) for i, label in enumerate(labels)}
+    words = {word: ids.get(label, label)
+             for word, label in text_command.assignments("--labels", options.labels).items()} or None
     splits = {}
     for split, file in names.items():
         path, test = Path(options.data) / file, split in task.submissions
-        if test and not path.exists():
+        if test and not path.exists() or split == "train" and options.evaluate:
             continue
         mine = {role: column for role, column in columns.items() if role != "label"} if columns and test else columns
         rows = glue_data.read(name, path, columns=mine, header=not options.no_header, labels=words,
@@ -98,43 +90,17 @@ def read_splits(name, options):
     return splits
 
 
-def assignments(option, given, known=None):
-    """{"a": "b"} of ["a=b"]."""
-    found = {}
-    for text in given or ():
-        left, equals, right = text.rpartition("=") if option == "--labels" else text.partition("=")
-        if not (left and equals and right) or (known is not None and left not in known):
-            expected = f"one of {', '.join(known)}, = and a name" if known else "NAME=VALUE"
-            raise ValueError(f"{option} takes {expected}, got {text!r}")
-        found[left] = right
-    return found
+def texts_of(name, splits):
+    """The `text_command.Texts` of a task."""
+    task = glue_data.find(name)
+    return text_command.Texts(name, splits, task.names or task.labels,
+                              lambda gold, given: glue_data.evaluate(name, gold, given), tuple(task.submissions))
 
 
 def task_of(name, encoded, tokenizer, settings, workers, class_weights=False):
-    """The `experiment.Task`: the task's own measures on its development sets, of which the first decides.
-
-    settings: an `experiment.FineTuning`. class_weights: every class has the same total weight, however frequent.
-    """
-    labels = glue_data.find(name).labels
-    training = [label for _, label in encoded["train"]]
-    development = [split for split in encoded if split.startswith("dev")]
-
-    def on_all(figures_of):
-        """The figures of each development set, those behind the first under their split's name."""
-        return {measure if split == development[0] else f"{measure} ({split})": value
-                for split in development for measure, value in figures_of(split).items()}
-
-    def measure(wanted, given):
-        return glue_data.evaluate(name, wanted, given)
-
-    evaluations = {split: evaluation(encoded[split], tokenizer, measure, workers) for split in development}
-    changes = ({"num_labels": len(labels), "id2label": dict(enumerate(labels)), "problem_type": None} if labels else
-               {"num_labels": 1, "id2label": None, "problem_type": "regression"})
-    return Task(AutoModelForSequenceClassification, changes,
-                Shuffled(encoded["train"], settings.batch_size, collate(tokenizer)),
-                evaluate=lambda model: on_all(lambda split: evaluations[split](model)),
-                baseline=on_all(lambda split: majority(training, [label for _, label in encoded[split]], measure)),
-                class_weights=balanced_weights(training, len(labels)) if class_weights and labels else None)
+    """The `experiment.Task` of `encode`d examples by split: the task's own measures on its development sets, of which
+    the first decides. For the rest see `text_command.task_of`."""
+    return text_command.task_of(texts_of(name, encoded), encoded, tokenizer, settings, workers, class_weights)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ class GlueTask:
     measures: names of the functions in numbert/tasks/metrics.py that score it.
     test_headers: the complete headers of its files without labels.
     files: split -> GLUE's file name.  submissions: split -> the name of the file to hand in.
+    names: what the classes are called, where the labels are numbers.
     no_header: the names of the columns of its labelled files if those have no header (CoLA).
     unlabelled: a label that says that the annotators did not agree (MNLI): such rows are skipped.
     """
@@ -33,8 +34,14 @@ class GlueTask:
     test_headers: tuple
     submissions: dict
     files: dict = field(default_factory=lambda: {split: f"{split}.tsv" for split in ("train", "dev", "test")})
+    names: tuple = ()
     no_header: tuple = ()
     unlabelled: str | None = None
+
+    @property
+    def id2label(self):
+        """{class id: what it is called}"""
+        return dict(enumerate(self.names or self.labels))
 
 
 PAIR = {"sentence1": "sentence1", "sentence2": "sentence2", "label": "label"}
@@ -43,16 +50,19 @@ ENTAILMENT = ("entailment", "not_entailment")
 
 TASKS = {
     "CoLA": GlueTask({"sentence": "sentence", "label": "label"}, ("0", "1"), ("matthews_correlation",),
-                 (("index", "sentence"),), {"test": "CoLA.tsv"}, no_header=("source", "label", "mark", "sentence")),
+                 (("index", "sentence"),), {"test": "CoLA.tsv"}, names=("unacceptable", "acceptable"),
+                 no_header=("source", "label", "mark", "sentence")),
     "SST-2": GlueTask({"sentence": "sentence", "label": "label"}, ("0", "1"), ("accuracy",),
-                  (("index", "sentence"),), {"test": "SST-2.tsv"}),
+                  (("index", "sentence"),), {"test": "SST-2.tsv"}, names=("negative", "positive")),
     "MRPC": GlueTask({"sentence1": "#1 String", "sentence2": "#2 String", "label": "Quality"}, ("0", "1"),
-                 ("f1", "accuracy"), (("index", "#1 ID", "#2 ID", "#1 String", "#2 String"),), {"test": "MRPC.tsv"}),
+                 ("f1", "accuracy"), (("index", "#1 ID", "#2 ID", "#1 String", "#2 String"),), {"test": "MRPC.tsv"},
+                 names=("not_equivalent", "equivalent")),
     "STS-B": GlueTask(PAIR | {"label": "score"}, (), ("pearson", "spearman"),
                   (("index", "genre", "filename", "year", "old_index", "source1", "source2", "sentence1",
                     "sentence2"),), {"test": "STS-B.tsv"}),
     "QQP": GlueTask({"sentence1": "question1", "sentence2": "question2", "label": "is_duplicate"}, ("0", "1"),
-                ("f1", "accuracy"), (("id", "question1", "question2"),), {"test": "QQP.tsv"}),
+                ("f1", "accuracy"), (("id", "question1", "question2"),), {"test": "QQP.tsv"},
+                names=("not_duplicate", "duplicate")),
     "MNLI": GlueTask(PAIR | {"label": "gold_label"}, ("entailment", "neutral", "contradiction"), ("accuracy",),
                  (("index", "promptID", "pairID", "genre", "sentence1_binary_parse", "sentence2_binary_parse",
                    "sentence1_parse", "sentence2_parse", "sentence1", "sentence2"), INDEX_PAIR),
@@ -62,7 +72,8 @@ TASKS = {
     "QNLI": GlueTask({"sentence1": "question", "sentence2": "sentence", "label": "label"}, ENTAILMENT, ("accuracy",),
                  (("index", "question", "sentence"),), {"test": "QNLI.tsv"}),
     "RTE": GlueTask(PAIR, ENTAILMENT, ("accuracy",), (INDEX_PAIR,), {"test": "RTE.tsv"}),
-    "WNLI": GlueTask(PAIR, ("0", "1"), ("accuracy",), (INDEX_PAIR,), {"test": "WNLI.tsv"}),
+    "WNLI": GlueTask(PAIR, ("0", "1"), ("accuracy",), (INDEX_PAIR,), {"test": "WNLI.tsv"},
+                 names=("not_entailment", "entailment")),
 }
 
 

@@ -4,12 +4,14 @@
     python -m numbert.tasks.squad --train F --dev F --model RUN_FOLDER --out FOLDER             fine-tune and predict
     python -m numbert.tasks.squad --dev F --model FOLDER --out FOLDER                           predict
 
---cmrc scores as CMRC 2018 does. All but the first write predictions.json, na_probs.json and nbest.json into FOLDER,
-and fine-tuning also the model, and in answers.json the threshold above which there is no answer.
+--cmrc scores as CMRC 2018 does. All but the first write predictions.json, na_probs.json and nbest.json into FOLDER, and
+dev.predictions.tsv, the answers beside the gold answers; fine-tuning also the model, its card (README.md), and in
+answers.json the threshold above which there is no answer.
 The parts in reading order: data.py reads the files, windows.py cuts texts that are too long, answers.py finds the best
 spans, reader.py applies a model, metrics.py scores.
 """
 import argparse
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -19,12 +21,33 @@ from ...models.auto import AutoModelForQuestionAnswering, look
 from ...training import command, experiment
 from ...training.kept import Kept, add_run_options, opened, recorded
 from ...training.run_folder import RunFolder
-from ...training.seeds import table
+from .. import card
+from ..report import Report, Row, in_words, save
 from . import metrics as squad_metrics
 from .answers import best_threshold, check_limits, no_answer_probabilities, predictions, with_threshold
 from .data import read
-from .reader import Reader, load_threshold, qa_task, read_passages, save_threshold
+from .reader import Reader, load_threshold, qa_task, read_passages, save_threshold, scores
 from .windows import describe, make_passages
+
+USE = """from numbert.tasks.squad.reader import Reader
+
+reader = Reader.from_pretrained(FOLDER)
+reading = reader("Where is the banana now?", "David took the banana. He went to the forest.")
+print(reading.text, reading.no_answer)"""
+
+
+def report_of(passages, readings, cmrc=False):
+    """The `tasks.report.Report` of the answers: beside each the gold answers, and how probable it is, among all spans
+    and "no answer"."""
+    rows = []
+    for passage, reading in zip(passages, readings, strict=True):
+        example, answer = passage.example, reading.text
+        probability = reading.answers[0].probability if answer else reading.null_probability
+        gold = None if example.answers is None else " | ".join(dict.fromkeys(a.text for a in example.answers))
+        right = None if gold is None else scores([passage], [reading], cmrc)["exact"] == 100
+        rows.append(Row((example.id, example.question), gold, answer, probability, right, example.question))
+    known = all(row.gold is not None for row in rows)
+    return Report("dev", ("id", "question"), rows, scores(passages, readings, cmrc) if known else {})
 
 
 def write_predictions(folder, passages, readings):
@@ -88,13 +111,15 @@ def fine_tune_and_predict(options, workers):
         with RunFolder(options.out, workers.ranks) as folder:
             reader = Reader.from_pretrained(options.model, max_length=options.max_length)
             dev = load(options.dev, reader.tokenizer, options)
-            predict(options, folder, reader.model, reader.tokenizer, dev, deciding, workers)
+            readings, _ = predict(options, folder, reader.model, reader.tokenizer, dev, deciding, workers)
+            print_scores(options, dev, readings)
 
 
 def fine_tune(options, folder, deciding, workers):
     tokenizer, positions = look(options.model, AutoModelForQuestionAnswering, from_scratch=options.from_scratch)
     settings = experiment.FineTuning.of(options, positions=positions)
-    training, dev = (load(path, tokenizer, options) for path in (options.train, options.dev))
+    training = load(options.train, tokenizer, options, most=settings.max_train_samples)
+    dev = load(options.dev, tokenizer, options)
     if not judged(dev):
         raise ValueError(f"{options.dev}: has questions without an entry for answers, which cannot choose an epoch")
     task = qa_task(tokenizer, training, dev, workers, batch_size=settings.batch_size, cmrc=options.cmrc, **deciding)
@@ -102,19 +127,36 @@ def fine_tune(options, folder, deciding, workers):
     kept = Kept(folder, tokenizer, recorded(options, settings, examples), options.resume)
     runs = experiment.run(task, options.model, settings, workers, from_scratch=options.from_scratch,
                           keep_head=options.keep_head, kept=kept)
-    print(table({"fine-tuned": runs.seeds}))
-    predict(options, folder, runs.model, tokenizer, dev, deciding, workers)
+    print(runs.table())
+    readings, report = predict(options, folder, runs.model, tokenizer, dev, deciding, workers)
+    card.save(folder.path, card.ModelCard(
+        f"answers in {Path(options.train).name}", "question-answering",
+        {name: f"{Path(getattr(options, name)).name}, {len(passages)} questions"
+         for name, passages in (("train", training), ("dev", dev))}, options.model, options.from_scratch,
+        dataclasses.asdict(settings), runs.table(), command.spelled(arguments(), options), USE, [report]))
+    print_scores(options, dev, readings)
     kept.finish()
 
 
 def predict(options, folder, model, tokenizer, dev, deciding, workers):
-    """Answer the questions of --dev, write the answers, and score them if it is known what is right."""
+    """Answer the questions of --dev, and write the answers. Returns a Reading for each, and their
+    `tasks.report.Report`."""
     readings = read_passages(model, tokenizer, dev, workers, **deciding)
     readings = with_threshold(readings, choose_threshold(options, dev, readings))
     if options.train:
         save_threshold(folder.path, readings[0].threshold)
     write_predictions(folder.path, dev, readings)
     print(f"{folder.path}: predictions.json, na_probs.json, nbest.json")
+    report = report_of(dev, readings, options.cmrc)
+    if report.labelled:
+        print(in_words(report))
+    for what, path in save(report, folder.path).items():
+        print(f"{what} beside what is right: {path}")
+    return readings, report
+
+
+def print_scores(options, dev, readings):
+    """The figures of SQuAD's script or CMRC's, as JSON, if it is known what is right."""
     if judged(dev):
         examples, answers = [passage.example for passage in dev], predictions(dev, readings)
         print(json.dumps(squad_metrics.evaluate_cmrc(examples, answers) if options.cmrc else
@@ -143,14 +185,15 @@ def judged(passages):
     return all(passage.example.answers is not None for passage in passages)
 
 
-def load(path, tokenizer, options, shown=5):
-    """The passages of a file. Problems of its answers, and what the windows lose of them, are printed."""
+def load(path, tokenizer, options, most=None, shown=5):
+    """The passages of a file, of the first `most` questions. Problems of its answers, and what the windows lose of
+    them, are printed."""
     questions = read(path)
     for fate, lines in (("found elsewhere than the file says, or at several places", questions.moved),
                         ("not found, and not used", questions.lost)):
         if lines:
             print("\n".join([f"{path}: answers {fate}: {len(lines)}", *(f"  {line}" for line in lines[:shown])]))
-    passages = make_passages(questions.examples, tokenizer, max_length=options.max_length, step=options.step,
+    passages = make_passages(questions.examples[:most], tokenizer, max_length=options.max_length, step=options.step,
                              max_question_length=options.max_question_length)
     for line in describe(passages):
         print(f"{path}: {line}")

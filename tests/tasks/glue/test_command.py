@@ -77,6 +77,7 @@ def test_every_task_from_files_to_submissions(made, tmp_path, capsys, name):
             assert answer in TASKS[name].labels if TASKS[name].labels else 0 <= float(answer) <= 5
     model = BertForSequenceClassification.from_pretrained(out, strict=True)
     assert model.config.num_labels == max(1, len(TASKS[name].labels))
+    assert not any(name.isdigit() for name in (model.config.id2label or {}).values())
 
 
 def test_it_learns_and_hands_in_what_it_learnt(made, tmp_path, capsys):
@@ -125,7 +126,7 @@ def test_other_names_columns_and_words(made, tmp_path, capsys):
     glue.main([*arguments, "--skip-broken"])
     said = capsys.readouterr().out
     assert f"{folder}/mine.tsv: 6 examples, 3 rows left out, the first: {folder}/mine.tsv: line 3: 2 columns" in said
-    with pytest.raises(SystemExit, match=r"^glue: .*mine\.tsv: line 3: 2 columns, expected 3 \(skip_broken=True"):
+    with pytest.raises(SystemExit, match=r"^glue: .*mine\.tsv: line 3: 2 columns, expected 3 \(--skip-broken leaves"):
         glue.main(arguments)
 
 
@@ -140,6 +141,21 @@ def test_a_test_file_has_the_same_columns_but_no_label(made, tmp_path):
     assert [line.split("\t")[0] for line in (out / "SST-2.tsv").read_text().splitlines()] == ["index", "0", "1"]
 
 
+def test_labels_are_saved_by_their_names_and_taken_by_them(made, tmp_path):
+    """What an older run saved, by their numbers, is the same head."""
+    data, out = write_task(tmp_path / "data", "SST-2"), tmp_path / "out"
+    arguments = ["--task", "sst2", "--data", data, *OPTIONS]
+    glue.main([*arguments, "--model", made[0], "--out", str(out), "--labels", "0=negative", "1=positive"])
+    settings = json.loads((out / "config.json").read_text())
+    assert settings["id2label"] == {"0": "negative", "1": "positive"}
+    for number in "01":
+        settings["id2label"][number] = number
+    (out / "config.json").write_text(json.dumps(settings))
+    glue.main([*arguments, "--model", str(out), "--out", str(tmp_path / "again"), "--keep-head"])
+    again = json.loads((tmp_path / "again" / "config.json").read_text())
+    assert again["id2label"] == {"0": "negative", "1": "positive"}
+
+
 def test_class_weights(made):
     examples = dict.fromkeys(("train", "dev"), encode([("a", None, label) for label in (0, 1, 1, 1)], made[1], 24))
     for given, expected in ((True, [2.0, 2 / 3]), (False, None)):
@@ -148,20 +164,22 @@ def test_class_weights(made):
 
 
 @pytest.mark.parametrize("change,message", [
-    ({"--task": "snli"}, "glue: task must be one of CoLA, .*, got 'snli'"),
+    ({"--task": "snli"}, "glue: --task must be one of CoLA, .*, got 'snli'"),
     ({"--data": "nowhere"}, r"glue: .*nowhere/train\.tsv"),
     ({"--model": "nowhere"}, "glue: .*nowhere"),
     ({"--files": "training=x.tsv"}, "glue: --files takes one of train, dev, test, = and a name, got 'training=x.tsv'"),
     ({"--files": "train=test.tsv"}, r"glue: .*test\.tsv: no labels in it"),
     ({"--columns": "sentence1"}, "glue: --columns takes NAME=VALUE, got 'sentence1'"),
     ({"--columns": "text=0"}, "glue: columns of RTE are sentence1, sentence2, label, index; not among them: text"),
-    ({"--labels": "yes=entails"}, r"glue: labels must map words to class ids 0\.\.1, got 'entails'"),
+    ({"--labels": "yes=entails"}, r"glue: --labels must map words to class ids 0\.\.1, got 'entails'"),
+    ({"--files": "dev=test.tsv"}, r"glue: .*test\.tsv: no labels in it \(a column for them: --columns\)"),
+    ({"--task": "stsb", "--label-smoothing": "0.1"}, "glue: --class-weights and --label-smoothing are for classes"),
     ({"--epochs": "0"}, "glue: --epochs must be at least 1, got 0"),
-    ({"--layer-decay": "2"}, r"glue: layer_decay must be in \(0, 1\], got 2\.0"),
+    ({"--layer-decay": "2"}, r"glue: --layer-decay must be in \(0, 1\], got 2\.0"),
     ({"--dropout": "1"}, "glue: --dropout must be below 1, got 1.0"),
     ({"--batch-size": "0"}, "glue: --batch-size must be at least 1, got 0"),
     ({"--max-length": "2"}, "glue: .*2"),
-    ({"--max-length": "41", "--long": ""}, "glue: max_length = 41, but the model has only 40 positions"),
+    ({"--max-length": "41", "--long": ""}, "glue: --max-length = 41, but the model has only 40 positions"),
     pytest.param({"--lr": "1e30"}, r"glue: step \d: loss", marks=pytest.mark.filterwarnings("ignore::RuntimeWarning")),
 ])
 def test_errors_are_one_line(made, tmp_path, change, message):

@@ -8,6 +8,7 @@ import pytest
 
 from numbert import BertConfig, BertForPreTraining, WordPieceTokenizer
 from numbert.tasks.squad.__main__ import main
+from numbert.tasks.squad.metrics import exact_match
 from numbert.tasks.squad.reader import Reader, save_threshold
 
 WORDS = "the cat sat on a mat dog ran to where is".split()
@@ -173,10 +174,11 @@ def test_limits_are_refused_before_anything_is_read_or_trained(trained, capsys):
 @pytest.mark.parametrize("arguments, complaint", [
     (("--dev", "dev.json", "--model", "body", "--out", "elsewhere"), "not fine-tuned for answers"),
     (("--dev", "missing.json", "--model", "out", "--out", "elsewhere", "--max-length", "32"), "missing.json"),
-    (("--dev", "dev.json", "--model", "out", "--out", "elsewhere"), "max_length = 384, but the model has only 32"),
+    (("--dev", "dev.json", "--model", "out", "--out", "elsewhere"), "--max-length = 384, but the model has only 32"),
     (("--dev", "dev.json", "--model", "out", "--out", "elsewhere", "--max-length", "8"), "leaves no room"),
     ((*TRAIN, "--dev", "test.json"), "test.json: has questions without an entry for answers"),
-    ((*TRAIN, "--max-length", "33"), "max_length = 33, but the model has only 32 positions"),
+    ((*TRAIN, "--max-length", "33"), "--max-length = 33, but the model has only 32 positions"),
+    ((*TRAIN, "--label-smoothing", "0.1"), "--label-smoothing is for classes of texts or words, a BertForQuestionAnsw"),
     ((*TRAIN, "--step", "0"), "step must be at least 1"),
     ((*TRAIN, "--train", "test.json"), "none of 1 questions has a known answer"),
     (("--evaluate", "dev.json", "missing.json"), "missing.json"),
@@ -187,3 +189,29 @@ def test_errors_are_one_line(trained, capsys, arguments, complaint):
     assert complaint in "".join(lines)
     assert (code, len(lines)) == (1, 1)
     assert "Traceback" not in err
+
+
+def test_the_answers_beside_the_gold_answers(trained, capsys):
+    """In fine-tuning and when the model only predicts; what is wrong is printed, the most confident first."""
+    run(trained, *TRAIN[2:], "--model", "out", "--out", "elsewhere", capsys=capsys)
+    gold = [["one", "cat"], ["two", "the mat"], ["three", ""]]
+    for out in ("elsewhere", "out"):
+        header, *lines = [line.split("\t") for line in (trained / out / "dev.predictions.tsv").read_text().splitlines()]
+        assert header == ["id", "question", "gold", "predicted", "probability"]
+        assert [line[:3] for line in lines] == [[name, "where is the cat?", text] for name, text in gold]
+        assert {line[0]: line[3] for line in lines} == json.loads((trained / out / "predictions.json").read_text())
+        assert all(0 <= float(line[4]) <= 1 for line in lines)
+    said = (trained / "said.txt").read_text()
+    wrong = [line for line in lines if not exact_match(line[2], line[3])]
+    mistakes = said.split("The most confident mistakes:\n")[1].splitlines()[:len(wrong)]
+    assert len(wrong) >= 1 and [float(line.split()[0]) for line in mistakes] == sorted(
+        (float(f"{float(line[4]):.3f}") for line in wrong), reverse=True)
+
+
+def test_the_card(trained, capsys):
+    text = (trained / "out" / "README.md").read_text()
+    assert "pipeline_tag: question-answering" in text and "train.json, 7 questions" in text
+    code = text.split("## Use\n\n```python\n")[1].split("\n```")[0]
+    exec(code, {"FOLDER": str(trained / "out")})
+    assert capsys.readouterr().out.strip()
+    assert json.loads((trained / "out" / "results.json").read_text())["figures"]["dev"].keys() >= {"f1", "exact"}

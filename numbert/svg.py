@@ -153,3 +153,36 @@ def attention_map(title, rows, columns, shares, *, cell=12, most=4):
                              f'fill-opacity="{darkness:.2f}"/>')
         parts.append("</g>")
     return "\n".join([*parts, "</g>", "</svg>"]) + "\n"
+
+
+def confusion_matrix(title, names, counts):
+    """The text of an SVG picture of `counts` (C, C): how often the class of a row (gold) was predicted as that of a
+    column. The darker, the larger the share of its row; what is right is blue, a mistake red. `names` (C,)."""
+    largest = max((count for row in counts for count in row), default=0)
+    cell = max(20, 7 * len(f"{largest}") + 8, 44 if len(names) <= 12 else 0)
+    left, top, size = 40 + max(map(_pixels, names), default=0), 50, cell * len(names)
+    below = 14 + max(map(_pixels, names), default=0)
+    width, height = max(left + size, _pixels(title)) + 20, top + size + below + 30
+    middle = size / 2
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" {FONT}>',
+             '<rect width="100%" height="100%" fill="white"/>',
+             f'<text x="10" y="24" font-size="15">{escape(title)}</text>',
+             f'<g transform="translate({left},{top})">',
+             f'<text transform="translate({22 - left},{middle}) rotate(-90)" text-anchor="middle">gold</text>',
+             f'<text x="{middle}" y="{size + below + 18}" text-anchor="middle">predicted</text>']
+    for i, (name, row) in enumerate(zip(names, counts, strict=True)):
+        total, y = sum(row), cell * i
+        parts += [f'<text x="-8" y="{y + cell / 2 + 4}" text-anchor="end">{escape(name)}</text>',
+                  f'<text transform="translate({y + cell / 2 + 4},{size + 8}) rotate(-90)" text-anchor="end">'
+                  f'{escape(name)}</text>']
+        for j, (other, count) in enumerate(zip(names, row, strict=True)):
+            share, x = count / total if total else 0.0, cell * j
+            parts += [f'<g><title>{escape(f"{name} predicted as {other}: {count} of {total}")}</title>',
+                      f'<rect x="{x}" y="{y}" width="{cell}" height="{cell}" stroke="#ddd" '
+                      f'fill="{COLOURS[i != j]}" fill-opacity="{share:.3f}"/>']
+            if count:
+                ink = "white" if share > 0.6 else "black"
+                parts.append(f'<text x="{x + cell / 2}" y="{y + cell / 2 + 4}" text-anchor="middle" fill="{ink}">'
+                             f'{count}</text>')
+            parts.append("</g>")
+    return "\n".join([*parts, "</g>", "</svg>"]) + "\n"

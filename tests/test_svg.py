@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert.lab.svg import HEIGHT, WIDTH, attention_map, chart, heat_map, log_ticks, page, ticks
+from numbert.svg import HEIGHT, WIDTH, attention_map, chart, confusion_matrix, heat_map, log_ticks, page, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 NUMBERS = st.floats(-1e9, 1e9)
@@ -198,3 +198,30 @@ def test_wide_labels_have_room():
         return int(re.search(r'<rect x="(\d+)" y="40"', page)[1])
 
     assert left("苹果") - left("a") == 24 - 7
+
+
+# ---- confusion matrices ----------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 10**6), min_size=3, max_size=3), min_size=3, max_size=3))
+def test_a_confusion_matrix(counts):
+    """Every count but 0 stands in its cell, as dark as its share of the row; the diagonal has its own colour."""
+    names = ["<good>", "a long name & more", "标签"]
+    root = ET.fromstring(confusion_matrix("dev", names, counts))
+    cells = [(group.find(f"{SVG}title").text, group.find(f"{SVG}rect"), group.find(f"{SVG}text"))
+             for group in root.iter(f"{SVG}g") if group.find(f"{SVG}title") is not None]
+    assert len(cells) == 9
+    colours = [set(), set()]
+    for place, (title, rect, text) in enumerate(cells):
+        i, j = divmod(place, 3)
+        assert title == f"{names[i]} predicted as {names[j]}: {counts[i][j]} of {sum(counts[i])}"
+        assert (text is None) == (counts[i][j] == 0) and (text is None or text.text == str(counts[i][j]))
+        assert float(rect.get("x")) * 3 == j * 3 * float(rect.get("width"))
+        assert float(rect.get("y")) == i * float(rect.get("height"))
+        assert float(rect.get("fill-opacity")) == pytest.approx(counts[i][j] / max(1, sum(counts[i])), abs=1e-3)
+        assert text is None or 7 * len(text.text) < float(rect.get("width"))
+        colours[i == j].add(rect.get("fill"))
+    assert len(colours[0]) == len(colours[1]) == 1 and colours[0] != colours[1]
+    texts = [text.text for text in root.iter(f"{SVG}text")]
+    assert {"dev", "gold", "predicted"} <= set(texts) and all(texts.count(name) == 2 for name in names)

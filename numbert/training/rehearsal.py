@@ -1,0 +1,57 @@
+"""A dry run: what a fine-tuning will do, how long that takes and how much memory, told before it begins.
+
+A few steps and one evaluation are measured with a model that is dropped afterwards; nothing is written.
+"""
+import itertools
+import time
+
+import numpy as np
+
+from ..machine import peak_memory
+from .finetuning import freeze
+from .loop import train
+from .optimizer import AdamW
+from .parallel import text_lengths
+from .run_folder import minutes
+
+TIMED = 3                           # steps, after the first, which is slower
+
+
+def rehearse(task, model, settings, workers, runs):
+    """The lines of a dry run of so many `runs`. task: an `experiment.Task`; settings: an `experiment.FineTuning`."""
+    if settings.freeze_body:
+        freeze(model)
+    tokens, chosen = [], []                             # of each batch; the batch with most tokens, and the first ones
+    for batch in task.batches_of_epoch(np.random.default_rng([settings.seed, 1])):
+        tokens.append(int(text_lengths(batch).sum()))
+        if tokens[-1] > max(tokens[:-1], default=0):
+            chosen[:1] = [batch]
+        if len(tokens) <= TIMED:
+            chosen.append(batch)
+    steps = settings.max_steps or settings.epochs * len(tokens)
+    evaluations = -(-steps // (settings.eval_steps or len(tokens)))
+
+    measured = [*train(model, map(model.accepted, chosen), lr=lambda step: 0.0, seed=settings.seed, workers=workers,
+                       optimizer=AdamW(model.trainable_parameters(), ranks=workers.ranks), steps=len(chosen),
+                       accumulation=settings.gradient_accumulation)][1:]
+    speed = sum(step.tokens for step in measured) / sum(step.seconds for step in measured)
+    began = time.perf_counter()
+    task.evaluate(model)
+    pause = time.perf_counter() - began
+    training = sum(itertools.islice(itertools.cycle(tokens), steps)) / speed
+    each = training + evaluations * pause
+
+    parameters, trained = ([p.data for p in some] for some in (model.parameters(), model.trainable_parameters()))
+    memory = peak_memory()
+    if memory is not None:
+        memory += sum(x.nbytes for x in trained)        # the copy of the best weights so far
+    return "\n".join([
+        "A dry run: a few steps and one evaluation were measured, nothing is kept.",
+        f"model: {type(model).__name__}, {sum(x.size for x in parameters):,} parameters, of which "
+        f"{sum(x.size for x in trained):,} are trained",
+        f"runs: {runs} (lr {' '.join(map(str, settings.rates))}; {settings.seeds} seed{'s' * (settings.seeds > 1)})",
+        f"steps: {steps:,} a run, {len(tokens):,} an epoch of {sum(tokens):,} tokens; evaluations: "
+        f"{evaluations:,} a run",
+        f"time: {minutes(each * runs)} in all, {minutes(each)} a run ({training / steps:.2f} s a step, {speed:,.0f} "
+        f"tokens/s, {pause:.2f} s an evaluation)" + (", or less, if it stops early" if settings.patience else ""),
+        "memory: " + ("not told by this system" if memory is None else f"about {memory / 2**20:,.0f} MB")])
