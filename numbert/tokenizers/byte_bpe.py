@@ -166,8 +166,9 @@ class ByteLevelBPETokenizer(Tokenizer):
         pieces = super()._pieces(text, special_tokens_in_text)
         if not self.trim_offsets:
             return pieces
-        return pieces._replace(offsets=[self._trim(self.tokens[index], start, end, text)
-                                        for index, (start, end) in zip(pieces.ids, pieces.offsets, strict=True)])
+        spans = [self._trim(self.tokens[index], start, end, text)
+                 for index, start, end in zip(*pieces[:3], strict=True)]
+        return pieces._replace(starts=[start for start, _ in spans], ends=[end for _, end in spans])
 
     def _trim(self, token, start, end, text):
         """The offsets of a piece without the white space that it begins and ends with, as RoBERTa's leave it out."""
