@@ -17,7 +17,7 @@ import statistics
 from html import escape
 from typing import NamedTuple
 
-from .svg import COLOURS, FONT, ticks
+from ..svg import COLOURS, FONT, ticks
 
 LEVEL, POWER = 0.95, 0.8
 
