@@ -184,7 +184,7 @@ def test_accumulation_is_the_same_gradient_in_more_parts(start, workers):
 
 def test_accumulation_and_weight_decay_reach_the_steps(start, workers, monkeypatch):
     cuts = []
-    monkeypatch.setattr(parallel, "cut", lambda batch, parts, cut=parallel.cut: cuts.append(parts) or cut(batch, parts))
+    monkeypatch.setattr(parallel, "deal", lambda lengths, n, deal=parallel.deal: cuts.append(n) or deal(lengths, n))
     moved = []
     for options in ({}, {"accumulation": 4}, {"weight_decay": 0.5}, {"warmup": 1.0}):
         model = start(0)
