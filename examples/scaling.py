@@ -200,7 +200,7 @@ def predicted(one, texts, network):
 
 
 def table(found, network):
-    print(f"\n| {network} | " + " | ".join(f"{name}: step | efficiency" for name in found) + " |\n"
+    print(f"\n| machines, {network} | " + " | ".join(f"{name}: step | efficiency" for name in found) + " |\n"
           + "|---" * (1 + 2 * len(found)) + "|")
     for rows in zip(*found.values(), strict=True):
         print(f"| {rows[0][0]:,} | " + " | ".join(f"{human(sum(parts.values()))} | {share:.0%}"
