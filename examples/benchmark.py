@@ -13,8 +13,10 @@ checked first: the losses of three training steps without dropout, encodings, or
 
 Time is per step. "ratio" is numbert's time over the other's: the median over the rounds, and their range; below 1
 numbert is faster. "of peak" is the share of the machine's best matrix product speed: floating-point operations of the
-matrix products that the contender has to do in its way, over time and peak. Padded batches: half of the sequences fill
-the batch, the lengths of the others are uniform between a quarter of it and all of it.
+matrix products that the contender has to do in its way, over time and peak. "of own peak" is the same against the best
+speed of the contender's own library of matrix products: so the two columns tell what is library and what is not. Padded
+batches: half of the sequences fill the batch, the lengths of the others are uniform between a quarter of it and all of
+it; of short sentences all but the longest are so.
 """
 import argparse
 import sys
@@ -31,7 +33,7 @@ from benchmarking.contenders import contenders_of, prepare
 from benchmarking.rounds import Apart, Timed, call_apart, play
 
 from numbert.hub import files
-from numbert.lab.peak import description, sgemm_peak
+from numbert.lab.peak import description, sgemm_peak, slow_path_of_mkl
 from numbert.machine import cores
 from numbert.pretraining.corpus import python_documents, read_documents
 from numbert.training import command
@@ -40,7 +42,7 @@ QUICK = ("pretrain-tiny-30522-padded", "finetune-mini-padded", "encode-tiny-padd
 ABLATION = ("pretrain-tiny-30522-padded", "pretrain-mini-30522-padded", "pretrain-mini-8000-*")
 SAME_WORK = 1e-3                                # largest relative difference between two contenders' numbers
 HEADER = ("case", "against", "numbert", "other", "ratio (range)", "rounds", "dropped", "difference", "memory, MB",
-          "of peak")
+          "of peak", "of own peak")
 
 
 def arguments():
@@ -85,11 +87,13 @@ def main(argv=None):
                 files.write_text(Path(options.out) / "benchmark.md", "")
             tell(options, f"{description(options.threads)}\n\nBest product of float32 matrices: "
                   + ", ".join(f"{name} {peak / 1e9:.0f}" for name, peak in peaks.items())
-                 + " G operations a second; the higher counts as peak.\n")
+                 + " G operations a second; the highest counts as peak.\n")
+            if slow := slow_path_of_mkl():
+                tell(options, slow + "\n")
             if options.curves:
                 draw(options, Path(folder), max(peaks.values()))
             else:
-                table(options, chosen, Path(folder), max(peaks.values()))
+                table(options, chosen, Path(folder), peaks)
 
 
 def say(text):
@@ -108,7 +112,7 @@ def tell(options, text):
 # %% The table
 
 
-def table(options, chosen, folder, peak):
+def table(options, chosen, folder, peaks):
     """Print a row for each case and contender as soon as it is known."""
     missing, loud, different = {}, False, False
     tell(options, "| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER))
@@ -121,11 +125,11 @@ def table(options, chosen, folder, peak):
         result = measure(case, made, options)
         loud |= not result.quiet
         for name in [other for other in made if other != "numbert"] or [None]:
-            cells, same = row(case, result, name, peak)
+            cells, same = row(case, result, made, name, peaks)
             different |= not same
             tell(options, "| " + " | ".join(cells) + " |")
     if missing:
-        tell(options, "\nNot measured, for want of packages (extra `bench`): "
+        tell(options, "\nNot measured, for want of packages (extra `bench`) or because it does not work here: "
              + "; ".join(f"{name} ({', '.join(lacks)})" for name, lacks in missing.items()))
     if loud:
         tell(options, "\n(!) something else ran in every round: not to be quoted.")
@@ -155,7 +159,7 @@ def texts(options):
     return found[:300] if options.quick else found
 
 
-def row(case, result, name, peak):
+def row(case, result, made, name, peaks):
     """The cells of the table for numbert against `name` (None: alone), and whether both did the same work."""
     def seconds(who):
         return f"{1000 * result.seconds(who):.4g} ms"
@@ -163,23 +167,28 @@ def row(case, result, name, peak):
     def megabytes(who):
         return f"{result.memory[who] / 2**20:.0f}" if result.memory[who] else "?"
 
-    def share(who):
-        if case.kind == "tokenise" or who in ablation.CONTENDERS and who != "numbert":
-            return "–"
-        work = case.operations(padded=who != "numbert", all_words=who == "Hugging Face")
-        return f"{sum(work.values()) / result.seconds(who) / peak:.0%}"
+    def shares(*names):
+        """Of the machine's peak, and of each one's library."""
+        columns = [[], []]
+        for who in names:
+            work = getattr(made[who], "operations", lambda case: None)(case)        # the ablation's have none
+            speed = sum(work.values()) / result.seconds(who) if work else None
+            for column, peak in zip(columns, (max(peaks.values()), peaks.get(getattr(made[who], "library", ""))),
+                                    strict=True):
+                column.append(f"{speed / peak:.0%}" if speed and peak else "–")
+        return [" / ".join(column) for column in columns]
 
     rounds = [f"{len(result.rounds['numbert'])}{'' if result.quiet else ' (!)'}", str(result.dropped)]
     if name is None:
-        alone = [case.name, "–", seconds("numbert"), "–", "–", *rounds, "–", megabytes("numbert"), share("numbert")]
-        return alone, True
+        return [case.name, "–", seconds("numbert"), "–", "–", *rounds, "–", megabytes("numbert"),
+                *shares("numbert")], True
     ratios = result.ratios("numbert", name)
     difference = unlike(result.proofs["numbert"], result.proofs[name])
     memory = "–" if None in result.memory.values() else (
         f"{megabytes('numbert')} / {megabytes(name)} = {result.memory['numbert'] / result.memory[name]:.2f}")
     return [case.name, name, seconds("numbert"), seconds(name),
             f"{np.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})", *rounds, f"{difference:.0e}", memory,
-            f"{share('numbert')} / {share(name)}"], difference <= SAME_WORK
+            *shares("numbert", name)], difference <= SAME_WORK
 
 
 def unlike(ours, theirs):

@@ -72,6 +72,7 @@ from .models.roberta import (
     RobertaModel,
 )
 from .module import Module, Parameter
+from .pipeline import pipeline
 from .recording import no_grad
 from .tokenizers.auto import AutoTokenizer
 from .tokenizers.byte_bpe import ByteLevelBPETokenizer
@@ -94,4 +95,4 @@ __all__ = ["AlbertConfig", "AlbertForMaskedLM", "AlbertForMultipleChoice", "Albe
            "Parameter", "RobertaConfig", "RobertaForMaskedLM", "RobertaForMultipleChoice",
            "RobertaForQuestionAnswering", "RobertaForSequenceClassification", "RobertaForTokenClassification",
            "RobertaModel", "SentencePieceTokenizer", "Tensor", "WordPieceTokenizer", "gradients", "load_parameters",
-           "no_grad", "op", "save_parameters"]
+           "no_grad", "op", "pipeline", "save_parameters"]

@@ -137,6 +137,17 @@ def test_linear(N, D, F, biased, seed):
     close(ops.linear(x, weight, bias if biased else None), reference.linear(x, weight, bias if biased else None))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("N", [0, 1, 2, 127, 128, 129])
+def test_few_rows_and_many(N, dtype):
+    rng = np.random.default_rng(N)
+    x, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in ((N, 5), (3, 5), 3))
+    y = ops.linear(x, weight, bias)
+    np.testing.assert_allclose(y, reference.linear(x, weight, bias), rtol=1e-5 if dtype == np.float32 else 1e-12,
+                               atol=1e-6 if dtype == np.float32 else 0)
+    assert y.dtype == dtype and y.flags.c_contiguous and y.flags.owndata
+
+
 def test_add():
     close(ops.add(np.array([1.0, 2.0]), np.array([10.0, 20.0])), [11, 22])
 

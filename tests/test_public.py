@@ -16,11 +16,12 @@ MODULES = [importlib.import_module(f"numbert.{name}") for name in """
     tokenizers.auto tokenizers.byte_bpe tokenizers.encoding tokenizers.normalise tokenizers.sentence_piece
     tokenizers.tokenizer tokenizers.wordpiece
     models.albert models.auto models.bert models.config models.cost models.generation models.gpt2 models.heads
-    models.pretrained models.roberta
+    models.pretrained models.roberta models.onnx_file
     training.loop training.optimizer training.parallel
     pretraining.baselines pretraining.batches pretraining.corpus pretraining.documents pretraining.evaluation
     pretraining.families pretraining.masking pretraining.sentence_pairs
-    gradcheck""".split()]
+    gradcheck pipeline pipeline.answers pipeline.base pipeline.classes pipeline.tags pipeline.vectors pipeline.words
+    """.split()]
 
 
 def named(module):

@@ -27,6 +27,7 @@ FLOORS = [
     {"training"},
     {"gradcheck", "pretraining"},
     {"tasks"},
+    {"pipeline"},
     {"lab"},
     {"trace"},
     {"lecture"},

@@ -20,7 +20,7 @@ from numbert.packing import Packed
 from numbert.training import parallel
 from numbert.training.parallel import Workers
 
-from .contenders import NumbertTraining
+from .training import NumbertTraining
 
 IDEAS = ("packing", "masked rows", "parts")
 

@@ -17,8 +17,9 @@ from numbert.training.optimizer import BLOCK, AdamW
 from numbert.training.parallel import Workers, loss_and_gradients
 
 from .cases import Case
-from .contenders import NumbertTraining, prepare
+from .contenders import prepare
 from .rounds import Timed, call_apart
+from .training import NumbertTraining
 
 BASE = dict(kind="pretrain", vocab_size=8000, padded=False)
 SWEEPS = {  # title: (label of the x axis, x of a case, cases)

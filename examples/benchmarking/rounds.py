@@ -50,7 +50,7 @@ class Round:
 
 
 class Timed:
-    """A contender in the process that it runs in: an object with proof(), reset() and step()."""
+    """A contender (see contender.py) in the process that it runs in."""
 
     def __init__(self, make, case, round_seconds):
         if hasattr(os, "sched_setaffinity"):
@@ -62,7 +62,8 @@ class Timed:
         """The contender's proof of work, and how many steps make a round."""
         proof = self.contender.proof()
         self.round()
-        self.steps = max(1, round(self.round_seconds / self.round().seconds))
+        fitting, cycle = self.round_seconds / self.round().seconds, self.contender.cycle
+        self.steps = cycle * max(1, round(fitting / cycle))
         return proof
 
     def round(self):

@@ -11,7 +11,7 @@ Task. Write one step of Adam with decoupled weight decay, for one array of weigh
 Nothing that was given is changed: return new arrays. (Which weights decay is not asked here: in BERT matrices do,
 biases and layer norms do not.)
 
-Before you start: the card "Pre-training helps" (who uses it); Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter
+Before you start: the card "One step of AdamW"; Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter
 2019, algorithm 2 (what differs is where λ stands).
 Time: 30 minutes.
 Solution: numbert/training/optimizer.py, AdamW.step.

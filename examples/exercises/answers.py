@@ -9,7 +9,7 @@ and the model reads
 
     [CLS] question [SEP] window [SEP]        column 0 is [CLS], and the window's first token stands in column `column`
 
-Before you start: the card "Answers as two numbers, windows, and 512"; Devlin et al. 2019, sections 4.2 and 4.3.
+Before you start: the card "An answer in a text"; Devlin et al. 2019, sections 4.2 and 4.3.
 Time: 75 minutes, 15 of them for the first two functions.
 Solution: numbert/tasks/squad/windows.py, cut_windows and Passage.label; numbert/tasks/squad/answers.py, read_answers.
 """

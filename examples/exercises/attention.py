@@ -6,8 +6,8 @@ Task. Write softmax(q kᵀ / √K) v for one sequence and H heads, with a mask, 
 mask hides gets the probability 0, whatever its score; a token that may look at nothing gets zeros. Scores of 1000 must
 not overflow. Number the lines of your forward pass, and write the backward pass by inverting them, the last one first.
 
-Before you start: the card "The encoder"; the exercise cross_entropy (the gradient of a softmax: of probabilities p with
-the gradient dp it is p * (dp - Σ p dp)); Vaswani et al. 2017, section 3.2.1.
+Before you start: the card "Self-attention"; the exercise cross_entropy (the gradient of a softmax: of probabilities p
+with the gradient dp it is p * (dp - Σ p dp)); Vaswani et al. 2017, section 3.2.1.
 Time: 90 minutes.
 Solution: numbert/ops/attention.py, attention; there `python -m numbert.gradcheck attention` checks it.
 """

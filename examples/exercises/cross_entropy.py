@@ -7,7 +7,7 @@ rows that have a label; a row labelled -100 has none and does not count, neither
 it is divided. Logits of 1000 must not overflow. For the gradient write ln softmax as a difference first; the derivative
 with respect to a row is then short.
 
-Before you start: the card "The loss"; the chain rule; a softmax does not change if all its inputs are shifted.
+Before you start: the card "Cross-entropy"; the chain rule; a softmax does not change if all its inputs are shifted.
 Time: 45 minutes.
 Solution: numbert/ops/losses.py, cross_entropy; there `python -m numbert.gradcheck cross_entropy` checks it.
 """

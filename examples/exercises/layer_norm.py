@@ -6,7 +6,7 @@ Task. The forward pass is given. Write the three gradients. Those of gain and bi
 the hard one: each element of a row moves the mean and the variance of the whole row, so there are three ways from x to
 y. Work with xhat = (x - mean) / sqrt(variance + eps), and write the gradient of xhat first. The result has three terms.
 
-Before you start: the card "The encoder"; the chain rule with sums; Ba, Kiros and Hinton 2016, equations 3 and 4.
+Before you start: the card "Layer norm"; the chain rule with sums; Ba, Kiros and Hinton 2016, equations 3 and 4.
 Time: 60 minutes, most of it on paper.
 Solution: numbert/ops/normalization.py, layer_norm; there `python -m numbert.gradcheck layer_norm` checks it.
 """

@@ -7,7 +7,8 @@ sequence without ordinary tokens none. Special tokens and padding are never chos
 [MASK], 10% become an ordinary token drawn at random, 10% stay as they are; the model must guess all three. Every draw
 comes from the generator `rng` and from nothing else, and `input_ids` is not changed.
 
-Before you start: the card "Masking input"; Devlin et al. 2019, section 3.1 and appendix A.1; NumPy's Generator.
+Before you start: the card "Hiding some of the input"; Devlin et al. 2019, section 3.1 and appendix A.1; NumPy's
+Generator.
 Time: 45 minutes.
 Solution: numbert/pretraining/masking.py, mask_tokens (which also hides whole words and runs of words).
 

@@ -6,7 +6,7 @@ Task. Cut a word greedily: take the longest entry of the vocabulary that the wor
 written with ## before it, that the rest begins with; and so on. If at some point there is none, the whole word is one
 [UNK]. So is a word of more than 100 characters.
 
-Before you start: Wu et al. 2016, section 4.1; slices of a str. No card is needed: what a token is, is all it takes.
+Before you start: the card "Tokens, [CLS] and [SEP]"; Wu et al. 2016, section 4.1; slices of a str.
 Time: 20 minutes.
 Solution: numbert/tokenizers/wordpiece.py, WordPieceTokenizer.split_word.
 """

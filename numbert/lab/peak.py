@@ -3,6 +3,9 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,7 +21,8 @@ PACKAGES = ("numpy", "torch", "transformers", "onnxruntime", "tokenizers")
 def sgemm_peak(threads, size=SIZE):
     """The most floating-point operations a second measured in products of float32 matrices, by library.
 
-    NumPy is measured as numbert uses it: a product on each of `threads` threads. torch is measured if it is installed.
+    NumPy is measured as numbert uses it: a product on each of `threads` threads. torch and ONNX Runtime are measured if
+    they are installed.
     """
     x = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
     with Workers(threads) as workers:
@@ -29,7 +33,39 @@ def sgemm_peak(threads, size=SIZE):
         torch.set_num_threads(threads)
         y = torch.from_numpy(x)
         peaks["torch"] = _best(lambda: torch.mm(y, y, out=torch.empty_like(y)), 2 * size**3)
+    with contextlib.suppress(ImportError):
+        import onnx
+        import onnxruntime
+        ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, x.shape) for name in "xy"]
+        node = onnx.helper.make_node("MatMul", ["x", "x"], ["y"])
+        graph = onnx.helper.make_graph([node], "product", ends[:1], ends[1:])
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        peaks["ONNX Runtime"] = _best(lambda: session.run(None, {"x": x}), 2 * size**3)
     return peaks
+
+
+def slow_path_of_mkl():
+    """A sentence if PyTorch multiplies by Intel's MKL and that leaves instructions of this processor unused, as it does
+    on some that are not Intel's; None otherwise. It rests on what MKL says of itself, and the processor of itself."""
+    has, says = set(), _mkl_says()
+    with contextlib.suppress(OSError):
+        has = set(re.findall(r"\w+", Path("/proc/cpuinfo").read_text()))
+    best = next((name for name, flag in (("AVX-512", "avx512f"), ("AVX2", "avx2")) if flag in has), None)
+    if not says or not best or best in says:
+        return None
+    return f"PyTorch multiplies by MKL, which does not use the {best} of this processor; it says that it uses {says}."
+
+
+def _mkl_says():
+    """The instructions that MKL says it uses in PyTorch here; "" if there is no PyTorch, or it has no MKL."""
+    program = "import torch; torch.ones(64, 64) @ torch.ones(64, 64)"
+    done = subprocess.run([sys.executable, "-c", program], env=os.environ | {"MKL_VERBOSE": "1"}, capture_output=True,
+                          text=True)
+    found = re.search(r"architecture (.*?) enabled processors", done.stdout)
+    return found[1] if found else ""
 
 
 def _best(run, operations):

@@ -16,4 +16,7 @@ shown with the values that it made. In reading order:
     drawing     tokens, bars, curves, matrices, attention maps
     figures     the pictures of the cards
     page        all of it in one file
+    stills      a figure of the page as a picture that stands alone
+    serve       a sentence of the reader's own, read by any model
+    guide       the same cards as Markdown: examples/LECTURE.md and LECTURE.zh.md
 """

@@ -1,5 +1,7 @@
 """What pictures are made of: tokens, bars, curves, matrices, attention maps. HTML and SVG, both languages at once."""
+import re
 from html import escape
+from unicodedata import east_asian_width
 
 import numpy as np
 
@@ -60,6 +62,53 @@ def bars(rows, most=None):
         for name, value, number, colour in rows) + "</div>"
 
 
+def wide(text):
+    """About how many pixels a text of size 12.5 takes: Chinese characters are as wide as they are high."""
+    return sum(13 if east_asian_width(char) in "WF" else 7 for char in text)
+
+
+def chart(rows, series=("",)):
+    """Bars, each below its name, as SVG in one language. rows: (name, [(value, spread or None, what stands behind)]),
+    a value for each of the `series`, whose names stand above if there are several. A spread is a thin line."""
+    colours, width, right = (TEAL, GREY, ORANGE), 440, 96
+    ends = [value + side * (spread or 0) for _, values in rows for value, spread, _ in values for side in (-1, 1)]
+    low, high = min(0, *ends), max(0, *ends) or 1
+
+    def px(value):
+        return 4 + (value - low) / (high - low) * (width - right - 8)
+    parts, x, y = [], 4, 4
+    for name, colour in zip(series, colours, strict=False) if len(series) > 1 else ():
+        parts += [f'<rect x="{x}" y="{y}" width="11" height="11" fill="{colour}"/>', label(x + 16, y + 10, name)]
+        x += 32 + wide(name)
+    y += 22 * (len(series) > 1)
+    for name, values in rows:
+        parts.append(label(4, y + 12, name))
+        y += 18
+        for (value, spread, number), colour in zip(values, colours, strict=False):
+            left, far = sorted((px(0), px(value)))
+            parts += [f'<rect x="{left:.1f}" y="{y}" width="{max(1, far - left):.1f}" height="12" fill="{colour}"/>',
+                      label(width - 4, y + 10.5, number, text_anchor="end")]
+            if spread:
+                parts.append(line(f"M{px(value - spread):.1f} {y + 6}H{px(value + spread):.1f}", "spread"))
+            y += 15
+        y += 6
+    if low < 0:
+        parts.append(line(f"M{px(0):.1f} {4 + 22 * (len(series) > 1)}V{y}"))
+    return svg(width, y, *parts)
+
+
+def chart_of(rows):
+    """The chart of a table: rows of cells, the head first. A column is drawn if each of its cells is a number, with or
+    without its spread (0.97 ± 0.03, 49%); None if no column is."""
+    def number(cell):
+        found = re.fullmatch(r"([−+]?[\d,]*\.?\d+)(?: ± (\d*\.?\d+))?%?", cell)
+        return found and (float(found[1].replace("−", "-").replace(",", "")), found[2] and float(found[2]), cell)
+    head, *rest = rows
+    columns = [j for j in range(1, len(head)) if all(number(row[j]) for row in rest)]
+    return chart([(row[0], [number(row[j]) for j in columns]) for row in rest],
+                 [head[j] for j in columns]) if columns else None
+
+
 def table(head, rows, look=""):
     """A table of cells in HTML, which may be scrolled sideways on a narrow screen."""
     lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>"]
@@ -94,7 +143,7 @@ def curve(values, colour, levels, top):
     path = "L".join(f"{px(i):.1f} {py(mean):.1f}" for i, mean in enumerate(means))
     parts += [line(f"M{path}", "", fill="none", stroke=colour, stroke_width=2),
               label(left + width / 2, height + 54, "step", "步", "small", text_anchor="middle"),
-              label(left - 38, 10, "nats", look="small")]
+              label(left + 6, 12, "nats", look="small")]
     return svg(left + width + 12, height + 62, *parts)
 
 

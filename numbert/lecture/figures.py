@@ -16,10 +16,12 @@ from .drawing import (
     bars,
     both,
     cells,
+    chart,
     curve,
     label,
     line,
     percent,
+    pointed,
     said,
     strip,
     svg,
@@ -54,7 +56,7 @@ def sizes(run):
     all_of_it, one = run.shown["operations"]
     return bars([(both("BERT-base, all its pre-training", "BERT-base 的全部预训练"), math.log10(all_of_it),
                   power_of_ten(all_of_it), ORANGE),
-                 (both("this page's model, this pair once", "本页的模型，读这两句话一次"), math.log10(one),
+                 (both("our small model, our pair once", "我们的小模型，读这两句话一次"), math.log10(one),
                   power_of_ten(one), TEAL)])
 
 
@@ -192,10 +194,18 @@ def answer(run):
                            for k, colour in enumerate((ORANGE, BLUE)))
         best = ' class="best"' if i in scores.argmax(0) else ""
         lines.append(f"<tr{best}><td>d{i + 1}</td><td>{escape(a['tokens'][place])}</td>{cells_of}</tr>")
-    s = run.facts["s"]
+    s, cell = run.facts["s"], 19
+    words = [a["tokens"][place] for place in places]
+    softmaxes = [label(88, 79 + 26 * k, name, text_anchor="end", fill=colour)
+                 for k, (name, colour) in enumerate((("softmax S·h", ORANGE), ("softmax E·h", BLUE)))]
+    for (i, k), p in np.ndenumerate(probs):
+        softmaxes.append(f'<rect x="{96 + cell * i}" y="{65 + 26 * k}" width="{cell - 1}" height="{cell - 1}" '
+                         f'fill="{(ORANGE, BLUE)[k]}" fill-opacity="{max(0.06, p):.3f}"'
+                         + pointed(f"{words[i]}: {p:.1%}") + "</rect>")
+    across = svg(100 + cell * len(words), 114, *softmaxes, *_above(words, 96, 62, cell))
     return (vectors([("start S", "start S", a["S"], ORANGE), ("end E", "end E", a["E"], BLUE),
                      (f"h of d{s}", f"d{s} 的 h", a["h"][places[s - 1]], "var(--ink)")])
-            + said(escape(run.facts["question"]))
+            + said(escape(run.facts["question"])) + f'<div class="wide">{across}</div>'
             + table(["", "token", "S·h", "softmax", "E·h", "softmax"], lines, "answer"))
 
 
@@ -215,6 +225,31 @@ def windows(run):
                            "有答案" if has else "(0, 0)", fill=ORANGE if has else "var(--muted)"))
     picture = svg(left + cell * len(names) + 70, 36 + row * len(w["labels"]), *parts)
     return f'<div class="wide">{picture}</div>'
+
+
+def spans(run):
+    """The score of every span i..j of the running story: a row for its first token, a column for its last."""
+    a, cell, left, top = run.shown["answer"], 17, 62, 62
+    words, scores = a["tokens"][a["document"]], a["scores"][a["document"]]
+    both_ends = scores[:, :1] + scores[:, 1]                            # (tokens, tokens)
+    pairs = list(zip(*np.triu_indices(len(words)), strict=True))        # i <= j
+    best, parts = max(pairs, key=lambda pair: both_ends[pair]), []
+    for i, j in pairs:
+        share = (both_ends[i, j] - both_ends.min()) / np.ptp(both_ends)
+        said_of = f"{' '.join(words[i:j + 1])}: {both_ends[i, j]:.2f}"
+        parts.append(f'<rect x="{left + cell * j}" y="{top + cell * i}" width="{cell - 1}" height="{cell - 1}" '
+                     f'fill="{TEAL}" fill-opacity="{share ** 3:.3f}" stroke="{ORANGE}" '
+                     f'stroke-width="{2 * ((i, j) == best)}"' + pointed(said_of) + "</rect>")
+    parts += [label(left - 5, top + cell * k + 12, word, look="small", text_anchor="end")
+              for k, word in enumerate(words)]
+    size = cell * len(words)
+    return svg(left + size + 4, top + size + 4, *parts, *_above(words, left, top, cell))
+
+
+def _above(words, left, top, cell):
+    """Words above the columns of a picture."""
+    return [f'<text transform="translate({left + cell * k + cell * 0.7:.1f},{top - 5}) rotate(-90)" class="small">'
+            f"{escape(word)}</text>" for k, word in enumerate(words)]
 
 
 def encoder(run):
@@ -316,11 +351,14 @@ def graph(run):
 
 
 def adamw(run):
-    a = run.shown["adamw"]
-    best = np.argsort(-np.abs(a["g"]), kind="stable")[:6]
-    return table([both("bias of the word", "这个词的 bias"), "w", "g", "Δw"],
-                 [(escape(a["tokens"][i]), f"{a['w'][i]:+.4f}", f"{a['g'][i]:+.4f}",
-                   f"{a['after'][i] - a['w'][i]:+.5f}") for i in best])
+    """Gradients of very different sizes, and the steps that they cause, each over the largest of its kind."""
+    a, words = run.shown["adamw"], run.tokenizer.tokens
+    steps, order = a["after"] - a["w"], np.argsort(-np.abs(a["g"]), kind="stable")
+    some = order[::max(1, len(order) // 6)][:6]
+
+    def bar(name, values, i):
+        return abs(values[i]) / np.abs(values[some]).max(), None, f"{name} {values[i]:+.1e}"
+    return chart([(words[i], [bar("g", a["g"], i), bar("Δw", steps, i)]) for i in some])
 
 
 def gpt(run):
@@ -338,5 +376,5 @@ def gpt_attention(run):
 
 FIGURES = {f.__name__: f for f in (
     self_supervised, sizes, tokens, masked, fates, prediction, cross_entropy, mlm_curve, nsp, rows, sop, two_losses,
-    loading, moved, classified, tags, inferred, answer, windows, encoder, embeddings, linear, attention, residual,
-    layer_norm, gelu, graph, adamw, gpt, gpt_attention)}
+    loading, moved, classified, tags, inferred, answer, windows, spans, encoder, embeddings, linear, attention,
+    residual, layer_norm, gelu, graph, adamw, gpt, gpt_attention)}

@@ -71,8 +71,8 @@ class Lister:
                  for name in (code.twin, f"{code.twin}_backward")] if code.twin else []
         if any(plain):                              # tests are not installed with the package
             shown = "".join(self.lines(one, {}, source.names_in([one]), None) for one in plain if one)
-            parts.append(f'<details class="twin"><summary>{both("The same in plain loops", "用普通循环写的同一件事")}: '
-                         f"{twin}</summary>{shown}</details>")
+            summary = both("The same in plain loops: ", "用普通循环写的同一件事：") + twin
+            parts.append(f'<details class="twin"><summary>{summary}</summary>{shown}</details>')
         if op and op.name not in proven:
             proven.add(op.name)
             parts.append(self.proof(op, call, set(backward.lines)))
@@ -137,7 +137,7 @@ class Lister:
             f"{len(fates) - found} 个不改变结果。")
         count = both(f"{found} of {len(fates)} mistakes found", f"{len(fates)} 个错误发现 {found} 个")
         returned = both("Mistakes in what it returns", "返回值的错误")
-        return (f'<details class="proof"><summary>{both("The proof", "证明")}: <code>{op.name}</code> '
+        return (f'<details class="proof"><summary>{both("The proof: ", "证明：")}<code>{op.name}</code> '
                 f"<small>{passed}; {count}</small></summary><p>{said}</p>{table(head, rows)}"
                 f"<details><summary>{returned}: {len(others)}</summary>{_broken(others)}</details></details>")
 

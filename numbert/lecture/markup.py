@@ -1,7 +1,8 @@
 """The few marks that the texts use, as HTML: **strong**, `code`, $formula$, paragraphs, lists and tables.
 
 A text file is chapters (`# Title`) of cards (`## key: Title`) of sections (`### kind key: Title`); what stands
-above the first section of a card is what the lecture says, and `> ...` in it the takeaway.
+above the first section of a card is what the lecture says, and `> ...` in it the takeaway. Its first chapter has no
+cards: it is the head of the guide.
 """
 import re
 from dataclasses import dataclass, field
@@ -32,6 +33,11 @@ class Card:
     def of(self, kind):
         return [section for section in self.sections if section.kind == kind]
 
+    def only(self, kind):
+        """The one section of this kind."""
+        section, = self.of(kind)
+        return section
+
 
 def cards(text):
     """{key: Card} of a text file, in its order. ValueError for a key that comes twice."""
@@ -59,6 +65,16 @@ def cards(text):
     return found
 
 
+def head(text):
+    """The first chapter of a text file, which has no cards."""
+    return text[:text.index("\n# ") + 1]
+
+
+def rows(text):
+    """The cells of a table: a list for each of its lines, the first the head."""
+    return [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.strip().splitlines()]
+
+
 def inline(text):
     """One line of text."""
     parts = re.split(r"(`[^`]+`|\$[^$]+\$)", text)
@@ -81,21 +97,20 @@ def block(text):
         if not piece.strip():
             continue
         if all(line.startswith("|") for line in lines):
-            rows = [[inline(cell.strip()) for cell in line.strip().strip("|").split("|")] for line in lines]
             out.append('<div class="wide"><table>' + "".join(
-                "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in row) + "</tr>"
-                for tag, row in zip(["th"] + ["td"] * len(rows), rows, strict=False)) + "</table></div>")
+                "<tr>" + "".join(f"<{tag}>{inline(cell)}</{tag}>" for cell in row) + "</tr>"
+                for tag, row in zip(["th"] + ["td"] * len(lines), rows(piece), strict=False)) + "</table></div>")
         elif lines[0].startswith("- "):
             items = re.split(r"^- ", piece, flags=re.M)[1:]
-            out.append("<ul>" + "".join(f"<li>{inline(_joined(item))}</li>" for item in items) + "</ul>")
+            out.append("<ul>" + "".join(f"<li>{inline(joined(item))}</li>" for item in items) + "</ul>")
         elif all(re.fullmatch(r"\$[^$]+\$", line.strip()) for line in lines):
             out.append('<div class="eq">' + "".join(f"<div>{inline(line.strip())}</div>" for line in lines) + "</div>")
         else:
-            out.append(f"<p>{inline(_joined(piece))}</p>")
+            out.append(f"<p>{inline(joined(piece))}</p>")
     return "".join(out)
 
 
-def _joined(text):
+def joined(text):
     """Lines that were broken for the eye: with a space between them, but not between Chinese characters."""
     return re.sub(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n\s*(?=[\u3000-\u9fff\uff00-\uffef])", "",
                   text.strip()).replace("\n", " ")

@@ -7,7 +7,7 @@ from importlib.resources import files as resources
 from ..autograd import REGISTRY
 from . import markup, run, source
 from .contents import CARDS, PLACES
-from .drawing import both
+from .drawing import both, chart_of
 from .figures import FIGURES
 from .listing import Lister
 
@@ -36,6 +36,23 @@ def watched():
     return {part: list(dict.fromkeys(functions)) for part, functions in found.items()}
 
 
+def filled(text, facts):
+    """A text with the run's facts in it: {name} or {name:format}."""
+    return re.sub(r"\{(\w+)(?::([^}]*))?\}", lambda found: format(facts[found[1]], found[2] or ""), text)
+
+
+def put(name, **parts):
+    """A file that lies beside this one, with the parts where it has {{their names}}."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read(name))
+
+
+def frame(contents, main, data):
+    """A whole page. data: what its script needs, arrays and the names of their rows and columns."""
+    data = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    return put("page.html", style=read("page.css"), contents="".join(contents), main="".join(main), data=data,
+               script=read("page.js"))
+
+
 class Maker:
     """Makes the page of a run."""
 
@@ -53,10 +70,8 @@ class Maker:
             last = chapter
             contents.append(f'<li><a href="#{entry.key}">{number}. {title}</a></li>')
             cards.append(self.card(number, title, entry))
-        parts = {"style": read("page.css"), "contents": "".join(contents), "cards": "".join(cards),
-                 "story": escape(f"{run.FIRST} {run.SECOND}"), "facts": self.facts(), "data": self.data(),
-                 "script": read("page.js")}
-        return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read("page.html"))
+        hero = put("hero.html", story=escape(f"{run.FIRST} {run.SECOND}"), facts=self.facts())
+        return frame(contents, [hero, *cards], self.data())
 
     def card(self, number, title, entry):
         english, chinese = (self.texts[language][entry.key] for language in LANGUAGES)
@@ -91,7 +106,7 @@ class Maker:
                  f'<div class="differs"><h4>{both("How the code differs", "代码与课上不同的地方")}</h4>',
                  bodies("differs"), "</div></div>",
                  f'<div class="figs">{"".join(figures[False])}</div>' if figures[False] else "", "</div>",
-                 *figures[True], '<div class="code">']
+                 *figures[True], self.brief(entry, each), '<div class="code">']
         if english.of("derivation"):
             parts.append(f'<details class="derivation"><summary>{both("Derivation", "推导")}</summary>'
                          f'{bodies("derivation")}</details>')
@@ -102,18 +117,42 @@ class Maker:
         parts.append(f"</div>{self.foot(entry)}")
         return f'<section class="card" id="{entry.key}">{"".join(parts)}</section>'
 
+    def brief(self, entry, each):
+        """The card's table, as bars as well if it has no other picture, and all that was measured, folded."""
+        def table(card):
+            return markup.block(self.say(card.only("table").body))
+
+        def bars(card):
+            return chart_of(markup.rows(card.only("table").body))
+
+        def full(card):
+            return markup.block(card.only("measured").body)
+        caption = both(*(markup.inline(self.say(self.texts[language][entry.key].only("table").title))
+                         for language in LANGUAGES))
+        parts = [f'<div class="brief"><h4>{caption}</h4>']
+        parts += [f"<figure>{each(bars)}</figure>"] if entry.picture is None else []
+        parts.append(f'<div class="{"only" if entry.picture else ""}">{each(table)}</div>')
+        if self.texts["en"][entry.key].of("measured"):
+            date = self.texts["en"][entry.key].only("measured").key
+            summary = both(f"All figures, recorded on {date}", f"全部数字，记录于 {date}")
+            parts.append(f'<details class="full"><summary>{summary}</summary>{each(full)}</details>')
+        return "".join(parts) + "</div>"
+
     def foot(self, entry):
-        """What to do next: the exercise, the command, the test."""
-        lines = [(both("Try", "动手"), f"<code>{escape(entry.command)}</code>"),
-                 (both("The test that would fail", "错了就会失败的测试"), f"<code>{entry.test}</code>")]
+        """What to do next: the exercise, the commands, the tests."""
+        def codes(these):
+            return "<br>".join(f"<code>{escape(one)}</code>" for one in these)
+        lines = [(both("Try", "动手"), codes(entry.commands)),
+                 (both("What would fail if this were wrong", "说错了就会失败的测试"), codes(entry.tests))]
+        if entry.source:
+            lines.append((both("More source", "另见源码"), codes(entry.source)))
         if entry.exercise:
             lines.insert(0, (both("Exercise", "练习"), f"<code>pytest examples/exercises -k {entry.exercise}</code> "
                              f"<small>examples/exercises/{entry.exercise}.py</small>"))
         return '<dl class="foot">' + "".join(f"<dt>{name}</dt><dd>{what}</dd>" for name, what in lines) + "</dl>"
 
     def say(self, text):
-        """A text with the run's facts in it: {name} or {name:format}."""
-        return re.sub(r"\{(\w+)(?::([^}]*))?\}", lambda found: format(self.run.facts[found[1]], found[2] or ""), text)
+        return filled(text, self.run.facts)
 
     def data(self):
         """What the page's script needs: arrays, and the tokens that rows and columns stand for."""
@@ -121,7 +160,7 @@ class Maker:
         axes = {"pretraining": [words[i] for i in shown["masked"][0]], "masking": shown["tokens"].tokens,
                 "tagged": shown["tags"][0], "answer": shown["answer"]["tokens"], "gpt": shown["gpt"][0]}
         data = {"values": self.lister.values.items, "axes": axes, "vocab": words}
-        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+        return data
 
     def facts(self):
         return both(*(self.say(text) for text in (

@@ -55,11 +55,10 @@ class Run:
     models: dict = field(default_factory=dict)
 
 
-def perform(watch):
-    """The Run. watch: {part: [plain functions to record]}, the parts being the functions below."""
+def perform(watch, parts=None):
+    """The Run. watch: {part: [plain functions to record]}, the parts being the functions below. parts: some of them."""
     run = Run(WordPieceTokenizer([*SPECIAL_TOKENS.values(), *world.vocabulary()]))
-    for part in (wordpiece, masking, pairs, rows, pretraining, decoder, sizes, loading, classification, tagged,
-                 inference, answer, windows, gpt, graph, optimizer):
+    for part in PARTS if parts is None else parts:
         part(run, watch.get(part.__name__, []))
     return run
 
@@ -210,7 +209,8 @@ def pretraining(run, watch):
                               ([FIRST, "Tom was in the park."], 1, follows_of(model, tokenizer, FIRST,
                                                                               "Tom was in the park."))]
     run.facts |= {
-        "steps": STEPS, "ln_V": math.log(len(tokenizer)), "unigram": float(-(share * np.log(share)).sum()),
+        "steps": STEPS, "positions": config.max_position_embeddings, "ln_V": math.log(len(tokenizer)),
+        "unigram": float(-(share * np.log(share)).sum()),
         "mlm_before": before["mlm"], "nsp_before": before["nsp"], "mlm_after": float(output.losses["mlm"]),
         "nsp_after": float(output.losses["nsp"]), "loss": float(output.loss), "held_mlm": mlm / labelled,
         "held_nsp": float(nsp), "held_nsp_right": float(nsp_right.mean()), "ln_2": math.log(2), "p_right": p,
@@ -484,5 +484,10 @@ def optimizer(run, watch):
     with Workers(1) as workers, LineValues(watch) as seen:
         one.step([g.copy()], 1e-3, workers)
     run.seen["optimizer"] = seen
-    run.shown["adamw"] = {"w": before, "g": g, "after": bias.data.copy(), "tokens": run.tokenizer.tokens}
+    run.shown["adamw"] = {"w": before, "g": g, "after": bias.data.copy()}
     bias.data = before
+
+
+PARTS = (wordpiece, masking, pairs, rows, pretraining, decoder, sizes, loading, classification, tagged, inference,
+         answer, windows, gpt, graph, optimizer)
+SMALL = (wordpiece, masking, pretraining)           # what makes the small model

@@ -81,7 +81,7 @@ def language_modelling(config: ModelConfig, lengths: ArrayLike) -> Counter[str]:
     return encoder(config, lengths, asked) + causal_lm_head(config, int(asked.sum()))
 
 
-def ring(n, size, *, latency, bandwidth, rounds):
+def ring(n: int, size: float, *, latency: float, bandwidth: float, rounds: int) -> float:
     """Seconds in which n machines in a ring pass on `size` bytes in n equal pieces: each round has n - 1 steps, in each
     of which every machine sends one piece. rounds: 2 to add up (all-reduce), 1 to collect (all-gather).
 

@@ -17,6 +17,7 @@ import heapq
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -109,7 +110,7 @@ class ByteLevelBPETokenizer(Tokenizer):
         return cls(**byte_bpe_files.read(folder))
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write vocab.json, merges.txt and two files of configuration, as transformers reads them."""
+        """Write vocab.json, merges.txt, two files of configuration and tokenizer.json, as transformers reads them."""
         byte_bpe_files.write(folder, self)
 
     # Texts to ids
@@ -165,8 +166,9 @@ class ByteLevelBPETokenizer(Tokenizer):
         pieces = super()._pieces(text, special_tokens_in_text)
         if not self.trim_offsets:
             return pieces
-        return pieces._replace(offsets=[self._trim(self.tokens[index], start, end, text)
-                                        for index, (start, end) in zip(pieces.ids, pieces.offsets, strict=True)])
+        spans = [self._trim(self.tokens[index], start, end, text)
+                 for index, start, end in zip(*pieces[:3], strict=True)]
+        return pieces._replace(starts=[start for start, _ in spans], ends=[end for _, end in spans])
 
     def _trim(self, token, start, end, text):
         """The offsets of a piece without the white space that it begins and ends with, as RoBERTa's leave it out."""
@@ -190,15 +192,22 @@ class ByteLevelBPETokenizer(Tokenizer):
     def decode_bytes(self, ids: Iterable[int], skip_special_tokens: bool = True) -> bytes:
         """The bytes of `ids`: exactly those that were encoded."""
         special = set(self.all_special_ids)
-        whole = special | {self.vocab[token] for token in self.added_tokens}  # no bytes, but text as it stands
-        data = bytearray()
-        for index in ids:
-            token = self.convert_ids_to_tokens(index)
-            if index in whole or not BYTES.keys() >= set(token):
-                data += b"" if skip_special_tokens and index in special else token.encode("utf-8")
-            else:
-                data += bytes(BYTES[char] for char in token)
-        return bytes(data)
+        tokens = self.convert_ids_to_tokens([index for index in ids if not skip_special_tokens or index not in special])
+        return b"".join(map(self._bytes_of, tokens))
+
+    def convert_tokens_to_string(self, tokens: list[str], errors: str = "replace") -> str:
+        """The text of `tokens`, as `decode` gives it."""
+        return b"".join(map(self._bytes_of, tokens)).decode("utf-8", errors)
+
+    def _bytes_of(self, token):
+        if token in self._as_they_stand or not BYTES.keys() >= set(token):
+            return token.encode("utf-8")
+        return bytes(BYTES[char] for char in token)
+
+    @cached_property
+    def _as_they_stand(self):
+        """The tokens that are no bytes, but text."""
+        return self._special | self.added_tokens.keys()
 
     # The vocabulary
 

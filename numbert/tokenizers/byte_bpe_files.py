@@ -32,6 +32,7 @@ from .files import (
     common_options,
     extra_tokens,
     flags_of,
+    frame_of,
     framing,
     listed_tokens,
     model_of,
@@ -42,9 +43,11 @@ from .files import (
     tokens_in_order,
     told_tokens,
     write_json,
+    write_whole,
 )
 
 VERSION = "#version: 0.2"
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
 # The special tokens, by role, where the files do not name them.
 ROBERTA = {"bos": "<s>", "pad": "<pad>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>", "cls": "<s>", "sep": "</s>"}
 GPT2 = {"bos": "<|endoftext|>", "eos": "<|endoftext|>", "unk": "<|endoftext|>"}
@@ -112,7 +115,8 @@ def _resolved(arguments):
 
 
 def write(folder, tokenizer):
-    """Save `tokenizer` as vocab.json, merges.txt, tokenizer_config.json and special_tokens_map.json in `folder`."""
+    """Save `tokenizer` as vocab.json, merges.txt, tokenizer_config.json, special_tokens_map.json and tokenizer.json in
+    `folder`."""
     folder = Path(folder)
     lines = [" ".join(pair) for pair in tokenizer.merges]
     for line in lines:
@@ -130,6 +134,13 @@ def write(folder, tokenizer):
     files.write_text(folder / "merges.txt", "".join(line + "\n" for line in [VERSION, *lines]))
     write_json(folder / "special_tokens_map.json", {name: config[name] for name in NAMES if name in config})
     write_json(folder / "tokenizer_config.json", config)
+    trimming = {"add_prefix_space": not tokenizer.trim_first_space, "trim_offsets": tokenizer.trim_offsets}
+    framed = frame_of(tokenizer, "RobertaProcessing") if tokenizer.frame[0][0] else None
+    write_whole(folder / "tokenizer.json", tokenizer, normalizer=None,
+                pre_tokenizer=BYTE_LEVEL | {"add_prefix_space": tokenizer.add_prefix_space},
+                post_processor=(framed or BYTE_LEVEL) | trimming, decoder=BYTE_LEVEL,
+                model={"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "",
+                       "end_of_word_suffix": "", "fuse_unk": False, "byte_fallback": False, "merges": lines})
 
 
 def _from_vocabulary(path, kind, added, named, config):

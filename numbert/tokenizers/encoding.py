@@ -13,63 +13,83 @@ For the pair ("How old?", "Ten.") the columns of an Encoding are
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
+
+COLUMNS = ("input_ids", "tokens", "token_type_ids", "attention_mask", "special_tokens_mask", "offsets", "word_ids",
+           "sequence_ids")
 
 # What a model is called with, the arguments by name: input_ids, token_type_ids, attention_mask, each (B, T).
 Batch = dict[str, np.ndarray]
 
 
 class Pieces(NamedTuple):
-    """How a text was cut: three lists, one entry per piece. Lists, because a tuple or object per piece would take most
-    of the time of cutting it.
+    """How a text was cut: four lists, one entry per piece. Lists of numbers, because a tuple or object per piece would
+    take most of the time of cutting it.
 
-    A piece with offsets (start, end) stands for text[start:end]; its word id is the index of the word it is part of.
+    A piece stands for text[start:end]; its word id is the index of the word it is part of.
     """
 
     ids: list[int]
-    offsets: list[tuple[int, int]]
+    starts: list[int]
+    ends: list[int]
     word_ids: list[int]
 
 
-@dataclass
 class Encoding:
     """One encoded example: eight lists of the same length, one entry per token (see the table above).
 
     Offsets count characters of the text as it was given, before any cleaning. A special token that was put in has
-    (0, 0).
+    (0, 0). A list is made when it is first read, since most callers want one or two.
     """
 
-    input_ids: list[int]
-    tokens: list[str]
-    token_type_ids: list[int]
-    attention_mask: list[int]
-    special_tokens_mask: list[int]
-    offsets: list[tuple[int, int]]
-    word_ids: list[int | None]
-    sequence_ids: list[int | None]
+    def __init__(self, parts: Sequence[tuple[Pieces, int, int | None]], tokens: Sequence[str]):
+        """parts: a list of (Pieces, type id, sequence id), where a sequence id of None marks special tokens that were
+        put in. `tokens` are those of the vocabulary, by their ids."""
+        self._parts = parts
+        self.input_ids = list(chain.from_iterable([part.ids for part, _, _ in parts]))
+        self.tokens = [tokens[index] for index in self.input_ids]
 
     def __len__(self):
         return len(self.input_ids)
 
-    @classmethod
-    def of(cls, parts: Iterable[tuple[Pieces, int, int | None]], tokens: Sequence[str]) -> Encoding:
-        """An Encoding of `parts`, a list of (Pieces, type id, sequence id), where a sequence id of None marks special
-        tokens that were put in. `tokens` are those of the vocabulary, by their ids."""
-        input_ids, type_ids, special, all_offsets, all_word_ids, sequence_ids = [], [], [], [], [], []
-        for (ids, offsets, word_ids), type_id, sequence_id in parts:
-            count = len(ids)
-            input_ids += ids
-            type_ids += [type_id] * count
-            special += [int(sequence_id is None)] * count
-            all_offsets += offsets
-            all_word_ids += word_ids
-            sequence_ids += [sequence_id] * count
-        return cls(input_ids, [tokens[index] for index in input_ids], type_ids, [1] * len(input_ids), special,
-                   all_offsets, all_word_ids, sequence_ids)
+    @cached_property
+    def token_type_ids(self) -> list[int]:
+        return [type_id for part, type_id, _ in self._parts for _ in part.ids]
+
+    @cached_property
+    def attention_mask(self) -> list[int]:
+        return [1] * len(self)
+
+    @cached_property
+    def special_tokens_mask(self) -> list[int]:
+        return [int(sequence_id is None) for sequence_id in self.sequence_ids]
+
+    @cached_property
+    def offsets(self) -> list[tuple[int, int]]:
+        return list(chain.from_iterable([zip(part.starts, part.ends, strict=True) for part, _, _ in self._parts]))
+
+    @cached_property
+    def word_ids(self) -> list[int | None]:
+        return list(chain.from_iterable([part.word_ids for part, _, _ in self._parts]))
+
+    @cached_property
+    def sequence_ids(self) -> list[int | None]:
+        return [sequence_id for part, _, sequence_id in self._parts for _ in part.ids]
+
+    def columns(self) -> dict[str, list]:
+        """{name: list} of all eight."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+    def __eq__(self, other):
+        return self.columns() == other.columns() if isinstance(other, Encoding) else NotImplemented
+
+    def __repr__(self):
+        return f"Encoding({', '.join(f'{name}={column!r}' for name, column in self.columns().items())})"
 
 
 def truncated_lengths(first: int, second: int, room: int, strategy: str | bool) -> tuple[int, int]:

@@ -110,6 +110,8 @@ def options_of(tokenizer):
     options = {f"{role}_token": token for role, token in tokenizer.special_tokens.items() if token in tokenizer.vocab}
     options |= {"added_tokens_decoder": decoder_of(tokenizer), "padding_side": tokenizer.padding_side,
                 "truncation_side": tokenizer.truncation_side}
+    if tokenizer.has_segments and tokenizer.pair_type_id == 0:
+        options["model_input_names"] = ["input_ids", "attention_mask"]      # read back by `pair_type_id`
     return options | ({} if tokenizer.model_max_length is None else {"model_max_length": tokenizer.model_max_length})
 
 
@@ -280,6 +282,26 @@ def add_tokens(tokens, added, path):
 
 
 # tokenizer.json
+
+
+def write_whole(path, tokenizer, **parts):
+    """Write tokenizer.json: the `parts` that are a kind of tokenizer's own, and what all write alike. Of tokens that
+    come twice it can hold only one; then it is not written, and an old one, which would say something else, removed."""
+    own = tokenizer.tokens[:tokenizer.cut_from]
+    if len(set(own)) < len(own):
+        path.unlink(missing_ok=True)
+        return
+    parts["model"]["vocab"] = {token: index for index, token in enumerate(own)}
+    added = [{"id": int(index)} | token for index, token in decoder_of(tokenizer).items()]
+    write_json(path, {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added} | parts)
+
+
+def frame_of(tokenizer, kind):
+    """A post-processor of this `kind` that puts cls and sep around texts; None where the vocabulary lacks one."""
+    names = {role: tokenizer.special_tokens.get(role) for role in ("sep", "cls")}
+    if not set(names.values()) <= tokenizer.vocab.keys():
+        return None
+    return {"type": kind} | {role: [token, tokenizer.vocab[token]] for role, token in names.items()}
 
 
 def model_of(parts, kind, hint):

@@ -186,6 +186,10 @@ class SentencePieceTokenizer(Tokenizer):
         """The text of `ids`. Capitals, accents and the original spaces are gone."""
         special = set(self.all_special_ids)
         tokens = [self.convert_ids_to_tokens(index) for index in ids if not skip_special_tokens or index not in special]
+        return self.convert_tokens_to_string(tokens)
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """The text of `tokens`, as `decode` gives it."""
         return "".join(tokens).replace(SPACE, " ").strip()
 
     @property

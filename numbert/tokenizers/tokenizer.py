@@ -22,7 +22,7 @@ def special_token_id(role: str) -> property:
     return property(lambda self: self.id_of_role(role), doc=f"The id of the {role} token. ValueError without one.")
 
 
-NO_FRAMES = [[Pieces([], [], [])] * 2] * 2
+NO_FRAMES = [[Pieces([], [], [], [])] * 2] * 2
 
 
 class Tokenizer:
@@ -104,13 +104,13 @@ class Tokenizer:
         if max_length is not None:
             room = _room(max_length, sum(len(side.ids) for sides in frames[:len(texts)] for side in sides))
             lengths = truncated_lengths(len(parts[0].ids), sum(len(part.ids) for part in parts[1:]), room, truncation)
-            parts = [Pieces(*(self._kept(column, length) for column in part))
+            parts = [Pieces(*(list(self._kept(column, length)) for column in part))
                      for part, length in zip(parts, lengths, strict=False)]
         rows = []
         for which, (part, (before, after)) in enumerate(zip(parts, frames, strict=False)):
             type_id = which * self.pair_type_id
             rows += [(before, type_id, None), (part, type_id, which), (after, type_id, None)]
-        return Encoding.of(rows, self.tokens)
+        return Encoding(rows, self.tokens)
 
     def encode_batch(self, texts: Iterable[str], add_special_tokens: bool = True, max_length: int | None = None,
                      special_tokens_in_text: bool = False) -> list[list[int]]:
@@ -160,28 +160,24 @@ class Tokenizer:
 
     def cut_to_pieces(self, text: str) -> Pieces:
         """The `Pieces` of `cut`."""
-        pieces = Pieces([], [], [])
-        for number, word in enumerate(self.cut(text)):
-            for index, start, end in word:
-                pieces.ids.append(index)
-                pieces.offsets.append((start, end))
-                pieces.word_ids.append(number)
-        return pieces
+        rows = [(*piece, number) for number, word in enumerate(self.cut(text)) for piece in word]
+        return Pieces(*map(list, zip(*rows, strict=True))) if rows else Pieces([], [], [], [])
 
     def cut_to_ids(self, text: str) -> Iterable[int]:
         """The ids of `cut`, an iterable."""
         raise NotImplementedError
 
     def _pieces(self, text, special_tokens_in_text):
-        whole = Pieces([], [], [])
+        whole = Pieces([], [], [], [])
         if not (special_tokens_in_text or self._always_found):
             return self.cut_to_pieces(text) if check_text(text) else whole
         for start, end, token in self._stretches(text, special_tokens_in_text):
             part = (self.cut_to_pieces(text[start:end]) if token is None
-                    else Pieces([self.vocab[token]], [(0, end - start)], [0]))
+                    else Pieces([self.vocab[token]], [0], [end - start], [0]))
             words = 1 + whole.word_ids[-1] if whole.word_ids else 0
             whole.ids.extend(part.ids)
-            whole.offsets.extend((start + first, start + last) for first, last in part.offsets)
+            whole.starts.extend(start + first for first in part.starts)
+            whole.ends.extend(start + last for last in part.ends)
             whole.word_ids.extend(words + word for word in part.word_ids)
         return whole
 
@@ -193,10 +189,12 @@ class Tokenizer:
                                    for start, end, token in self._stretches(text, special_tokens_in_text))
 
     def _kept(self, column, room):
-        """`room` entries of the ids, offsets ... of a text, all if it is None; `truncation_side` says where it is cut.
-        """
-        if self.truncation_side == "right" or room is None:
-            return list(islice(column, room))
+        """`room` entries of the ids, starts ... of a text, an iterable, all if it is None; `truncation_side` says where
+        it is cut."""
+        if room is None:
+            return column
+        if self.truncation_side == "right":
+            return islice(column, room)
         column = list(column)
         return column[max(len(column) - room, 0):]
 
@@ -245,8 +243,8 @@ class Tokenizer:
     @cached_property
     def _frames(self):
         """`frame` as `Pieces`."""
-        return [[Pieces([self.id_of_role(role) for role in roles], [(0, 0)] * len(roles), [None] * len(roles))
-                 for roles in sides] for sides in self.frame]
+        return [[Pieces([self.id_of_role(role) for role in roles], [0] * len(roles), [0] * len(roles),
+                        [None] * len(roles)) for roles in sides] for sides in self.frame]
 
     # Ids to texts and tokens
 
@@ -335,7 +333,9 @@ class Cache(dict):
         self.compute = compute
 
     def __missing__(self, text):
-        result = self.compute(text)
+        return self.keep(text, self.compute(text))
+
+    def keep(self, text, result):
         if len(text) <= self.length:
             if len(self) >= self.entries:
                 self.clear()

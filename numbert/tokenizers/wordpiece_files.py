@@ -27,6 +27,7 @@ from .files import (
     common_options,
     extra_tokens,
     flags_of,
+    frame_of,
     framing,
     listed_tokens,
     model_of,
@@ -38,6 +39,7 @@ from .files import (
     tokens_in_order,
     told_tokens,
     write_json,
+    write_whole,
 )
 from .tokenizer import SPACES
 
@@ -84,6 +86,7 @@ def read(folder):
         arguments = _from_vocabulary(path, added, named, config)
         if exists(whole.path):
             theirs = _from_tokenizer_json(whole, [], named, config)
+            theirs["special_tokens"] = names | theirs["special_tokens"]     # it may not say which token has which role
             check_agreement(path, _resolved(arguments, names), _resolved(theirs))
     arguments["special_tokens"] |= names
     return arguments | common_options(config, whole) | pair_type_id(config)
@@ -96,7 +99,7 @@ def _resolved(arguments, names=()):
 
 
 def write(folder, tokenizer):
-    """Save `tokenizer` as vocab.txt, tokenizer_config.json and special_tokens_map.json in `folder`."""
+    """Save `tokenizer` as vocab.txt, tokenizer_config.json, special_tokens_map.json and tokenizer.json in `folder`."""
     folder = Path(folder)
     own = tokenizer.tokens[:tokenizer.cut_from]
     broken = [token for token in own if "\n" in token or token != token.rstrip(SPACES)]
@@ -115,6 +118,16 @@ def write(folder, tokenizer):
     files.write_text(folder / "vocab.txt", "".join(token + "\n" for token in own))
     write_json(folder / "special_tokens_map.json", {name: config[name] for name in NAMES if name in config})
     write_json(folder / "tokenizer_config.json", config)
+    write_whole(folder / "tokenizer.json", tokenizer,
+                normalizer={"type": "BertNormalizer", "clean_text": normaliser.clean_text,
+                            "handle_chinese_chars": normaliser.tokenize_chinese_chars,
+                            "strip_accents": normaliser.strip_accents, "lowercase": normaliser.lowercase},
+                pre_tokenizer={"type": "BertPreTokenizer"},
+                post_processor=frame_of(tokenizer, "BertProcessing"),
+                decoder={"type": "WordPiece", "prefix": "##", "cleanup": tokenizer.tidy},
+                model={"type": "WordPiece", "unk_token": tokenizer.special_tokens["unk"],
+                       "continuing_subword_prefix": "##",
+                       "max_input_chars_per_word": tokenizer.max_input_chars_per_word})
 
 
 def _from_vocabulary(path, added, named, config):

@@ -184,7 +184,7 @@ def run(task, folder, settings, workers, *, from_scratch=False, keep_head=False,
         if "label_smoothing" not in model_class.options:
             raise ValueError(f"label_smoothing is for classes of texts or words, a {model_class.__name__} has none")
         changes["label_smoothing"] = settings.label_smoothing
-    with contextlib.nullcontext() if say else _without_reports():
+    with contextlib.nullcontext() if say else without_reports():
         start = starting_point(model_class, folder, from_scratch=from_scratch, keep_head=keep_head, **changes,
                                **task.settings)
     seeds = range(settings.seed, settings.seed + settings.seeds) if seeds is None else seeds
@@ -243,7 +243,8 @@ def run(task, folder, settings, workers, *, from_scratch=False, keep_head=False,
 
 
 @contextlib.contextmanager
-def _without_reports():
+def without_reports():
+    """A block in which nothing is logged of what was loaded, but for errors."""
     log = logging.getLogger("numbert")
     level = log.level
     log.setLevel(logging.ERROR)

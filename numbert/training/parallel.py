@@ -98,7 +98,8 @@ class Drawable(Protocol):
     """A batch whose rows are drawn when they are asked for; its texts have `lengths` (B,) tokens."""
     lengths: Array
 
-    def rows(self, start: int, stop: int) -> Batch: ...
+    def rows(self, start: int, stop: int) -> Batch:
+        """The batch of the rows start..stop-1."""
 
 
 def text_lengths(batch: Batch | Drawable) -> Array:

@@ -15,9 +15,10 @@ sys.path.insert(0, str(ROOT / "examples"))
 
 import benchmark  # noqa: E402
 from benchmarking import ablation, curves, rounds  # noqa: E402
-from benchmarking.cases import MASK, Case, all_cases  # noqa: E402
-from benchmarking.contenders import contenders_of, prepare  # noqa: E402
+from benchmarking.cases import MASK, Case, all_cases, grouped  # noqa: E402
+from benchmarking.contenders import CONTENDERS, contenders_of, prepare  # noqa: E402
 
+from numbert import GPT2Config  # noqa: E402
 from numbert.models import cost  # noqa: E402
 from numbert.ops import IGNORE  # noqa: E402
 from numbert.recording import watching  # noqa: E402
@@ -88,6 +89,8 @@ def test_disturbed(others, disturbed):
 
 
 class Work:
+    cycle = 1
+
     def reset(self):
         pass
 
@@ -143,6 +146,37 @@ def test_data_is_the_same_for_all_and_padded_as_stated():
     assert (replace(case, padded=False).data()[0]["attention_mask"] == 1).all()
 
 
+def test_short_sentences_are_padded_to_the_longest():
+    batch = replace(TINY, kind="classify", batch=100, length=40, full=0).data()[0]
+    lengths = batch["attention_mask"].sum(1)
+    assert (lengths == 40).sum() < 10 and lengths.max() == 40 and lengths.min() >= 10
+    assert batch["labels"].shape == (100,)
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "classify", "finetune"])
+def test_grouped_batches_hold_the_same_sequences(kind):
+    def rows(batches):
+        """What a sequence is without its padding, sorted."""
+        return sorted(tuple((name, x[b].tolist() if x[b].ndim == 0 else x[b][:length].tolist())
+                            for name, x in sorted(batch.items()))
+                      for batch in batches for b, length in enumerate(batch["attention_mask"].sum(1)))
+
+    given = replace(TINY, kind=kind, batch=8, length=40).data()
+    found = grouped(given)
+    assert rows(found) == rows(given)
+    assert [len(batch["input_ids"]) for batch in found] == [8] * len(given)
+    widths = [batch["input_ids"].shape[1] for batch in found]
+    assert widths == [batch["attention_mask"].sum(1).max() for batch in found]      # no column of padding alone
+    assert sorted(widths, reverse=True) == widths and widths[-1] < 40
+
+
+def test_operations_of_grouped_batches_lie_between():
+    case = replace(TINY, kind="finetune", batch=8, length=40)
+    ours, groups, theirs = (sum(case.operations(**options).values()) for options in (
+        {}, {"padded": True, "batches": grouped(case.data())}, {"padded": True}))
+    assert ours < groups < theirs
+
+
 def test_operations_of_the_others():
     full = replace(TINY, padded=False)
     rows, masked = 4 * 16, 4 * 2
@@ -169,6 +203,43 @@ def test_without_an_idea_there_is_more_work_and_the_same_result(name, tmp_path, 
         assert calls < len(linear["numbert"])
     if name != "without parts":
         assert rows > sum(shape[0] for shape in linear["numbert"])
+
+
+def test_what_does_not_work_here_is_named(monkeypatch):
+    monkeypatch.setitem(CONTENDERS, "encode", {"numbert": (Work, ()), "a": (Work, ("no_such_package",)),
+                                               "b": (Work, (lambda: "no compiler",)), "c": (Work, (lambda: None,))})
+    made, missing = contenders_of(replace(TINY, kind="encode"))
+    assert list(made) == ["numbert", "c"] and missing == {"a": ["no_such_package"], "b": ["no compiler"]}
+
+
+def proven(case, folder):
+    """(numbert's contender after a step, its proof of work)"""
+    case = replace(case, folder=str(folder))
+    prepare(case, ["the dog barks, the cat sleeps", "the dogs bark"] * 9, False)
+    contender = contenders_of(case, [])[0]["numbert"](case)
+    contender.reset()
+    contender.step()
+    return contender, contender.proof()
+
+
+def test_generating(tmp_path, monkeypatch):
+    monkeypatch.setattr(Case, "config", lambda case: GPT2Config(vocab_size=50, n_embd=8, n_layer=2, n_head=2))
+    case = replace(TINY, kind="generate", padded=False, batch=2, length=5, new_tokens=4)
+    contender, proof = proven(case, tmp_path)
+    assert proof.shape == (2 * 4,)
+    whole = contender.ids
+    for _ in range(4):                                              # without the cache
+        best = contender.model(whole).logits.data[:, -1].argmax(-1)
+        whole = np.concatenate([whole, best[:, None]], 1)
+    assert proof.tolist() == whole[:, 5:].reshape(-1).tolist()
+
+
+@pytest.mark.filterwarnings("ignore:the texts give only")
+@pytest.mark.parametrize("tokenizer", ["WordPiece", "byte-level BPE"])
+def test_tokenising(tokenizer, tmp_path):
+    case = replace(TINY, kind="tokenise", tokenizer=tokenizer, vocab_size=300)
+    contender, proof = proven(case, tmp_path)
+    assert proof.tolist() == [i for text in contender.texts for i in contender.tokenizer(text).input_ids]
 
 
 def test_all_kinds_have_contenders():

@@ -143,10 +143,11 @@ def test_check_on_an_op_of_ones_own(rng, monkeypatch):
 
     @op
     def cube(x):
-        return x**3, x
+        return x**3, (x,)
 
     @cube.vjp
-    def cube_backward(dy, x):
+    def cube_backward(dy, saved):
+        x, = saved
         return (3 * dy * x**2,)
 
     result, = gradcheck.check(cube, [rng.standard_normal(4)], {}, rng)
@@ -202,7 +203,7 @@ def test_check_draws_the_gradient_of_the_output(own):
 
 @pytest.mark.parametrize(("forward", "backward", "said"), [
     (product, None, "product has no backward pass: decorate one with @product.vjp"),
-    (lambda x, y: x * y, product_backward, r"the forward pass must return \(output, saved\), got ndarray"),
+    (lambda x, y: x * y, product_backward, r"the forward pass must return \(output, saved\)"),
     (product, lambda dy, saved: (dy,), "2 inputs need as many gradients, got 1"),
     (product, lambda dy, saved: dy, "backward must return a tuple of gradients, got ndarray"),
     (product, lambda dy, saved: (dy[:1], dy), r"gradient of x must be float64 \(2, 3\), got float64 \(1, 3\)"),

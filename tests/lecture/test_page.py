@@ -1,5 +1,6 @@
 """The page beside the lecture: every card is there in both languages, every line that it names exists, and what it
 shows is what the ops compute."""
+import ast
 import json
 import os
 import re
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bilingual import mistakes, numbers
 
 from numbert import ops
 from numbert.autograd import REGISTRY
 from numbert.gradcheck.differences import check_mutants
-from numbert.lecture import contents, figures, formula, markup, page, proof, run, source, world
+from numbert.lecture import contents, drawing, figures, formula, markup, page, proof, run, source, world
 from numbert.lecture.__main__ import main
 from numbert.lecture.line_values import LineValues
 
@@ -25,7 +27,7 @@ CODE = [(entry.key, code) for entry in contents.CARDS for code in entry.code]
 # The paragraphs of the lecture, in its order.
 LECTURE = ["self-supervised", "sizes", "tokens", "masking", "prediction", "cross-entropy", "nsp", "roberta", "sop",
            "two-losses", "glue", "fine-tuning", "classification", "tagging", "inference", "answer", "windows",
-           "homework",
+           "homework", "contextual", "growth", "dna", "languages",
            "encoder", "embeddings", "linear", "attention", "residual", "layer-norm", "gelu", "backward", "adamw", "gpt"]
 
 
@@ -54,6 +56,7 @@ def test_every_paragraph_has_a_card_in_both_languages():
         for card in TEXTS[language].values():
             assert card.title and card.chapter and card.says.strip() and card.takeaway, (language, card.key)
             assert len(card.of("predict")) >= 2, (language, card.key)
+            assert 2 < len(card.only("table").body.split("\n|")) <= 5, "a head and at most four rows"
             assert all(section.title and section.body.strip() for section in card.of("predict") + card.of("ask"))
 
 
@@ -61,7 +64,36 @@ def test_every_figure_has_its_caption():
     for entry in contents.CARDS:
         for language in page.LANGUAGES:
             assert [s.key for s in TEXTS[language][entry.key].of("figure")] == list(entry.figures)
+        assert entry.picture is None or entry.picture in entry.figures
     assert {name for entry in contents.CARDS for name in entry.figures} == set(figures.FIGURES)
+
+
+@pytest.mark.parametrize("language", page.LANGUAGES)
+def test_a_table_of_measured_figures_has_them_from_the_full_account(language):
+    """Cards that share an account have it folded in one of them."""
+    cards = TEXTS[language]
+    accounts = numbers("".join(one.body for card in cards.values() for one in card.of("measured")))
+    for entry, card in zip(contents.CARDS, cards.values(), strict=True):
+        if entry.picture is None or card.of("measured"):
+            shown = numbers(" ".join(cell for row in markup.rows(card.only("table").body)[1:] for cell in row[1:]))
+            assert set(shown) <= set(accounts), card.key
+
+
+@pytest.mark.parametrize("language", page.LANGUAGES)
+def test_a_card_without_a_picture_of_its_own_has_bars(language):
+    for entry, card in zip(contents.CARDS, TEXTS[language].values(), strict=True):
+        if entry.picture is None:
+            head, *rows = markup.rows(card.only("table").body)
+            made = drawing.chart_of([head, *rows])
+            assert made.count("<rect") >= len(rows) and all(row[0] in made for row in rows), card.key
+
+
+def test_bars_are_as_long_as_their_numbers():
+    made = drawing.chart_of([["", "a", "said", "b"], ["x", "−1.5", "no", "3 ± 0.5"], ["y", "1,000", "7", "49%"]])
+    bars = [float(found) for found in re.findall(r'width="([\d.]+)" height="12"', made)]
+    assert made.count("spread") == 1 and ">said<" not in made               # a column with words is not drawn
+    assert [bar / bars[2] for bar in bars] == pytest.approx([0.0015, 0.003, 1, 0.049], abs=0.003)
+    assert drawing.chart_of([["", "a"], ["x", "no"]]) is None
 
 
 def test_both_languages_have_the_same_sections():
@@ -79,18 +111,6 @@ def test_what_students_ask_in_public_is_answered(question, card):
 
 def test_no_question_is_missing_from_the_table():
     assert {s.key: key for key, card in TEXTS["en"].items() for s in card.of("ask")} == contents.QUESTIONS
-
-
-UNITS = {"billion": 1e9, "million": 1e6, "亿": 1e8, "万": 1e4}
-
-
-def numbers(text):
-    """The numbers of a text, and the facts that it takes from the run, however a language writes them."""
-    text = re.sub(r"`[^`]*`", " ", text)
-    found = Counter(re.findall(r"\{\w+[^}]*\}", text))
-    for digits, unit in re.findall(r"(\d[\d,]*(?:\.\d+)?)\s*(billion|million|亿|万)?", re.sub(r"\{[^}]*\}", " ", text)):
-        found[float(f"{float(digits.replace(',', '')) * UNITS.get(unit, 1):.12g}")] += 1
-    return found
 
 
 def test_numbers_are_read_in_both_languages():
@@ -115,12 +135,20 @@ def test_formulas_are_the_same_in_both_languages():
         assert english == chinese
 
 
-def test_chinese_is_simplified_and_has_full_width_punctuation():
-    text = page.read("text.zh.md")
-    assert not re.findall(r"[\u4e00-\u9fff][,;:?!]|[,;:?!][\u4e00-\u9fff]", re.sub(r"(?m)^#.*?: ", "", text))
-    assert not set(text) & set("學習個為這說對關應該會過還後來時間們與從")
-    for wrong in ("遮住", "遮盖", "遮蔽", "推论", "瞎猜", "资料", "印出", "离散程度", "逐字"):
-        assert wrong not in text
+def test_chinese_as_it_is_written():
+    text = "".join(f"{card.says}\n{card.takeaway}\n" + "".join(f"{one.title}\n{one.body}\n" for one in card.sections)
+                   for card in TEXTS["zh"].values()) + markup.head(page.read("text.zh.md"))
+    assert mistakes(text) == []
+
+
+def test_what_the_page_says_besides_the_cards_is_chinese_as_well():
+    """Labels of figures and of the page itself, within <span class="zh"> and both(..., "...")."""
+    found = re.findall(r'class="zh">(.*?)</(?:span|div)>', page.read("page.html"), re.S)
+    for path in (ROOT / "numbert" / "lecture").glob("*.py"):
+        texts = (node.value for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+                 if isinstance(node, ast.Constant) and isinstance(node.value, str))
+        found += [text for text in texts if re.search("[\u4e00-\u9fff]", text)]
+    assert len(found) > 50 and {text: mistakes(text) for text in found if mistakes(text)} == {}
 
 
 def test_files_that_cards_name_exist():

@@ -82,6 +82,8 @@ def test_the_class_of_the_tokenizer_is_named_or_its_files_say(made, tmp_path):
         (tmp_path / "tokenizer_config.json").write_text(json.dumps(changed))
         assert type(nb.AutoTokenizer.from_pretrained(tmp_path)) is type(tokenizer)
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "XLMRobertaTokenizer"}))
+    assert type(nb.AutoTokenizer.from_pretrained(tmp_path)) is type(tokenizer)      # tokenizer.json says it all
+    (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(nb.CheckpointError, match="tokenizer_class must be one of BertTokenizer.*RobertaTokenizer.*"
                                                  "AlbertTokenizer, got 'XLMRobertaTokenizer'"):
         nb.AutoTokenizer.from_pretrained(tmp_path)

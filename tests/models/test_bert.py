@@ -173,7 +173,14 @@ def test_each_loss_is_the_mean_over_its_own_labels():
     bert, (ids, segments, mask) = model(), batch()
     labels, next_label = masked_labels(ids, mask), [0, 1, IGNORE, 1]
     counts = {"mlm": (labels >= 0).sum(), "nsp": 3}
-    assert bert(ids, segments, mask, labels, next_label).counts == counts
+    output = bert(ids, segments, mask, labels, next_label)
+    assert output.counts == counts
+    for name, logits, right in (("mlm", output.prediction_logits, labels[labels >= 0]),
+                                ("nsp", output.seq_relationship_logits, next_label)):
+        log_probs = logits.data - np.log(np.exp(logits.data).sum(-1, keepdims=True))
+        terms = [-row[label] for row, label in zip(log_probs, right, strict=True) if label >= 0]
+        assert len(terms) == counts[name] and float(output.losses[name]) == pytest.approx(np.mean(terms))
+    assert float(output.loss) == pytest.approx(float(output.losses["mlm"]) + float(output.losses["nsp"]))
     assert bert.label_counts(ids, segments, mask, labels=labels, next_sentence_label=next_label) == counts
 
 
@@ -215,6 +222,19 @@ def test_batch_mates_do_not_meet():
         alone = bert(ids[b:b + 1], segments[b:b + 1], mask[b:b + 1])
         close(alone.prediction_logits.data[0], together.prediction_logits.data[b])
         close(alone.seq_relationship_logits.data[0], together.seq_relationship_logits.data[b])
+
+
+def test_the_vector_of_a_word_depends_on_its_context():
+    """Before the first layer it does not; behind it every token of the text has had its say, and no place is free."""
+    bert, ids = model(), np.array([[2, 7, 8, 9, 3]])
+    ones = np.ones_like(ids)
+    for place in (0, 1, 3, 4):                                      # whichever of the other tokens is another one
+        other = ids.copy()
+        other[0, place] = 10
+        packed = [bert.body.pack(one, 0 * ones, ones) for one in (ids, other)]
+        for read, same in ((bert.body.embeddings, True), (bert.body.encode, False)):
+            one, two = (read(each).data[2] for each in packed)
+            assert np.array_equal(one, two) == same
 
 
 def test_order_of_the_batch():

@@ -257,6 +257,20 @@ def test_it_does_not_matter_on_which_side_a_tokenizer_pads(made, workers):
     assert found[0] == found[1] and len(passage.windows) > 1
 
 
+def test_every_parameter_moves_when_nothing_is_frozen(made, workers):
+    """Fine-tuning trains the body and not its head alone. Only the keys' bias stays: its gradient is zero, since
+    softmax does not see a number that is added to all its inputs."""
+    model = made.head("ForSequenceClassification", num_labels=2, rng=np.random.default_rng(0), dtype=np.float64)
+    before = {name: p.data.copy() for name, p in model.named_parameters().items()}
+    examples = encode([("the old cat", None, 0), ("good films are long", None, 1), ("anna went", None, 0)],
+                      made.tokenizer, every_family.LONGEST)
+    finetune(model, Shuffled(examples, 2, collate(made.tokenizer)), epochs=2, lr=1e-3, weight_decay=0.0,
+             evaluate=lambda model: {"never": 0}, workers=workers, seed=0, say=None)
+    far = {name: np.abs(p.data - before[name]).max() for name, p in model.named_parameters().items()}
+    assert {name for name, distance in far.items() if distance < 1e-6} == {name for name in far if "key.bias" in name}
+    assert any(".key." in name for name in far) and len(far) > 15
+
+
 def test_a_vector_for_a_text(made):
     model, tokenizer = made.head(""), made.tokenizer
     if made.family != "gpt":

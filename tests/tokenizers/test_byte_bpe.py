@@ -367,7 +367,7 @@ def test_what_is_saved_comes_back(tmp_path, options):
     assert again.model_max_length == tokenizer.model_max_length and again.all_special_ids == tokenizer.all_special_ids
     assert again.special_tokens == tokenizer.special_tokens and again.continues == tokenizer.continues
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
-        "merges.txt", "special_tokens_map.json", "tokenizer_config.json", "vocab.json"]
+        "merges.txt", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.json"]
 
 
 def folder_with(folder, vocab=None, merges=None, **contents):

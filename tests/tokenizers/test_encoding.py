@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,18 +8,19 @@ from hypothesis import strategies as st
 
 from numbert.tokenizers.encoding import Encoding, Pieces, check_truncation, pad, truncated_lengths
 
-EXAMPLE = Encoding.of([
-    (Pieces([2], [(0, 0)], [None]), 0, None),
-    (Pieces([7, 9], [(0, 3), (3, 5)], [0, 0]), 0, 0),
-    (Pieces([3], [(0, 0)], [None]), 0, None),
-    (Pieces([], [], []), 1, None),
-    (Pieces([8], [(0, 3)], [0]), 1, 1),
-    (Pieces([3], [(0, 0)], [None]), 1, None),
-], tokens=[None, None, "[CLS]", "[SEP]", None, None, None, "how", "ten", "##ev"])
+PARTS = [
+    (Pieces([2], [0], [0], [None]), 0, None),
+    (Pieces([7, 9], [0, 3], [3, 5], [0, 0]), 0, 0),
+    (Pieces([3], [0], [0], [None]), 0, None),
+    (Pieces([], [], [], []), 1, None),
+    (Pieces([8], [0], [3], [0]), 1, 1),
+    (Pieces([3], [0], [0], [None]), 1, None),
+]
+EXAMPLE = Encoding(PARTS, [None, None, "[CLS]", "[SEP]", None, None, None, "how", "ten", "##ev"])
 
 
 def test_columns():
-    assert EXAMPLE == Encoding(
+    columns = dict(
         input_ids=[2, 7, 9, 3, 8, 3],
         tokens=["[CLS]", "how", "##ev", "[SEP]", "ten", "[SEP]"],
         token_type_ids=[0, 0, 0, 0, 1, 1],
@@ -26,8 +30,17 @@ def test_columns():
         word_ids=[None, 0, 0, None, 0, None],
         sequence_ids=[None, 0, 0, None, 1, None],
     )
-    assert len(EXAMPLE) == 6
-    assert Encoding.of([], []).offsets == []
+    assert EXAMPLE.columns() == columns and len(EXAMPLE) == 6
+    assert repr(EXAMPLE) == f"Encoding({', '.join(f'{name}={column}' for name, column in columns.items())})"
+    assert Encoding([], []).offsets == []
+
+
+def test_equal_copied_pickled():
+    same = Encoding(PARTS, ["?"] * 2 + EXAMPLE.tokens[:1] + ["[SEP]", "?", "?", "?", "how", "ten", "##ev"])
+    other = Encoding(PARTS[:-1], ["?"] * 10)
+    assert same == EXAMPLE != other and EXAMPLE != EXAMPLE.columns()
+    for copied in (copy.copy(EXAMPLE), copy.deepcopy(same), pickle.loads(pickle.dumps(same))):
+        assert copied == EXAMPLE
 
 
 @pytest.mark.parametrize("first, second, room, strategy, kept", [

@@ -58,7 +58,7 @@ def test_what_is_saved_comes_back(tmp_path, options):
     assert again.model_max_length == tokenizer.model_max_length
     assert again.all_special_ids == tokenizer.all_special_ids and again.mask_token_id == tokenizer.mask_token_id
     names = sorted(path.name for path in (tmp_path / "new" / "folder").iterdir())
-    assert names == ["special_tokens_map.json", "tokenizer_config.json", "vocab.txt"]
+    assert names == ["special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
 
 
 def test_a_vocabulary_alone_means_berts_defaults(tmp_path):

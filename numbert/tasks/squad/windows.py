@@ -33,7 +33,7 @@ class Passage:
     tokens around it, and after it. offsets: where each token of the context stands in its text, (start, end) in
     characters.
     gold: the answer to learn, None if there is none or it is not known where; answer: its first and last token.
-    cut: how many tokens the question was too long.
+    cut: how many tokens the question was too long. words: the number of the word that each token of the context is in.
     """
     example: Example
     question: list
@@ -45,6 +45,7 @@ class Passage:
     gold: Answer | None
     answer: tuple | None
     cut: int
+    words: list = ()
 
     @property
     def column(self):
@@ -84,8 +85,9 @@ class Passage:
         return self.answer is not None and all(self.label(window) == NO_ANSWER for window in self.windows)
 
 
-def make_passages(examples, tokenizer, *, max_length=384, step=None, max_question_length=64):
+def make_passages(examples, tokenizer, *, max_length=384, step=None, overlap=None, max_question_length=64):
     """A Passage for each Example. The defaults are Google's; without `step` windows advance by max_length // 3.
+    overlap: how many tokens two windows share, in place of `step`.
 
     max_length: tokens of question, window and the special ones together. A question of more than
     `max_question_length` tokens loses its end (`Passage.cut`). Raises ValueError, with the numbers, if a question
@@ -111,9 +113,10 @@ def make_passages(examples, tokenizer, *, max_length=384, step=None, max_questio
             raise ValueError(f"question {example.id!r}: max_length = {max_length} leaves no room for the context: "
                              f"{len(kept)} tokens of the question and {special} special ones come first")
         gold, answer = _answer(example, context.offsets)
+        windows = cut_windows(len(context), room, step if overlap is None else max(1, room - overlap))
         passages.append(Passage(example, kept, [*first, *kept, *behind, *ahead], context.input_ids, last,
-                                context.offsets, cut_windows(len(context), room, step), gold, answer,
-                                len(question) - len(kept)))
+                                context.offsets, windows, gold, answer,
+                                len(question) - len(kept), context.word_ids))
     return passages
 
 
