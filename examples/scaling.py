@@ -178,7 +178,7 @@ def others_asleep(ranks):
 
 # %% On paper
 
-CASES = {f"batch {B:,}": lambda n, B=B: B for B in BATCHES} | {f"{EACH} texts on each": lambda n: EACH * n}
+CASES = {f"batch {B:,}": lambda n, B=B: B for B in BATCHES} | {f"{EACH} texts each": lambda n: EACH * n}
 
 
 def step(one, n, texts, network):
