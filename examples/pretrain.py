@@ -370,7 +370,7 @@ training here with {options['mask_rate']:.0%}.)"""
         "--objective mlm (what is the rest of it worth?), --mask-rate 0.15")
     print(f"""
 In {folder.path}: model.safetensors and config.json (also for Hugging Face transformers), {vocabulary},
-metrics.jsonl, checkpoint.safetensors (for --resume), curves.svg (open it in a browser).
+tokenizer.json, metrics.jsonl, checkpoint.safetensors (for --resume), curves.svg (open it in a browser).
 Look at the curves: the loss falls at once to the unigram baseline (which words are frequent), bends there, and falls on
 as attention finds the neighbours, and then more than these.{'' if causal else measured}
 Try next: {idea},

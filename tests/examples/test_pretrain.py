@@ -23,7 +23,7 @@ STEPS = 230                                 # not a multiple of the 40 steps bet
 OPTIONS = ("--steps", str(STEPS), "--save-every", "40", "--vocab-size", "80", "--batch-size", "4", "--max-length", "24",
            "--workers", "2", "--dropout", "0.1")
 FILES = ["checkpoint.safetensors", "config.json", "curves.svg", "metrics.jsonl", "model.safetensors",
-         "special_tokens_map.json", "tokenizer_config.json", "vocab.txt"]
+         "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
 ANIMALS = "ant bee cat dog elk fox gnu hen ibis jay kite lark mole newt owl pig quail rat seal toad".split()
 
 
@@ -331,6 +331,8 @@ def test_resuming_with_another_vocabulary_is_refused(copy):
     tokens = (copy / "vocab.txt").read_text().split("\n")
     tokens[20], tokens[21] = tokens[21], tokens[20]
     (copy / "vocab.txt").write_text("\n".join(tokens))
+    assert "in tokenizer.json: delete the file that is wrong" in refused("--resume", "--out", copy)
+    (copy / "tokenizer.json").unlink()
     assert re.search(r"checkpoint.safetensors belongs to another run: .*vocabulary is '\w+', was '\w+'",
                      refused("--resume", "--out", copy))
 
