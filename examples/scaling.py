@@ -178,7 +178,7 @@ def others_asleep(ranks):
 
 # %% On paper
 
-CASES = {f"batch {B:,}": lambda n, B=B: B for B in BATCHES} | {f"{EACH} texts on each": lambda n: EACH * n}
+CASES = {f"batch {B:,}": lambda n, B=B: B for B in BATCHES} | {f"{EACH} texts each": lambda n: EACH * n}
 
 
 def step(one, n, texts, network):
@@ -200,7 +200,7 @@ def predicted(one, texts, network):
 
 
 def table(found, network):
-    print(f"\n| {network} | " + " | ".join(f"{name}: step | efficiency" for name in found) + " |\n"
+    print(f"\n| machines, {network} | " + " | ".join(f"{name}: step | efficiency" for name in found) + " |\n"
           + "|---" * (1 + 2 * len(found)) + "|")
     for rows in zip(*found.values(), strict=True):
         print(f"| {rows[0][0]:,} | " + " | ".join(f"{human(sum(parts.values()))} | {share:.0%}"

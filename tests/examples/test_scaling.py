@@ -46,5 +46,5 @@ def test_script(example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     example.main(["--quick", "--workers", "1", "--bandwidth", "25"])
     said = capsys.readouterr().out
-    assert "4,433,468 parameters" in said and "| 50 µs, 25 Gb/s | batch 256: step | efficiency |" in said
+    assert "4,433,468 parameters" in said and "| machines, 50 µs, 25 Gb/s | batch 256: step | efficiency |" in said
     assert "| 1,024 |" in said and (tmp_path / "runs" / "scaling" / "scaling.svg").read_text().startswith("<svg")
