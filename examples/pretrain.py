@@ -14,6 +14,7 @@ import functools
 import hashlib
 import itertools
 import math
+import os
 import sys
 import time
 import warnings
@@ -47,7 +48,7 @@ from numbert.pretraining.token_file import tokenised
 from numbert.training import command
 from numbert.training.checkpoint import compare, load_checkpoint, read_settings, read_state, save_checkpoint
 from numbert.training.loop import finishing_on_interrupt, train
-from numbert.training.optimizer import AdamW, global_norm, linear_schedule
+from numbert.training.optimizer import OPTIMIZERS, global_norm, linear_schedule
 from numbert.training.parallel import Workers, loss_and_gradients
 from numbert.training.plan import Budget, Plan
 from numbert.training.ranks import together
@@ -55,6 +56,7 @@ from numbert.training.run_folder import Progress, RunFolder
 
 RECORDED = ("text", "model", "size", "vocab_size", "objective", "max_length", "batch_size", "lr", "mask_rate",
             "mask_unit", "dropout", "seed", "workers", "steps")  # what a resumed run must not change
+LATER = {"optimizer": "adamw"}      # nor this; not recorded if it has this value, as in runs from before it was offered
 LARGE = 16 << 20                    # bytes: a larger text is tokenised into a file, and then
 SAMPLE = 4 << 20                    # the vocabulary is learnt from so many bytes of it,
 HELD_OUT = 1 << 20                  # so many are held out at most,
@@ -87,6 +89,8 @@ def arguments():
     add("--max-length", type=int, default=32, help="tokens in an example (default: %(default)s)")
     add("--batch-size", type=int, default=64, help="examples in a batch (default: %(default)s)")
     add("--lr", type=float, default=2e-3, help="the highest learning rate (default: %(default)s)")
+    add("--optimizer", choices=OPTIMIZERS, default="adamw", help="lamb gives each matrix a step in proportion to its "
+        "own norm: made for batches of thousands of examples and their high learning rates (default: %(default)s)")
     add("--mask-rate", type=float, default=0.3, help="share of the tokens to guess; held-out text is always "
         "measured with BERT's 0.15 (default: %(default)s)")
     add("--mask-unit", choices=UNITS, help="what is masked together: a token, a word, 1 to 3 words or 1 to 10 "
@@ -157,7 +161,7 @@ def recorded_options(folder, given):
     if not settings.keys() >= set(RECORDED):
         raise ValueError(f"{folder.checkpoint} is not from this script: it does not record "
                          + ", ".join(sorted(set(RECORDED) - settings.keys())))
-    recorded = {name: settings[name] for name in RECORDED}
+    recorded = {name: settings[name] for name in RECORDED} | {n: settings.get(n, usual) for n, usual in LATER.items()}
     state = read_state(folder.checkpoint)
     promised = {"minutes": state["minutes"]} if "minutes" in state and "steps" not in given else {}
     said = recorded | promised
@@ -198,17 +202,21 @@ def pretrain(folder, options, workers):
     layers, width = SIZES[options["size"]]
     model = build_model(options["model"], tokenizer, layers=layers, width=width, max_positions=512,
                         dropout=options["dropout"], rng=np.random.default_rng([options["seed"], 1]))
-    optimizer = AdamW(model.parameters(), ranks=ranks)
+    make = OPTIMIZERS[options["optimizer"]]
+    optimizer = make(model.parameters(), ranks=ranks)
     say(f"{sum(p.data.size for p in model.parameters()):,} parameters, {options['workers']} workers"
         + (f" on each of {ranks.size} ranks" if ranks.size > 1 else ""))
+    if ranks.size > 1:
+        say(f"kill -USR1 {os.getppid()} lets the step end and saves; Ctrl-C gives the ranks less than half a second")
     if (before := state.get("ranks", 1)) != ranks.size and options["resume"]:
         say(f"the run had {before} ranks so far, now {ranks.size}: sums will be rounded differently")
     state |= {"ranks": ranks.size, "held_out": len(held_out)}
     if options["steps"] is None:
         state |= {"minutes": options["minutes"], "seconds": 0.0, "changes": []}
-        options["steps"] = steps_within(options["minutes"], model, data, workers)
+        options["steps"] = steps_within(options["minutes"], model, data, workers, make)
         say(f"{options['steps']} steps fit into {options['minutes']:g} minutes")
     settings = {name: options[name] for name in RECORDED} | {
+        name: options[name] for name, usual in LATER.items() if options[name] != usual} | {
         "vocabulary": digest("\n".join(tokenizer.tokens).encode()), "tokens": digest(data.text.tokens)}
 
     start = 0
@@ -264,7 +272,7 @@ def learn(folder, options, settings, state, workers, model, optimizer, data, mea
     progress = Progress(plan.steps, start)
     if start >= plan.steps:
         return True
-    training = train(model, data.batches(start), optimizer=optimizer, lr=lambda step: rate(plan.position(step)),
+    training = train(model, data.undrawn(start), optimizer=optimizer, lr=lambda step: rate(plan.position(step)),
                      steps=sys.maxsize, seed=options["seed"], workers=workers, start=start, measure=hits)
     with finishing_on_interrupt(workers.ranks) as interrupted:
         for step in training:
@@ -295,10 +303,10 @@ def learn(folder, options, settings, state, workers, model, optimizer, data, mea
                 return False
 
 
-def steps_within(minutes, model, data, workers):
+def steps_within(minutes, model, data, workers, make):
     """How many steps take that long on this machine now: the first batches are done twice, at first without effect."""
-    optimizer, seconds = AdamW(model.parameters(), ranks=workers.ranks), []
-    for batch in itertools.islice(data.batches(), 12):
+    optimizer, seconds = make(model.parameters(), ranks=workers.ranks), []
+    for batch in itertools.islice(data.undrawn(), 12):
         began = time.perf_counter()
         _, gradients = loss_and_gradients(model, batch, lambda part: np.random.default_rng(part), workers, hits)
         global_norm(gradients, workers)

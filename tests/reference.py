@@ -234,6 +234,23 @@ def adamw(w, gradients, lrs, *, beta1=0.9, beta2=0.999, eps=1e-6, decay=0.0):
     return w
 
 
+def lamb(w, gradients, lrs, *, beta1=0.9, beta2=0.999, eps=1e-6, decay=0.0, adapt=True):
+    """You et al. 2020, algorithm 2 with φ(x) = x, for one layer's numbers (a list) and its gradients over time (lists).
+
+    Without `adapt` the ratio of the norms is 1, as where one of them is 0.
+    """
+    m, v = [0.0] * len(w), [0.0] * len(w)
+    for t, (g, lr) in enumerate(zip(gradients, lrs, strict=True), 1):
+        m = [beta1 * a + (1 - beta1) * b for a, b in zip(m, g, strict=True)]
+        v = [beta2 * a + (1 - beta2) * b**2 for a, b in zip(v, g, strict=True)]
+        r = [a / (1 - beta1**t) / (math.sqrt(b / (1 - beta2**t)) + eps) for a, b in zip(m, v, strict=True)]
+        u = [a + decay * b for a, b in zip(r, w, strict=True)]
+        norm_w, norm_u = (math.sqrt(sum(x * x for x in vector)) for vector in (w, u))
+        ratio = norm_w / norm_u if adapt and norm_w > 0 and norm_u > 0 else 1.0
+        w = [a - lr * ratio * b for a, b in zip(w, u, strict=True)]
+    return w
+
+
 def bert_forward(state_dict, config, ids, segments, mask):
     """BERT over a padded rectangle (B, T), from a state dict with Hugging Face's names.
 

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert.svg import HEIGHT, WIDTH, attention_map, chart, confusion_matrix, heat_map, log_ticks, page, ticks
+from numbert.svg import (
+    HEIGHT,
+    WIDTH,
+    attention_map,
+    bars,
+    chart,
+    confusion_matrix,
+    heat_map,
+    log_ticks,
+    page,
+    ticks,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 NUMBERS = st.floats(-1e9, 1e9)
@@ -192,12 +203,62 @@ def test_an_attention_map_holds_all_its_cells():
     assert sum(bool(cell.get("fill-opacity")) for cell in root.iter(f"{SVG}rect")) == size * size
 
 
+def cells(text):
+    """[(x, y, colour), ...] of a heat map's numbers, and the texts of the picture."""
+    root = ET.fromstring(text)
+    return ([(int(r.get("x")), int(r.get("y")), r.get("fill")) for r in root.iter(f"{SVG}rect")
+             if r.get("width") == "44"], [one.text for one in root.iter(f"{SVG}text")])
+
+
 def test_wide_labels_have_room():
     def left(label):
-        page = heat_map("t", [label], [[1.0]])
-        return int(re.search(r'<rect x="(\d+)" y="40"', page)[1])
+        return cells(heat_map("t", [label], [[1.0]], ["x"]))[0][0][0]
 
     assert left("苹果") - left("a") == 24 - 7
+
+
+def test_a_heat_map_names_both_axes_and_fits_its_numbers():
+    found, texts = cells(heat_map("t", ["a", "b"], [[0.5, 0.6], [0.7, math.nan]], ["<x>", "y"]))
+    assert [colour for *_, colour in found] == ["rgb(255,255,255)", "rgb(255,128,128)", "rgb(255,0,0)", "#ddd"]
+    assert {"a", "b", "<x>", "y", "0.70", "0.60", "0.50"} <= set(texts)
+    assert len({(x, y) for x, y, _ in found}) == 4
+    found, texts = cells(heat_map("t", ["a", "b"], [[0.0, -0.2], [0.1, 0.2]]))
+    assert [colour for *_, colour in found] == ["rgb(255,255,255)", "rgb(0,0,255)", "rgb(255,127,127)", "rgb(255,0,0)"]
+    assert texts.count("a") == 2 and texts[-3:] == ["0.20", "0.00", "-0.20"]
+
+
+# ---- bars ------------------------------------------------------------------------------------------------------------
+
+def boxes(chart):
+    """{title: (top, bottom)} of the bars of a chart, and all texts."""
+    root = ET.fromstring(page([chart]))
+    return ({r[0].text: (float(r.get("y")), float(r.get("y")) + float(r.get("height")))
+             for r in root.iter(f"{SVG}rect") if len(r)}, [text.text for text in root.iter(f"{SVG}text")])
+
+
+def test_bars_stand_on_zero_and_end_at_their_values():
+    found, texts = boxes(bars("t", "nats", {"one": {"a": 2.0, "b": (1.0, 0.5)}, "<two>": {"b": -1.0}}, {"level": 1.5}))
+    (top_a, zero), (top_b, foot), (under, low) = (found[name] for name in (
+        "one, a: 2.000", "one, b: 1.000", "<two>, b: -1.000"))
+    assert zero == pytest.approx(foot, abs=0.2) and foot == pytest.approx(under, abs=0.2)
+    assert zero - top_a == pytest.approx(2 * (foot - top_b), abs=0.3)
+    assert low - under == pytest.approx(foot - top_b, abs=0.3)
+    assert 0 <= top_a < low <= HEIGHT and {"t", "nats", "one", "<two>", "a", "b", "level 1.50"} <= set(texts)
+
+
+def test_bars_do_not_overlap_and_long_names_are_wrapped():
+    text = page([bars("t", "y", {name: {f"a category of many words {i}": (i + 1, 0.1) for i in range(6)}
+                                 for name in "abc"})])
+    root = ET.fromstring(text)
+    spans = sorted((float(r.get("x")), float(r.get("width"))) for r in root.iter(f"{SVG}rect") if len(r))
+    assert len(spans) == 18 and all(x + wide <= other for (x, wide), (other, _) in zip(spans, spans[1:], strict=False))
+    assert max(len(one.text) for one in root.iter(f"{SVG}text") if one.text.startswith("a cat")) <= WIDTH / 6 / 7
+
+
+@pytest.mark.parametrize("series", [{}, {"a": {}}, {"a": {"b": math.nan}}, {"a": {"b": (1.0, math.nan)}},
+                                    {"a": {"b": (0.0, 0.0)}}])
+def test_bars_of_little(series):
+    assert "nan" not in page([bars("t", "y", series)])
 
 
 # ---- confusion matrices ----------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
+# %% [markdown]
 """NSP and SOP: do two segments belong together, are they in order, and does such a task help?
 
     python examples/lecture/02_sentence_pairs.py               about two minutes: words counted, then fifteen models
-    python examples/lecture/02_sentence_pairs.py --seeds 2     fewer models: the spread is known less well
+    python examples/lecture/02_sentence_pairs.py --seeds 2     fewer: the standard deviation is known less well
     python examples/lecture/02_sentence_pairs.py --steps 3000  models that have read more
 
 The lecture: besides guessing words BERT was asked whether the second of two segments follows the first (next sentence
@@ -9,13 +10,15 @@ prediction, NSP; Devlin et al. 2019). It turned out not to help (RoBERTa: Liu et
 it is too easy: a segment from another document speaks of other things. ALBERT asks instead whether two neighbours stand
 in order or have changed places (sentence order prediction, SOP; Lan et al. 2020, section 3.1, table 5).
 """
+# %%
+import math
 from itertools import islice
 
 import numpy as np
 
-from numbert import BertForPreTraining, Parameter, WordPieceTokenizer, gradients, ops
-from numbert.lab import laboratory, svg
-from numbert.lab.bodies import Recipe, tokenizer_of
+from numbert import BertForPreTraining, Parameter, gradients, ops
+from numbert.lab import instance, laboratory, svg
+from numbert.lab.bodies import Recipe, config_of, tokenizer_of
 from numbert.lab.toy_tasks import class_task, draw, toy_task
 from numbert.pretraining.batches import PretrainingData
 from numbert.pretraining.evaluation import evaluate
@@ -24,112 +27,61 @@ from numbert.toyworld import documents
 from numbert.toyworld.glue import answers
 from numbert.toyworld.lexicon import COLOURS, PEOPLE, PLACES, THINGS
 from numbert.training.optimizer import AdamW
-from numbert.training.seeds import Seeds, in_words, table
+from numbert.training.seeds import Seeds, table
 
 PAIRS = {"NSP": "mlm+nsp", "SOP": "mlm+sop"}
+LABELS = {"NSP": ("B follows A", "B is from another document"), "SOP": ("B follows A", "A and B are swapped")}
 DOWNSTREAM = {"tag": "parts of speech, one text", "QNLI": "does the sentence answer the question, two texts"}
 
+options, workers = laboratory.begin(laboratory.arguments(
+    __doc__, name="sentence_pairs",
+    quick={"steps": 4, "seeds": 1, "stories": 40, "held_out": 20, "sentences": 16, "pairs": 16, "test": 16,
+           "epochs": 1},
+    steps=800, width=64, max_length=32, pretraining_lr=3e-3, seeds=5, stories=1000, held_out=200, sentences=60,
+    pairs=400, test=300, epochs=8, lr=7e-4))
+results = laboratory.Results(options)
 
-def main(argv=None):
-    parser = laboratory.arguments(
-        __doc__, name="sentence_pairs",
-        quick={"steps": 4, "seeds": 1, "stories": 40, "held_out": 20, "sentences": 16, "pairs": 16, "test": 16,
-               "epochs": 1},
-        steps=800, width=64, max_length=32, pretraining_lr=3e-3, seeds=5, stories=1000, held_out=200, sentences=60,
-        pairs=400, test=300, epochs=8, lr=7e-4)
-    laboratory.start(sentence_pairs, parser, argv)
-
-
-def sentence_pairs(options, workers):
-    results = laboratory.Results(options)
-    tokenizer = tokenizer_of("en")
-    held = {name: [plain_pairs(documents(options.held_out, np.random.default_rng([4, seed, 1])), tokenizer, objective,
-                               options, seed) for seed in range(options.seeds)] for name, objective in PAIRS.items()}
-
-    # %% A classifier that cannot read
-    # A bag of words knows how often each word stands in A and in B, and which words stand in both, but not where. What
-    # can it say? And with which words: those that say what a text is about (people, places, things, colours), or
-    # all the others?
-    topic = np.zeros(len(tokenizer), bool)
-    topic[[tokenizer.vocab[word.lower()] for names in (PEOPLE, PLACES, THINGS, COLOURS) for word in names
-           if word.lower() in tokenizer.vocab]] = True
-    kinds = {"topic words": topic, "all other words": ~topic, "all words": topic | True}
-    bags = {}
-    for name, objective in PAIRS.items():
-        runs = {kind: [] for kind in kinds}
-        for seed in range(options.seeds):
-            stories = documents(options.stories, np.random.default_rng([3, seed, 1]))
-            *counts, wanted = bags_of(plain_pairs(stories, tokenizer, objective, options, seed), len(tokenizer))
-            *tested, labels = bags_of(held[name][seed], len(tokenizer))
-            for kind, words in kinds.items():
-                model = logistic_regression(features(*counts, words), wanted, workers)
-                runs[kind].append({"accuracy": accuracy(labels, guess(model, features(*tested, words)))})
-        labels = np.concatenate([batch["next_sentence_label"] for batches in held[name] for batch in batches])
-        majority = {"accuracy": max(labels.mean(), 1 - labels.mean())}
-        bags[name] = {kind: Seeds(figures, majority) for kind, figures in runs.items()}
-        print(f"\n{name}: a bag of words, fitted to {len(wanted)} pairs, on {len(labels) // options.seeds} held-out "
-              f"ones, {options.seeds} seeds with pairs of their own:\n\n{table(bags[name])}\n")
-        print(f"Topics against the other words: {in_words(bags[name]['topic words'], bags[name]['all other words'])}.")
-    results.add(bag_of_words=bags)
-
-    # %% BERT on the same pairs
-    # Three ways to pre-train, and one table as in ALBERT's paper: each model is also asked the question that it was
-    # not trained on. Who can tell a swap from the right order can tell a stranger too? And the other way round?
-    recipe = Recipe(steps=options.steps, width=options.width, max_length=options.max_length, lr=options.pretraining_lr)
-    folders = {}
-    for name, objective in (("MLM", "mlm"), ("MLM + NSP", "mlm+nsp"), ("MLM + SOP", "mlm+sop")):
-        print(f"\n{name}")
-        folders[name] = laboratory.bodies(recipe.replace(objective=objective), options.seeds, workers)
-    bert = {name: {"trained on " + trained: asked(folders[f"MLM + {trained}"], held[name], bags[name], workers)
-                   for trained in PAIRS} for name in PAIRS}
-    for name in PAIRS:
-        rows = {"bag of words": bags[name]["all words"]} | {f"BERT, {how}": one for how, one in bert[name].items()}
-        print(f"\n{name}, the same held-out pairs, {options.steps} steps of pre-training:\n\n{table(rows)}\n")
-        print(f"BERT against the bag of words: {in_words(bert[name]['trained on ' + name], bags[name]['all words'])}.")
-    results.add(bert=bert)
-
-    # %% And afterwards?
-    # Two tasks, one with two texts as in NSP and SOP. Each seed is a pre-training and a fine-tuning of its own.
-    settings = laboratory.settings(options, max_length=64)
-    tasks = downstream_tasks(WordPieceTokenizer.from_pretrained(folders["MLM"][0]), options, settings, workers)
-    downstream, verdicts = {}, []
-    for task_name, task in tasks.items():
-        described = DOWNSTREAM[task_name]
-        rows = {name: laboratory.downstream(task, some, settings, workers) for name, some in folders.items()}
-        rows["from scratch"] = laboratory.downstream(task, folders["MLM"], settings, workers, from_scratch=True)
-        print(f"\n{described}: {options.sentences if task_name == 'tag' else options.pairs} to learn from, "
-              f"{options.test} to report on, {options.seeds} seeds:\n\n{table(rows)}\n")
-        for name in ("MLM + NSP", "MLM + SOP"):
-            verdicts.append(f"{described}: {name} against MLM alone: {in_words(rows[name], rows['MLM'])}.")
-        downstream[task_name] = rows
-    results.add(downstream=downstream, verdicts=verdicts)
-    results.draw("pairs", [svg.chart(
-        "Who can tell? (1 topic words, 2 all other words, 3 all words, 4 BERT)", "", "accuracy",
-        {name: list(enumerate([*(bags[name][kind].mean() for kind in ("topic words", "all other words", "all words")),
-                               bert[name]["trained on " + name].mean()], 1)) for name in PAIRS},
-        {f"majority {name}": bags[name]["all words"].baseline["accuracy"] for name in PAIRS})])
-
-    topics, others, every = ({name: bags[name][kind] for name in PAIRS} for kind in bags["NSP"])
-    print(f"""
-What was seen: topic words alone tell a bag of words {topics['NSP'].mean():.3f} of NSP's pairs and \
-{topics['SOP'].mean():.3f} of SOP's:
-NSP against SOP {in_words(topics['NSP'], topics['SOP'])}.
-All other words tell it {others['NSP'].mean():.3f} of NSP's and {others['SOP'].mean():.3f} of SOP's. With all words
-NSP against SOP {in_words(every['NSP'], every['SOP'])}.
-How easy each is depends on the text, too: all toy stories are about the same two dozen people, unlike the books of a
-library; and they first introduce who and what there is, with "a" and "had", which gives a swap away.""")
-    print("In tasks (what is not significant is a tie):", *verdicts, sep="\n  ")
-    print("""Look at: pairs.svg, how far each line is above its majority; and which of the two questions carries over.
-Try next: --steps 3000 (does BERT overtake the bag of words?), --pairs 100, --sentences 10.""")
-
-
-# %% What the steps above are made of
+# %% One pair of each kind
+# Only the vector of [CLS] is read. A model that has learnt nothing gives either answer about half, so its loss is about
+# ln 2. Can you tell from the words alone?
 
 
 def plain_pairs(stories, tokenizer, objective, options, seed=0):
     """The batches of one pass over stories; of the words to be guessed all stay as they are, so nothing is hidden."""
     return list(PretrainingData(stories, tokenizer, objective=objective, max_length=options.max_length, seed=seed,
                                 mask_share=0.0, random_share=0.0).evaluation_batches())
+
+
+def first_of_each(batches):
+    """[the first row with label 0, with label 1]: {name: (T,)}, without its padding."""
+    rows = {}
+    for batch in batches:
+        for i, label in enumerate(batch["next_sentence_label"].tolist()):
+            real = batch["attention_mask"][i] > 0
+            rows.setdefault(label, {name: batch[name][i][real] for name in ("input_ids", "token_type_ids")})
+    return [rows[label] for label in sorted(rows)]
+
+
+def show(model):
+    for name, rows in examples.items():
+        for label, row in enumerate(rows):
+            right = abs(label - instance.in_order(model, row))              # in_order is the probability of label 0
+            print(f"{name}, label {label}, {LABELS[name][label]}:\n  {tokenizer.decode(row['input_ids'], False)}\n"
+                  f"  p(label) {right:.3f}, -ln p(label) {-math.log(right):.3f}")
+
+
+tokenizer = tokenizer_of("en")
+recipe = Recipe(steps=options.steps, width=options.width, max_length=options.max_length, lr=options.pretraining_lr)
+held = {name: [plain_pairs(documents(options.held_out, np.random.default_rng([4, seed, 1])), tokenizer, objective,
+                           options, seed) for seed in range(options.seeds)] for name, objective in PAIRS.items()}
+examples = {name: first_of_each(batches[0]) for name, batches in held.items()}
+print(f"A model that has learnt nothing (ln 2 = {math.log(2):.3f}):\n")
+show(BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(0)))
+
+# %% A classifier that cannot read
+# A bag of words knows how often each word stands in A and in B, and which words stand in both, but not where. What
+# can it say? And with which words: those that say what a text is about (people, places, things, colours), or
+# all the others?
 
 
 def bags_of(batches, V):
@@ -165,13 +117,34 @@ def guess(model, x):
     return ops.linear(x, *model).argmax(-1)
 
 
-def downstream_tasks(tokenizer, options, settings, workers):
-    """{name: Task}, as DOWNSTREAM describes them."""
-    sizes = [max(1, options.test // 2), options.test]
-    rows = islice(answers(np.random.default_rng([5, 1]), "en"), options.pairs + sum(sizes))
-    parts = [list(islice(rows, size)) for size in (options.pairs, *sizes)]
-    return {"tag": toy_task("tag", draw("tag", (options.sentences, *sizes)), tokenizer, settings, workers),
-            "QNLI": class_task(("entailment", "not_entailment"), parts, tokenizer, settings, workers)}
+topic = np.zeros(len(tokenizer), bool)
+topic[[tokenizer.vocab[word.lower()] for names in (PEOPLE, PLACES, THINGS, COLOURS) for word in names
+       if word.lower() in tokenizer.vocab]] = True
+kinds = {"topic words": topic, "all other words": ~topic, "all words": topic | True}
+bags = {}
+for name, objective in PAIRS.items():
+    runs = {kind: [] for kind in kinds}
+    for seed in range(options.seeds):
+        stories = documents(options.stories, np.random.default_rng([3, seed, 1]))
+        *counts, wanted = bags_of(plain_pairs(stories, tokenizer, objective, options, seed), len(tokenizer))
+        *tested, labels = bags_of(held[name][seed], len(tokenizer))
+        for kind, words in kinds.items():
+            model = logistic_regression(features(*counts, words), wanted, workers)
+            runs[kind].append({"accuracy": accuracy(labels, guess(model, features(*tested, words)))})
+    labels = np.concatenate([batch["next_sentence_label"] for batches in held[name] for batch in batches])
+    majority = {"accuracy": max(labels.mean(), 1 - labels.mean())}
+    bags[name] = {kind: Seeds(figures, majority) for kind, figures in runs.items()}
+    print(f"\n{name}: a bag of words, fitted to {len(wanted)} pairs, on {len(labels) // options.seeds} held-out "
+          f"ones, {options.seeds} seeds with pairs of their own:\n\n{table(bags[name])}")
+differences = laboratory.compare(options, {
+    f"{name}: topic words against the others": (one["topic words"], one["all other words"])
+    for name, one in bags.items()} | {f"{kind}: NSP against SOP": (bags["NSP"][kind], bags["SOP"][kind])
+                                      for kind in kinds})
+results.add(bag_of_words=bags)
+
+# %% BERT on the same pairs
+# Three ways to pre-train, and one table as in ALBERT's paper: each model is also asked the question that it was
+# not trained on. Who can tell a swap from the right order can tell a stranger too? And the other way round?
 
 
 def asked(folders, held, bags, workers):
@@ -181,5 +154,64 @@ def asked(folders, held, bags, workers):
     return Seeds([{"accuracy": one["nsp_accuracy"]} for one in figures], bags["all words"].baseline)
 
 
-if __name__ == "__main__":
-    main()
+folders = {}
+for name, objective in (("MLM", "mlm"), ("MLM + NSP", "mlm+nsp"), ("MLM + SOP", "mlm+sop")):
+    print(f"\n{name}")
+    folders[name] = laboratory.bodies(recipe.replace(objective=objective), options.seeds, workers)
+bert = {name: {"trained on " + trained: asked(folders[f"MLM + {trained}"], held[name], bags[name], workers)
+               for trained in PAIRS} for name in PAIRS}
+for name in PAIRS:
+    rows = {"bag of words": bags[name]["all words"]} | {f"BERT, {how}": one for how, one in bert[name].items()}
+    print(f"\n{name}, the same held-out pairs, {options.steps} steps of pre-training:\n\n{table(rows)}")
+differences |= laboratory.compare(options, {
+    f"{name}: BERT against the bag of words": (bert[name]["trained on " + name], bags[name]["all words"])
+    for name in PAIRS})
+results.add(bert=bert)
+for name in PAIRS:
+    print(f"\nThe pairs from above, after MLM + {name}:\n")
+    show(BertForPreTraining.from_pretrained(folders[f"MLM + {name}"][0]))
+
+# %% And afterwards?
+# Two tasks, one with two texts as in NSP and SOP. Each seed is a pre-training and a fine-tuning of its own.
+
+
+def downstream_tasks(tokenizer, options, settings, workers):
+    """{name: Task}, as DOWNSTREAM describes them."""
+    sizes = [max(1, options.test // 2), options.test]
+    rows = islice(answers(np.random.default_rng([5, 1]), "en"), options.pairs + sum(sizes))
+    parts = [list(islice(rows, size)) for size in (options.pairs, *sizes)]
+    return {"tag": toy_task("tag", draw("tag", (options.sentences, *sizes)), tokenizer, settings, workers),
+            "QNLI": class_task(("entailment", "not_entailment"), parts, tokenizer, settings, workers)}
+
+
+settings = laboratory.settings(options, max_length=64)
+downstream, in_tasks = {}, {}
+for task_name, task in downstream_tasks(tokenizer, options, settings, workers).items():
+    described = DOWNSTREAM[task_name]
+    rows = {name: laboratory.downstream(task, some, settings, workers) for name, some in folders.items()}
+    rows["from scratch"] = laboratory.downstream(task, folders["MLM"], settings, workers, from_scratch=True)
+    print(f"\n{described}: {options.sentences if task_name == 'tag' else options.pairs} to learn from, "
+          f"{options.test} to report on, {options.seeds} seeds:\n\n{table(rows)}")
+    in_tasks |= laboratory.compare(options, {f"{task_name}: {name} against MLM": (rows[name], rows["MLM"])
+                                             for name in ("MLM + NSP", "MLM + SOP")})
+    downstream[task_name] = rows
+results.add(downstream=downstream, differences=differences | in_tasks)
+
+# %% The picture
+results.draw("pairs", [svg.bars(
+    "Who can tell? Mean and standard deviation of the seeds", "accuracy",
+    {name: {kind: (one.mean(), one.std()) for kind, one in (
+        bags[name] | {"BERT": bert[name]["trained on " + name]}).items()} for name in PAIRS},
+    {f"majority {name}": bags[name]["all words"].baseline["accuracy"] for name in PAIRS})])
+
+# %% The takeaway
+# How easy each is depends on the text, too: all toy stories are about the same two dozen people, unlike the books of a
+# library; and they first introduce who and what there is, with "a" and "had", which gives a swap away.
+laboratory.end(
+    options, f"topic words alone tell {bags['NSP']['topic words'].mean():.3f} of NSP's pairs and "
+    f"{bags['SOP']['topic words'].mean():.3f} of SOP's, all words {bags['NSP']['all words'].mean():.3f} and "
+    f"{bags['SOP']['all words'].mean():.3f}; of what NSP and SOP change in two tasks, "
+    f"{sum(abs(one['in_standard_deviations']) > 2 for one in in_tasks.values())} of {len(in_tasks)} differences are "
+    "significant at two standard deviations.",
+    "--steps 3000 (does BERT overtake the bag of words?), --pairs 100, --sentences 10. Look at pairs.svg: how far is "
+    "each bar above its majority? And which of the two questions carries over?")

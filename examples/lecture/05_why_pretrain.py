@@ -1,3 +1,4 @@
+# %% [markdown]
 """Does pre-training help? The same small BERT with and without it: curves, numbers of labels, and which parts matter.
 
     python examples/lecture/05_why_pretrain.py                       three minutes, with progress; two more for the body
@@ -18,36 +19,42 @@ And how many labels is it worth? One of the tasks again, with fewer labels and w
 body; a seed draws the head, the order of the examples, and the weights from scratch. So this is about that body.
 """
 # %%
-
 from numbert import WordPieceTokenizer
-from numbert.lab import controls, laboratory, svg
-from numbert.lab.bodies import Recipe, pretrained_body
+from numbert.lab import controls, instance, laboratory, svg
+from numbert.lab.bodies import Recipe, pretrained_body, tokenizer_of
 from numbert.lab.comparison import mean_curve
 from numbert.lab.toy_tasks import SOURCES, draw, toy_task
+from numbert.toyworld import SENTIMENT_LABELS
 from numbert.training.experiment import Runs, run
-from numbert.training.seeds import Seeds, in_words, table
+from numbert.training.seeds import Seeds, table
 
 STARTS = ["pre-trained", "from scratch", "shuffled", "head only", "frozen noise"]
 FROZEN = ["head only", "frozen noise"]
 RATES, HEAD_RATES = (4e-4, 1.5e-3), (3e-3, 1e-2)
 SIZES = {"classify": (500, 12), "tag": (100, 10), "infer": (200, 8), "answer": (500, 7)}   # labels, epochs
-QUICK = {"pretraining_steps": 6, "examples": 24, "test": 24, "epochs": 1, "seeds": 1, "tasks": ["classify"],
-         "labels": [12, 48]}
 
+parser = laboratory.arguments(
+    __doc__, name="why_pretrain", quick={"pretraining_steps": 6, "examples": 24, "test": 24, "epochs": 1, "seeds": 1,
+                                         "tasks": ["classify"], "labels": [12, 48]},
+    pretraining_steps=3000, test=300, seeds=3)
+parser.add_argument("--tasks", nargs="+", choices=list(SOURCES), default=list(SOURCES), help="(default: all four)")
+parser.add_argument("--examples", type=int, help="labels to learn from (default: " + ", ".join(
+    f"{name} {labels}" for name, (labels, _) in SIZES.items()) + ")")
+parser.add_argument("--epochs", type=int, help="(default: " + ", ".join(
+    f"{name} {epochs}" for name, (_, epochs) in SIZES.items()) + ")")
+parser.add_argument("--labels", nargs="+", type=int, default=[30, 100, 300, 1000], metavar="N",
+                    help="how many labels, for the second question (default: %(default)s)")
+parser.add_argument("--labels-task", choices=list(SOURCES), default="tag", help="(default: %(default)s)")
+options, workers = laboratory.begin(parser)
+results = laboratory.Results(options)
 
-def arguments():
-    parser = laboratory.arguments(__doc__, name="why_pretrain", quick=QUICK, pretraining_steps=3000, test=300, seeds=3)
-    add = parser.add_argument
-    add("--tasks", nargs="+", choices=list(SOURCES), default=list(SOURCES), help="(default: all four)")
-    add("--examples", type=int, help="labels to learn from (default: " + ", ".join(
-        f"{name} {labels}" for name, (labels, _) in SIZES.items()) + ")")
-    add("--epochs", type=int, help="(default: " + ", ".join(
-        f"{name} {epochs}" for name, (_, epochs) in SIZES.items()) + ")")
-    add("--labels", nargs="+", type=int, default=[30, 100, 300, 1000], metavar="N",
-        help="how many labels, for the second question (default: %(default)s)")
-    add("--labels-task", choices=list(SOURCES), default="tag", help="(default: %(default)s)")
-    return parser
-
+# %% One labelled example of each task, and what a model from scratch says of the first
+for name in SOURCES:
+    print(f"{name:9}", *draw(name, (1, 1, 1))[0])
+text, label = draw("classify", (1, 1, 1))[0][0]
+tokenizer = tokenizer_of("en")
+model = instance.untrained_classifier(tokenizer, SENTIMENT_LABELS)
+print(f"\n{instance.text_class(model, tokenizer, text, None, label)}\n")
 
 # %% One task, one way to begin
 # What suits pre-trained weights (small steps) does not suit random ones, and a head alone wants large steps. So each
@@ -70,99 +77,97 @@ def tuned(task, start, folders, settings, workers):
     return Runs(Seeds(figures, {figure: task.baseline[figure]}), None, [r for one in runs for r in one.records]), rate
 
 
-def first_at(level, curve):
-    """The first x of a curve [(x, y), ...] with y of at least `level`; None if there is none."""
-    return next((x for x, y in curve if y >= level), None)
-
-
 def repeated(examples, count):
     """The examples over and over, `count` in all; as they are if they are as many or more."""
     return examples if len(examples) >= count else [examples[i % len(examples)] for i in range(count)]
 
 
-def main(argv=None):
-    laboratory.start(experiment, arguments(), argv)
+body = pretrained_body(Recipe(steps=options.pretraining_steps), workers)
+folders = {"pre-trained": body,
+           "shuffled": controls.changed(body, results.folder / "shuffled", controls.shuffled)}
+tokenizer = WordPieceTokenizer.from_pretrained(body)
 
 
-def experiment(options, workers):
-    results = laboratory.Results(options)
-    body = pretrained_body(Recipe(steps=options.pretraining_steps), workers)
-    folders = {"pre-trained": body,
-               "shuffled": controls.changed(body, results.folder / "shuffled", controls.shuffled)}
-    tokenizer = WordPieceTokenizer.from_pretrained(body)
+def prepared(name, labels, epochs, least=0):
+    """(Task, settings of fine-tuning) with so many labels, repeated up to `least` examples an epoch."""
+    training, *apart = draw(name, (labels, max(1, options.test // 2), options.test))
+    setup = laboratory.settings(options, epochs=epochs)
+    return toy_task(name, [repeated(training, least), *apart], tokenizer, setup, workers), setup
 
-    def prepared(name, labels, epochs, least=0):
-        """(Task, settings of fine-tuning) with so many labels, repeated up to `least` examples an epoch."""
-        training, *apart = draw(name, (labels, max(1, options.test // 2), options.test))
-        setup = laboratory.settings(options, epochs=epochs)
-        return toy_task(name, [repeated(training, least), *apart], tokenizer, setup, workers), setup
 
-    # %% Four tasks, five ways to begin
-    tables, rates, curves, verdicts, charts = {}, {}, {}, {}, []
-    for name in options.tasks:
-        labels, epochs = options.examples or SIZES[name][0], options.epochs or SIZES[name][1]
-        task, setup = prepared(name, labels, epochs)
-        runs, rates[name] = {}, {}
-        for start in STARTS:
-            runs[start], rates[name][start] = tuned(task, start, folders, setup, workers)
-            print(f"{name}, {start}: {runs[start].seeds.mean():.3f}, learning rate {rates[name][start]:g}", flush=True)
-        tables[name] = rows = {start: one.seeds for start, one in runs.items()}
-        figure = rows["pre-trained"].deciding
-        verdicts[name] = {f"{one} against {other}": in_words(rows[one], rows[other]) for one, other in (
+# %% Four tasks, five ways to begin
+tables, rates, curves, differences, charts = {}, {}, {}, {}, []
+for name in options.tasks:
+    labels, epochs = options.examples or SIZES[name][0], options.epochs or SIZES[name][1]
+    task, setup = prepared(name, labels, epochs)
+    runs, rates[name] = {}, {}
+    for start in STARTS:
+        runs[start], rates[name][start] = tuned(task, start, folders, setup, workers)
+        print(f"{name}, {start}: {runs[start].seeds.mean():.3f}, learning rate {rates[name][start]:g}", flush=True)
+    tables[name] = rows = {start: one.seeds for start, one in runs.items()}
+    figure = rows["pre-trained"].deciding
+    print(f"\n{name}: {labels} labels, {epochs} epochs, {options.test} test examples, {options.seeds} seeds\n\n"
+          + table(rows))
+    differences[name] = laboratory.compare(options, {
+        f"{one} against {other}": (rows[one], rows[other]) for one, other in (
             ("pre-trained", "from scratch"), ("pre-trained", "shuffled"), ("shuffled", "from scratch"),
-            ("head only", "frozen noise"), ("pre-trained", "head only"))}
-        curves[name] = {what: {start: mean_curve(one.records, what) for start, one in runs.items()}
-                        for what in ("loss", figure)}
-        print(f"\n{name}: {labels} labels, {epochs} epochs, {options.test} test examples, {options.seeds} seeds\n\n"
-              + table(rows) + "\n\n" + "\n".join(f"{what}: {said}" for what, said in verdicts[name].items()) + "\n",
-              flush=True)
-        charts += [svg.chart(f"{name}: training loss, mean of the seeds", "epoch", "nats", curves[name]["loss"]),
-                   svg.chart(f"{name}: {figure} on the development examples, mean of the seeds", "epoch", figure,
-                             curves[name][figure], {"majority": task.baseline[figure]})]
-        results.add(tables=tables, rates=rates, verdicts=verdicts, curves=curves)
+            ("head only", "frozen noise"), ("pre-trained", "head only"))})
+    print(flush=True)
+    curves[name] = {what: {start: mean_curve(one.records, what) for start, one in runs.items()}
+                    for what in ("loss", figure)}
+    charts += [svg.chart(f"{name}: training loss, mean of the seeds", "epoch", "nats", curves[name]["loss"]),
+               svg.chart(f"{name}: {figure} on the development examples, mean of the seeds", "epoch", figure,
+                         curves[name][figure], {"majority": task.baseline[figure]})]
+    results.add(tables=tables, rates=rates, differences=differences, curves=curves)
 
-    # %% How many labels is it worth?
-    # Everyone takes about as many steps: fewer labels are repeated within an epoch, of more there are fewer epochs.
-    name = options.labels_task
-    usual, epochs = options.examples or SIZES[name][0], options.epochs or SIZES[name][1]
-    by_labels = {"pre-trained": [], "from scratch": []}
-    for count in options.labels:
-        task, setup = prepared(name, count, max(1, round(epochs * min(1, usual / count))), usual)
-        for start, seeds in by_labels.items():
-            seeds.append(tuned(task, start, folders, setup, workers)[0].seeds)
-        print(f"{name}, {count} labels: " + ", ".join(f"{start} {seeds[-1].mean():.3f}"
-                                                      for start, seeds in by_labels.items()), flush=True)
-    worth = {count: in_words(ours, other) for count, ours, other in
-             zip(options.labels, *by_labels.values(), strict=True)}
-    lines = {start: [(count, one.mean()) for count, one in zip(options.labels, seeds, strict=True)]
-             for start, seeds in by_labels.items()}
-    figure = seeds[0].deciding
-    charts.append(svg.chart(f"{name}: {figure} on the test examples, mean of the seeds", "labels", figure, lines,
-                            {"majority": task.baseline[figure]}, log="x"))
-
-    # %% What came of it
-    print("\nWhat was seen. Pre-trained against from scratch:")
-    for task_name, said in verdicts.items():
-        figure = tables[task_name]["pre-trained"].deciding
-        ours, other = (curves[task_name][figure][start] for start in ("pre-trained", "from scratch"))
-        best = max(y for _, y in other)
-        epoch = first_at(best, ours)
-        print(f"  {task_name}: {said['pre-trained against from scratch']}\n    the best that scratch reaches on the "
-              f"development examples ({best:.3f}, epoch {first_at(best, other)}) the pre-trained has "
-              + ("never" if epoch is None else f"in epoch {epoch}"))
-    print(f"{name}, by the number of labels:")
-    for count, said in worth.items():
-        print(f"  {count}: {said}")
-    results.add(labels=options.labels, by_labels=by_labels, worth=worth)
-    results.draw("why_pretrain", charts)
-    print("""
-Look at: why_pretrain.svg, the loss of "pre-trained" beside "from scratch" (faster? lower?), and where "shuffled" runs:
-if it runs with "from scratch", it is not the size of the numbers that helps; if with "pre-trained", that is all that
-helps. And the rows of each table: one run that fails makes a large spread. At "head only": what it has over
-"frozen noise" was in the body before any label was seen.
-Try next: --tasks answer --examples 1000; --labels-task classify --labels 100 300 1000; --pretraining-steps 300 (how
-little reading is enough?); other RATES: how much of the difference is the learning rate?""")
+# %% How fast?
 
 
-if __name__ == "__main__":
-    main()
+def first_at(level, curve):
+    """The first x of a curve [(x, y), ...] with y of at least `level`; None if there is none."""
+    return next((x for x, y in curve if y >= level), None)
+
+
+for name, rows in tables.items():
+    figure = rows["pre-trained"].deciding
+    ours, other = (curves[name][figure][start] for start in ("pre-trained", "from scratch"))
+    best = max(y for _, y in other)
+    epoch = first_at(best, ours)
+    print(f"{name}: the best that scratch reaches on the development examples ({best:.3f}, epoch "
+          f"{first_at(best, other)}) the pre-trained has " + ("never" if epoch is None else f"in epoch {epoch}"))
+
+# %% How many labels is it worth?
+# Everyone takes about as many steps: fewer labels are repeated within an epoch, of more there are fewer epochs.
+name = options.labels_task
+usual, epochs = options.examples or SIZES[name][0], options.epochs or SIZES[name][1]
+by_labels = {"pre-trained": [], "from scratch": []}
+print()
+for count in options.labels:
+    task, setup = prepared(name, count, max(1, round(epochs * min(1, usual / count))), usual)
+    for start, seeds in by_labels.items():
+        seeds.append(tuned(task, start, folders, setup, workers)[0].seeds)
+    print(f"{name}, {count} labels: " + ", ".join(f"{start} {seeds[-1].mean():.3f}"
+                                                  for start, seeds in by_labels.items()), flush=True)
+worth = laboratory.compare(options, {f"{name}, {count} labels: pre-trained against from scratch": both
+                                     for count, *both in zip(options.labels, *by_labels.values(), strict=True)})
+lines = {start: [(count, one.mean()) for count, one in zip(options.labels, seeds, strict=True)]
+         for start, seeds in by_labels.items()}
+figure = by_labels["pre-trained"][0].deciding
+charts.append(svg.chart(f"{name}: {figure} on the test examples, mean of the seeds", "labels", figure, lines,
+                        {"majority": task.baseline[figure]}, log="x"))
+results.add(labels=options.labels, by_labels=by_labels, worth=worth)
+
+# %% The picture
+# The loss of "pre-trained" beside "from scratch": faster? Lower? And where does "shuffled" run? If with "from scratch",
+# it is not the size of the numbers that helps; if with "pre-trained", that is all that helps.
+results.draw("why_pretrain", charts)
+
+# %% The takeaway
+against = {task: one["pre-trained against from scratch"]["in_standard_deviations"] for task, one in differences.items()}
+laboratory.end(
+    options, "pre-trained against from scratch, in standard deviations of a difference (significant at two): "
+    + ", ".join(f"{task} {times:+.1f}" for task, times in against.items()).replace("+nan", "(cannot be told)") + ".",
+    """--tasks answer --examples 1000; --labels-task classify --labels 100 300 1000; --pretraining-steps 300
+(how little reading is enough?); other RATES: how much of the difference is the learning rate? Look at the rows of each
+table: one run that fails makes a large standard deviation. What "head only" has over "frozen noise" was in the body
+before any label was seen.""")

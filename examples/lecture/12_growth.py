@@ -1,3 +1,4 @@
+# %% [markdown]
 """How knowledge grows: what does BERT learn first, nouns or verbs, "the" or "kitchen"? Looked at during pre-training.
 
     python examples/lecture/12_growth.py                a minute: three small models, each looked at nine times
@@ -18,12 +19,12 @@ import itertools
 import numpy as np
 
 from numbert import BertForPreTraining
-from numbert.lab import laboratory, svg
+from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, config_of, learn, stories_to_learn, tokenizer_of
 from numbert.pretraining.masking import IGNORED, mask_tokens, ordinary_table
 from numbert.recording import no_grad
 from numbert.toyworld import LANGUAGES, stories
-from numbert.training.seeds import Seeds, in_words
+from numbert.training.seeds import Seeds
 
 # Universal Dependencies' own division; punctuation is in neither.
 OPEN = ("NOUN", "PROPN", "VERB", "ADJ", "ADV", "NUM")
@@ -31,15 +32,13 @@ CLOSED = ("DET", "ADP", "AUX", "PRON", "PART", "CCONJ", "SCONJ")
 FEWEST = 20                                 # hidden words that a class must have to be shown
 QUICK = {"steps": 8, "points": 2, "width": 32, "held_out": 40, "seeds": 1}
 
+parser = laboratory.arguments(__doc__, name="growth", quick=QUICK, steps=1800, points=9, width=64, batch_size=16,
+                              lr=4e-3, held_out=400, seeds=3)
+parser.add_argument("--language", choices=LANGUAGES, default="en", help="(default: %(default)s)")
+options, workers = laboratory.begin(parser)
+results = laboratory.Results(options)
 
-def arguments():
-    parser = laboratory.arguments(__doc__, name="growth", quick=QUICK, steps=1800, points=9, width=64, batch_size=16,
-                                  lr=4e-3, held_out=400, seeds=3)
-    parser.add_argument("--language", choices=LANGUAGES, default="en", help="(default: %(default)s)")
-    return parser
-
-
-# %% The questions: hidden words of new stories, each with its part of speech
+# %% One story with hidden words, each with its part of speech
 
 
 def questions(told, tokenizer, language, max_length, seed=6):
@@ -71,6 +70,17 @@ def answers(model, batch, workers, size=32):
     guesses = np.concatenate(workers.map(one, range(0, len(batch["labels"]), size)))
     return guesses == batch["labels"][batch["labels"] != IGNORED]
 
+
+recipe = Recipe(language=options.language, objective="mlm", steps=options.steps, batch_size=options.batch_size,
+                width=options.width, lr=options.lr)
+tokenizer = tokenizer_of(options.language)
+batch, tags = questions(options.held_out, tokenizer, options.language, recipe.max_length)
+labels = batch["labels"][batch["labels"] != IGNORED]
+story, hidden = (batch[name][0][batch["attention_mask"][0] > 0] for name in ("input_ids", "labels"))
+model = BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(0))
+print(tokenizer.decode(story, skip_special_tokens=False) + "\n\nhidden: " + ", ".join(
+    f"{tokenizer.tokens[id]} ({tag})" for id, tag in zip(labels, tags[:(hidden != IGNORED).sum()], strict=False))
+    + "\n\nA model that has learnt nothing says:\n\n" + instance.hidden_words(model, tokenizer, story, hidden) + "\n")
 
 # %% Frequency, taken out
 
@@ -106,105 +116,6 @@ def half_way(steps, shares):
     return float(steps[-1])
 
 
-# %% One pre-training run, looked at on the way
-
-
-def main(argv=None):
-    laboratory.start(experiment, arguments(), argv)
-
-
-def experiment(options, workers):
-    results = laboratory.Results(options)
-    recipe = Recipe(language=options.language, objective="mlm", steps=options.steps, batch_size=options.batch_size,
-                    width=options.width, lr=options.lr)
-    tokenizer = tokenizer_of(options.language)
-    data, held = stories_to_learn(recipe, tokenizer)
-    batch, tags = questions(options.held_out, tokenizer, options.language, recipe.max_length)
-    labels = batch["labels"][batch["labels"] != IGNORED]
-    counts = np.bincount(data.text.tokens, minlength=len(tokenizer))
-    bins = frequency_bins(labels, counts)
-    shown = [tag for tag in (*CLOSED, *OPEN, "PUNCT") if (tags == tag).sum() >= FEWEST]
-    members = {tag: tags == tag for tag in shown} | {"closed": np.isin(tags, CLOSED), "open": np.isin(tags, OPEN)}
-    print(f"{len(labels)} hidden words of {options.held_out} new stories; {data.text.tokens.size} words to learn from")
-
-    runs = []                                                   # of each seed: the answers (points, M) bool
-    for seed in range(options.seeds):
-        model = BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(seed))
-        steps, found = [], []
-        seeded, _ = (data, held) if seed == 0 else stories_to_learn(recipe.replace(seed=seed), tokenizer)
-        for record in learn(model, seeded, held, recipe.replace(seed=seed), workers, points=options.points):
-            found.append(answers(model, batch, workers))
-            steps.append(record["step"])
-            print(f"seed {seed}  step {steps[-1]}: {found[-1].mean():.1%} of the hidden words restored, "
-                  + ", ".join(f"{tag} {found[-1][members[tag]].mean():.0%}" for tag in ("closed", "open")), flush=True)
-        runs.append(np.array(found))
-    runs = np.array(runs)                                                               # (seeds, points, M)
-
-    # %% By part of speech, and with frequency taken out
-    most_frequent = labels == counts.argmax()
-    accuracy = {tag: runs[:, :, inside].mean(-1) for tag, inside in members.items()}     # (seeds, points) each
-    others = {tag: ~inside for tag, inside in members.items()} | {"closed": members["open"], "open": members["closed"]}
-    controlled = {tag: np.array([[advantage(right, inside, others[tag], bins)[0] for right in one] for one in runs])
-                  for tag, inside in members.items()}
-    rows = {}
-    for tag, inside in members.items():
-        rows[tag] = {"words": int(inside.sum()), "median_count": float(np.median(counts[labels[inside]])),
-                     "most_frequent_word": float(most_frequent[inside].mean()),
-                     "half_way": [half_way(steps, one) for one in accuracy[tag]],
-                     "accuracy": accuracy[tag], "advantage": controlled[tag],
-                     "compared": float(advantage(runs[0, 0], inside, others[tag], bins)[1])}
-    early = len(steps) // 2 - 1
-    print(f"""
-The mean of {options.seeds} seeds (other first weights, other words hidden while it learns; the same stories). 'always':
-the share for guessing the most frequent word every time. 'half way': the step that reaches half of the last share.
-'against as frequent': the share restored less that of words of other classes of the same frequency (for closed, of
-open ones), early (step {steps[early]}) and last; and how many words have such companions.
-""")
-    print(f"{'':<8}{'hidden':>7}{'median count':>14}{'always':>8}{'early':>8}{'last':>7}{'half way':>10}"
-          f"{'against as frequent':>21}{'compared':>10}")
-    for tag, row in rows.items():
-        print(f"{tag:<8}{row['words']:>7}{row['median_count']:>14.0f}{row['most_frequent_word']:>8.0%}"
-              f"{row['accuracy'][:, early].mean():>8.0%}{row['accuracy'][:, -1].mean():>7.0%}"
-              f"{np.mean(row['half_way']):>10.0f}{row['advantage'][:, early].mean():>+13.2f}"
-              f"{row['advantage'][:, -1].mean():>+8.2f}{row['compared']:>10.0%}")
-
-    # %% What came of it
-    # The comparison was fixed before any number was seen: closed classes ("the", "in", "and") against open ones.
-    verdicts = {}
-    for when, point in ((f"step {steps[early]}", early), (f"step {steps[-1]}", -1)):
-        ours, other = ({"accuracy": accuracy[tag][:, point]} for tag in ("closed", "open"))
-        verdicts[f"{when}, as they are"] = in_words(seeds_of(ours), seeds_of(other))
-        verdicts[f"{when}, against as frequent words"] = in_words(
-            seeds_of({"advantage": controlled["closed"][:, point]}), seeds_of({"advantage": np.zeros(len(runs))}))
-    closed, opened = (seeds_of({"steps to half way": rows[tag]["half_way"]}) for tag in ("closed", "open"))
-    verdicts["open ones, how much later they are half way"] = in_words(opened, closed)
-    print("\nClosed classes against open ones:")
-    for name, said in verdicts.items():
-        print(f"  {name}: {said}")
-    classes = {tag: in_words(seeds_of({"advantage": controlled[tag][:, -1]}),
-                             seeds_of({"advantage": np.zeros(len(runs))})) for tag in shown}
-    print(f"\nEvery class at step {steps[-1]}, against words of other classes that are as frequent:")
-    for tag, said in classes.items():
-        print(f"  {tag}: {said}")
-    results.add(steps=steps, early=steps[early], classes=rows, verdicts=verdicts, class_verdicts=classes,
-                hidden=len(labels))
-    results.draw("growth", [
-        chart(f"Restored: {name} classes, mean of the seeds", "share", accuracy, steps, some)
-        for name, some in (("closed", CLOSED), ("open", OPEN))] + [
-        chart(f"The same less that of words as frequent: {name} classes", "difference", controlled, steps, some,
-              {"as frequent words": 0.0}) for name, some in (("closed", CLOSED), ("open", OPEN))])
-    gains = [controlled["closed"][:, point].mean() for point in (early, -1)]
-    print(f"""
-What was seen: closed classes are half way after {closed.mean():.0f} steps, open ones after {opened.mean():.0f}.
-Where as frequent words of both can be compared, the share of closed ones that is restored is higher by
-{gains[0]:+.2f} at step {steps[early]} and by {gains[1]:+.2f} at the end.
-Look at: growth.svg, whether a class that is ahead in the upper charts is still ahead in the lower ones; and the column
-"compared": where few words can be compared, the difference says little.
-And at the names (PROPN): whom a story is about can be told only from the other places where the name stands.
-Try next: --steps 6000 (do the names catch up?), --width 128, --language zh, and a question of your own: is a word that
-stands in the story once more restored more often than one that does not?""")
-
-
 def seeds_of(figures):
     """{name: values over the seeds} as Seeds."""
     (name, values), = figures.items()
@@ -216,5 +127,81 @@ def chart(title, y_label, curves, steps, tags, levels=None):
                                               for tag in tags if tag in curves}, levels)
 
 
-if __name__ == "__main__":
-    main()
+# %% One pre-training run, looked at on the way
+data, held = stories_to_learn(recipe, tokenizer)
+counts = np.bincount(data.text.tokens, minlength=len(tokenizer))
+bins = frequency_bins(labels, counts)
+shown = [tag for tag in (*CLOSED, *OPEN, "PUNCT") if (tags == tag).sum() >= FEWEST]
+members = {tag: tags == tag for tag in shown} | {"closed": np.isin(tags, CLOSED), "open": np.isin(tags, OPEN)}
+print(f"{len(labels)} hidden words of {options.held_out} new stories; {data.text.tokens.size} words to learn from")
+
+runs = []                                                   # of each seed: the answers (points, M) bool
+for seed in range(options.seeds):
+    model = BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(seed))
+    steps, found = [], []
+    seeded, _ = (data, held) if seed == 0 else stories_to_learn(recipe.replace(seed=seed), tokenizer)
+    for record in learn(model, seeded, held, recipe.replace(seed=seed), workers, points=options.points):
+        found.append(answers(model, batch, workers))
+        steps.append(record["step"])
+        print(f"seed {seed}  step {steps[-1]}: {found[-1].mean():.1%} of the hidden words restored, "
+              + ", ".join(f"{tag} {found[-1][members[tag]].mean():.0%}" for tag in ("closed", "open")), flush=True)
+    runs.append(np.array(found))
+runs = np.array(runs)                                                               # (seeds, points, M)
+
+# %% By part of speech, and with frequency taken out
+most_frequent = labels == counts.argmax()
+accuracy = {tag: runs[:, :, inside].mean(-1) for tag, inside in members.items()}     # (seeds, points) each
+others = {tag: ~inside for tag, inside in members.items()} | {"closed": members["open"], "open": members["closed"]}
+controlled = {tag: np.array([[advantage(right, inside, others[tag], bins)[0] for right in one] for one in runs])
+              for tag, inside in members.items()}
+rows = {}
+for tag, inside in members.items():
+    rows[tag] = {"words": int(inside.sum()), "median_count": float(np.median(counts[labels[inside]])),
+                 "most_frequent_word": float(most_frequent[inside].mean()),
+                 "half_way": [half_way(steps, one) for one in accuracy[tag]],
+                 "accuracy": accuracy[tag], "advantage": controlled[tag],
+                 "compared": float(advantage(runs[0, 0], inside, others[tag], bins)[1])}
+early = len(steps) // 2 - 1
+print(f"\nThe mean of {options.seeds} seeds (other first weights, other words hidden while it learns; the same "
+      "stories). 'always':\nthe share for guessing the most frequent word every time. 'half way': the step that "
+      "reaches half of the last share.\n'against as frequent': the share restored less that of words of other classes "
+      "of the same frequency (for closed, of\nopen ones), "
+      f"early (step {steps[early]}) and last; and how many words have such companions.\n")
+print(f"{'':<8}{'hidden':>7}{'median count':>14}{'always':>8}{'early':>8}{'last':>7}{'half way':>10}"
+      f"{'against as frequent':>21}{'compared':>10}")
+for tag, row in rows.items():
+    print(f"{tag:<8}{row['words']:>7}{row['median_count']:>14.0f}{row['most_frequent_word']:>8.0%}"
+          f"{row['accuracy'][:, early].mean():>8.0%}{row['accuracy'][:, -1].mean():>7.0%}"
+          f"{np.mean(row['half_way']):>10.0f}{row['advantage'][:, early].mean():>+13.2f}"
+          f"{row['advantage'][:, -1].mean():>+8.2f}{row['compared']:>10.0%}")
+
+# %% What came of it
+# The comparison was fixed before any number was seen: closed classes ("the", "in", "and") against open ones.
+pairs, nothing = {}, seeds_of({"advantage": np.zeros(len(runs))})
+for when, point in ((f"step {steps[early]}", early), (f"step {steps[-1]}", -1)):
+    pairs[f"{when}, as they are"] = [seeds_of({"accuracy": accuracy[tag][:, point]}) for tag in ("closed", "open")]
+    pairs[f"{when}, against as frequent words"] = seeds_of({"advantage": controlled["closed"][:, point]}), nothing
+closed, opened = (seeds_of({"steps to half way": rows[tag]["half_way"]}) for tag in ("closed", "open"))
+pairs["steps to half way"] = closed, opened
+pairs |= {f"{tag}, step {steps[-1]}, against as frequent words": (
+    seeds_of({"advantage": controlled[tag][:, -1]}), nothing) for tag in shown}
+differences = laboratory.compare(options, pairs)            # the first five: closed classes against open ones
+results.add(steps=steps, early=steps[early], classes=rows, differences=differences, hidden=len(labels))
+
+# %% The picture
+# Is a class that is ahead in the upper charts still ahead in the lower ones?
+results.draw("growth", [
+    chart(f"Restored: {name} classes, mean of the seeds", "share", accuracy, steps, some)
+    for name, some in (("closed", CLOSED), ("open", OPEN))] + [
+    chart(f"The same less that of words as frequent: {name} classes", "difference", controlled, steps, some,
+          {"as frequent words": 0.0}) for name, some in (("closed", CLOSED), ("open", OPEN))])
+
+# %% The takeaway
+# And look at the names (PROPN): whom a story is about can be told only from the other places where the name stands.
+gains = [controlled["closed"][:, point].mean() for point in (early, -1)]
+laboratory.end(
+    options, f"Closed classes are half way after {closed.mean():.0f} steps, open ones after {opened.mean():.0f}; where "
+    "as frequent words of both can be compared, the share of closed ones that is restored is higher by "
+    f"{gains[0]:+.2f} at step {steps[early]} and by {gains[1]:+.2f} at the end.",
+    "--steps 6000 (do the names catch up?), --width 128, --language zh, and a question of your own: is a word that "
+    "stands in the story once more restored more often than one that does not?")

@@ -1,3 +1,4 @@
+# %% [markdown]
 """One word, two senses: does BERT tell the apple that one eats from the Apple that makes phones (吃苹果, 苹果手机)?
 
     python examples/lecture/13_contextual.py                 about a minute: BERTs and CBOWs, English and Chinese
@@ -25,31 +26,20 @@ import numpy as np
 from numbert import AutoModel, AutoTokenizer, BertForPreTraining, WordPieceTokenizer
 from numbert.autograd import gradients
 from numbert.hub import files
-from numbert.lab import laboratory, svg
+from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, config_of, learn
 from numbert.module import Parameter
-from numbert.ops import cross_entropy, linear
+from numbert.ops import IGNORE, cross_entropy, linear
 from numbert.pretraining.batches import PretrainingData
 from numbert.recording import no_grad
 from numbert.tokenizers.wordpiece import SPECIAL_TOKENS
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.seeds import Seeds, in_words, table
+from numbert.training.seeds import Seeds, table
 
 QUICK = {"steps": 15, "cbow_steps": 15, "sentences": 300, "width": 32, "seeds": 1}
 CASES = [("en", "token"), ("zh", "token"), ("zh", "ngram")]    # what is hidden together: PretrainingData's mask_unit
 CHANCE = 4 / 9                      # four of the other nine sentences have the same sense
 
-
-def arguments():
-    parser = laboratory.arguments(__doc__, name="contextual", quick=QUICK, steps=500, sentences=3000, width=64,
-                                  layers=3, cbow_steps=300, seeds=5)
-    parser.add_argument("--model", metavar="FOLDER", help="look at this model, of any family, and its tokenizer "
-                        "instead; nothing is trained")
-    parser.add_argument("--languages", nargs="+", choices=list(WORD), help="(default: en zh; with --model en)")
-    return parser
-
-
-# %% Sentences
 # A frame says what may stand where; X is a fruit or a company, and the word with two senses is both. Before any of them
 # may stand a time, so that the place in the sentence tells no sense: the ten have the word at the same five places in
 # both.
@@ -97,18 +87,16 @@ TEN = {
            "老板用电线修理了苹果电脑", "然后投资者起诉苹果", "昨天快的苹果手机有屏幕", "上周苹果推出了最新的软件",
            "前几天他买苹果的股票"]}
 
+parser = laboratory.arguments(__doc__, name="contextual", quick=QUICK, steps=500, sentences=3000, width=64, layers=3,
+                              cbow_steps=300, seeds=5)
+parser.add_argument("--model", metavar="FOLDER", help="look at this model, of any family, and its tokenizer instead; "
+                    "nothing is trained")
+parser.add_argument("--languages", nargs="+", choices=list(WORD), help="(default: en zh; with --model en)")
+options, workers = laboratory.begin(parser)
+languages = options.languages or (["en"] if options.model else list(WORD))
+results = laboratory.Results(options)
 
-def made_up(count, language, rng):
-    """`count` sentences, half about fruits and half about companies, in random order; none of TEN among them."""
-    found = []
-    while len(found) < count:
-        sense = len(found) % 2
-        frame = FRAMES[language][sense][rng.integers(len(FRAMES[language][sense]))]
-        text = re.sub(r"\(([^)]*)\)", lambda options: str(rng.choice(options[1].split("|"))), frame)
-        text = str(rng.choice(TIMES[language])) + text.replace("X", str(rng.choice(NAMES[language][sense])))
-        if text not in TEN[language]:
-            found.append(text)
-    return [found[i] for i in rng.permutation(count)]
+# %% One word in two sentences: its vector in each, layer by layer
 
 
 def tokenizer_of(language):
@@ -116,9 +104,6 @@ def tokenizer_of(language):
     texts = [*TIMES[language], *(one for sense in (*FRAMES[language], *NAMES[language]) for one in sense)]
     words = {word for text in texts for word in WordPieceTokenizer([]).normaliser.words(re.sub(r"[(|)X]", " ", text))}
     return WordPieceTokenizer([*SPECIAL_TOKENS.values(), *sorted(words)])
-
-
-# %% A vector of the word, from each sentence and each layer
 
 
 def layer_vectors(body, tokenizer, sentences, word):
@@ -145,6 +130,52 @@ def cosines(vectors):
     vectors = np.asarray(vectors, np.float64)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit @ unit.T
+
+
+def recipe_of(options, seed):
+    return Recipe(objective="mlm", steps=options.steps, batch_size=32, layers=options.layers, width=options.width,
+                  lr=5e-3, seed=seed)
+
+
+language, word = languages[0], WORD[languages[0]]
+fruit, company = TEN[language][0], TEN[language][5]
+if options.model:
+    body, tokenizer = AutoModel.from_pretrained(options.model), AutoTokenizer.from_pretrained(options.model)
+else:
+    tokenizer = tokenizer_of(language)
+    model = BertForPreTraining(config_of(recipe_of(options, 0), len(tokenizer)), rng=np.random.default_rng(0))
+    body, encoding = model.body, tokenizer(fruit)
+    ids = np.array(encoding.input_ids)
+    asked = np.isin(ids, tokenizer.encode_batch([word], add_special_tokens=False)[0])
+    print(f"How it learns: {word!r} is hidden, and must be guessed. A network that has learnt nothing says:\n\n"
+          f"{' '.join(np.where(asked, '[MASK]', encoding.tokens))}\n\n" + instance.hidden_words(
+              model, tokenizer, np.where(asked, tokenizer.mask_token_id, ids), np.where(asked, ids, IGNORE)) + "\n")
+vectors = layer_vectors(body, tokenizer, [fruit, company], word)                    # (1 + L, 2, D)
+print(f"The vector of {word!r}, the first 3 of its {vectors.shape[-1]} numbers, in\n"
+      f"  a fruit    {' '.join(tokenizer(fruit).tokens)}\n  a company  {' '.join(tokenizer(company).tokens)}\n\n"
+      f"{'':9}{'a fruit':>24}{'a company':>27}{'cosine':>11}")
+for number, two in enumerate(vectors):
+    print(f"layer {number:<3}" + "   ".join("".join(f"{x:>8.3f}" for x in vector[:3]) for vector in two)
+          + f"{cosines(two)[0, 1]:>11.3f}")
+print("In a table with one vector for a word, both are the same, and the cosine is 1.\n")
+
+# %% Sentences to learn from
+
+
+def made_up(count, language, rng):
+    """`count` sentences, half about fruits and half about companies, in random order; none of TEN among them."""
+    found = []
+    while len(found) < count:
+        sense = len(found) % 2
+        frame = FRAMES[language][sense][rng.integers(len(FRAMES[language][sense]))]
+        text = re.sub(r"\(([^)]*)\)", lambda options: str(rng.choice(options[1].split("|"))), frame)
+        text = str(rng.choice(TIMES[language])) + text.replace("X", str(rng.choice(NAMES[language][sense])))
+        if text not in TEN[language]:
+            found.append(text)
+    return [found[i] for i in rng.permutation(count)]
+
+
+# %% Two squares? What a map of ten times ten says
 
 
 def separation(matrix):
@@ -209,83 +240,11 @@ def likenesses(vectors, tokenizer, language):
 # %% The experiment
 
 
-def main(argv=None):
-    def either(options, workers):
-        options.languages = options.languages or (["en"] if options.model else list(WORD))
-        (look_at if options.model else experiment)(options, workers)
-    laboratory.start(either, arguments(), argv)
-
-
-def draw(results, name, sentences, matrix):
-    path = results.folder / f"{name}.svg"
-    files.write_text(path, svg.heat_map(f"cosine of the word's vectors: {name}", sentences, matrix))
-
-
-def look_at(options, workers):
-    """The map of each layer of a model that is there."""
-    results = laboratory.Results(options)
-    body, tokenizer = AutoModel.from_pretrained(options.model), AutoTokenizer.from_pretrained(options.model)
-    for language in options.languages:
-        layers = []
-        for number, vectors in enumerate(layer_vectors(body, tokenizer, TEN[language], WORD[language])):
-            layers.append(separation(cosines(vectors)))
-            print(f"{language}  layer {number}: " + "  ".join(f"{key} {one:.3f}" for key, one in layers[-1].items()))
-            draw(results, f"{language}-layer-{number}", TEN[language], cosines(vectors))
-        results.add(**{language: layers})
-    print(f"In {results.folder}: the map of each layer. Look at the two squares on the diagonal, and at the layer "
-          "where\nthey are clearest. Try next: your own sentences in TEN, some of which could mean either.")
-
-
-def experiment(options, workers):
-    results = laboratory.Results(options)
-    cases = [case for case in CASES if case[0] in options.languages]
-    # a seed: the sentences that are learnt from, the blanks in them, and all first weights
-    found = {case: [maps_of(*case, seed, options, workers) for seed in range(options.seeds)] for case in cases}
-
-    # %% What came of it
-    content, last = {}, f"layer {options.layers}"
-    for language, unit in cases:
-        runs = found[language, unit]
-        rows = {name: Seeds([separation(maps[name]) for maps, _ in runs], BASELINE) for name in runs[0][0]}
-        print(f"\n{language}, hidden: {unit}; ten sentences with {WORD[language]!r}, {options.seeds} seeds. 'majority' "
-              f"is one vector for all:\n\n{table(rows)}\n")
-        verdicts = {"CBOW": in_words(rows[last], rows["CBOW"]),
-                    "the same network untrained": in_words(rows[last], rows[f"untrained, {last}"]),
-                    "layer 1": in_words(rows[last], rows["layer 1"])}
-        for name, said in verdicts.items():
-            print(f"the last layer's gap against {name}: {said}")
-        alike = {kind: float(np.mean([likeness[kind] for _, likeness in runs])) for kind in runs[0][1]}
-        print(f"CBOW's one vector of {WORD[language]!r}: cosine {alike['fruits']:.2f} with other fruits, "
-              f"{alike['companies']:.2f} with other companies")
-        for name, matrix in runs[0][0].items():
-            if "untrained" not in name:
-                draw(results, f"{language}-{unit}-{name.replace(' ', '-')}", TEN[language], matrix)
-        content[f"{language}, {unit}"] = {"rows": rows, "verdicts": verdicts, "cbow_likeness": alike,
-                                          "maps_of_seed_0": runs[0][0]}
-    units = None
-    if "zh" in options.languages:
-        units = in_words(content["zh, ngram"]["rows"][last], content["zh, token"]["rows"][last])
-        print(f"\n苹果, runs hidden against single tokens hidden, the gap of the last layer: {units}")
-    results.add(cases=content, units=units)
-    print("\nWhat was seen:")
-    for name, one in content.items():
-        first, final = one["rows"]["layer 1"], one["rows"][last]
-        print(f"  {name}: the gap is {first.mean():+.3f} after layer 1 and {final.mean():+.3f} after {last}; the "
-              f"nearest other sentence has\n    the same sense for {final.mean('nearest'):.0%} (chance {CHANCE:.0%})")
-    print(f"""  CBOW: the gap is 0 in all runs, as it must be.
-Look at the maps of the first seed in {results.folder}: in which layer do two squares stand out on the diagonal? At
-layer 0 only the place in the sentence makes a difference. The untrained network mixes neighbours, too, but it does not
-know which of them matter.
-Try next: --steps 100; a sentence in TEN that could mean either ("she saw the apple"); a word that is only a fruit (do
-its ten vectors fall apart, too?); --model with a BERT that has read real text.""")
-
-
 def maps_of(language, unit, seed, options, workers):
     """({row of the table: map (10, 10)}, CBOW's `likenesses`) of one training."""
     sentences = made_up(options.sentences, language, np.random.default_rng([7, seed, 1]))
     tokenizer, word, ten = tokenizer_of(language), WORD[language], TEN[language]
-    recipe = Recipe(objective="mlm", steps=options.steps, batch_size=32, layers=options.layers, width=options.width,
-                    lr=5e-3, seed=seed)
+    recipe = recipe_of(options, seed)
     if not seed:
         print(f"\n{language}, hidden: {unit}; {len(sentences)} sentences such as {sentences[0]!r}", flush=True)
     data, held = (PretrainingData([[text] for text in part], tokenizer, objective="mlm", max_length=32, mask_rate=0.25,
@@ -303,5 +262,63 @@ def maps_of(language, unit, seed, options, workers):
             likenesses(vectors, tokenizer, language))
 
 
-if __name__ == "__main__":
-    main()
+def layers_of(language):
+    """{row of the table: map (10, 10)} of the model that --model names."""
+    return {f"layer {number}": cosines(vectors)
+            for number, vectors in enumerate(layer_vectors(body, tokenizer, TEN[language], WORD[language]))}
+
+
+# a seed: the sentences that are learnt from, the blanks in them, and all first weights
+cases = [] if options.model else [case for case in CASES if case[0] in languages]
+found = {case: [maps_of(*case, seed, options, workers) for seed in range(options.seeds)] for case in cases}
+maps = ({language: layers_of(language) for language in languages} if options.model else
+        {f"{language}, {unit}": found[language, unit][0][0] for language, unit in cases})       # of the first seed
+
+# %% What came of it
+content, differences, last = {}, {}, f"layer {options.layers}"
+for language, unit in cases:
+    name, runs = f"{language}, {unit}", found[language, unit]
+    rows = {row: Seeds([separation(maps[row]) for maps, _ in runs], BASELINE) for row in runs[0][0]}
+    print(f"\n{language}, hidden: {unit}; ten sentences with {WORD[language]!r}, {options.seeds} seeds. 'majority' "
+          f"is one vector for all:\n\n{table(rows)}")
+    pairs = {f"{last} against {other}": (rows[last], rows[other])
+             for other in ("CBOW", f"untrained, {last}", "layer 1")}
+    if name == "zh, ngram":
+        pairs["runs hidden against single tokens hidden"] = rows[last], content["zh, token"]["rows"][last]
+    differences[name] = laboratory.compare(options, pairs)
+    alike = {kind: float(np.mean([likeness[kind] for _, likeness in runs])) for kind in runs[0][1]}
+    print(f"\nCBOW's one vector of {WORD[language]!r}: cosine {alike['fruits']:.2f} with other fruits, "
+          f"{alike['companies']:.2f} with other companies")
+    content[name] = {"rows": rows, "cbow_likeness": alike, "maps_of_seed_0": runs[0][0]}
+seen = {language: {layer: separation(matrix) for layer, matrix in maps[language].items()}
+        for language in languages if options.model}
+for language, layers in seen.items():
+    for layer, one in layers.items():
+        print(f"{language}  {layer}: " + "  ".join(f"{key} {figure:.3f}" for key, figure in one.items()))
+results.add(**seen if options.model else {"cases": content, "differences": differences})
+
+# %% The picture: a map of each layer, and of CBOW
+# In which layer do two squares stand out on the diagonal? At layer 0 only the place in the sentence makes a difference.
+# The untrained network mixes neighbours, too, but it does not know which of them matter.
+pictures = {f"{name}, {row}": svg.heat_map(f"cosine of the word's vectors: {name}, {row}", TEN[name[:2]], matrix)
+            for name, rows in maps.items() for row, matrix in rows.items() if "untrained" not in row}
+for name, picture in pictures.items():
+    files.write_text(results.folder / f"{name.replace(', ', '-').replace(' ', '-')}.svg", picture)
+print(f"\nIn {results.folder}: {len(pictures)} maps, of each layer{'' if options.model else ' and of CBOW (seed 0)'}; "
+      "open them in a browser")
+first = next(iter(maps))
+pictures[f"{first}, {[row for row in maps[first] if row.startswith('layer')][-1]}"]
+
+# %% The takeaway
+if options.model:
+    takeaway = "; ".join(f"{language}: the gap is widest at {max(layers, key=lambda layer: layers[layer]['gap'])}"
+                         for language, layers in seen.items()) + "."
+    try_next = "your own sentences in TEN, some of which could mean either."
+else:
+    takeaway = ("the nearest other sentence has the same sense for " + ", ".join(
+        f"{one['rows'][last].mean('nearest'):.0%} ({name}; the gap is {one['rows']['layer 1'].mean():+.3f} after layer "
+        f"1 and {one['rows'][last].mean():+.3f} after {last})" for name, one in content.items())
+        + f"; chance is {CHANCE:.0%}. CBOW's gap is 0, as it must be.")
+    try_next = ('--steps 100; a sentence in TEN that could mean either ("she saw the apple"); a word that is only a '
+                "fruit (do its ten vectors fall apart, too?); --model with a BERT that has read real text.")
+laboratory.end(options, takeaway, try_next)

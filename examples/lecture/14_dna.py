@@ -1,3 +1,4 @@
+# %% [markdown]
 """DNA read by a model of English: does knowledge of language help, or only the size of the initial weights?
 
     python examples/lecture/14_dna.py                         about two minutes, on sequences that are made up here
@@ -23,25 +24,23 @@ import numpy as np
 
 from numbert import WordPieceTokenizer
 from numbert.hub import files
-from numbert.lab import controls, laboratory, svg
-from numbert.lab.bodies import Recipe, pretrained_body
+from numbert.lab import controls, instance, laboratory, svg
+from numbert.lab.bodies import Recipe, pretrained_body, tokenizer_of
 from numbert.lab.comparison import mean_curve
 from numbert.lab.toy_tasks import class_task
 from numbert.training.experiment import run
 from numbert.training.seeds import in_words, table
 
 LETTERS = "ACGT"
-QUICK = {"pretraining_steps": 10, "examples": 30, "test": 30, "epochs": 1, "seeds": 1}
 
+parser = laboratory.arguments(
+    __doc__, name="dna", quick={"pretraining_steps": 10, "examples": 30, "test": 30, "epochs": 1, "seeds": 1},
+    pretraining_steps=3000, examples=300, test=900, seeds=5, epochs=10, lr=5e-4)
+parser.add_argument("--sequences", metavar="FILE", help="label, name, sequence in each line (default: made up)")
+options, workers = laboratory.begin(parser)
+results = laboratory.Results(options)
 
-def arguments():
-    parser = laboratory.arguments(__doc__, name="dna", quick=QUICK, pretraining_steps=3000, examples=300, test=900,
-                                  seeds=5, epochs=10, lr=5e-4)
-    parser.add_argument("--sequences", metavar="FILE", help="label, name, sequence in each line (default: made up)")
-    return parser
-
-
-# %% Sequences
+# %% One sequence, as letters and as words
 # The real question (a set of splice junctions, three classes) is whether a gene is cut in the middle of the sequence:
 # where a coding stretch ends (EI), where one begins (IE), or not at all (N). What is made up here has the signals that
 # the cell itself reads, with the noise that they have in nature: GTRAGT begins the stretch that is cut out, a run of C
@@ -93,55 +92,53 @@ def as_words(sequence, words):
     return " ".join(words.get(letter, "?!") for letter in sequence)
 
 
+(training, development, test), names = splits(options)
+tokenizer = tokenizer_of("en")
+drawn = np.random.default_rng(8).choice([word for word in tokenizer.tokens if word.isalpha()], 4, replace=False)
+words = dict(zip(LETTERS, drawn.tolist(), strict=True))
+sequence, label = training[0]
+print("the lot says: " + ", ".join(f"{letter} is {word!r}" for letter, word in words.items())
+      + f"\n\n{sequence}\n\nA model that has learnt nothing:\n")
+print(instance.text_class(instance.untrained_classifier(tokenizer, names), tokenizer, as_words(sequence, words), None,
+                          label) + "\n")
+
 # %% The four starting points, on the same sequences with the same settings
+folder = pretrained_body(Recipe(steps=options.pretraining_steps), workers)
+tokenizer = WordPieceTokenizer.from_pretrained(folder)
+setup = laboratory.settings(options)
+parts = [[(as_words(sequence, words), None, label) for sequence, label in part]
+         for part in (training, development, test)]
+tokens = [len(ids) for part in parts for ids in tokenizer.encode_batch([text for text, _, _ in part])]
+if longer := sum(count > setup.max_length for count in tokens):
+    print(f"{longer} sequences have more than {setup.max_length} tokens and lose their ends")
+task = class_task(names, parts, tokenizer, setup, workers)
+starts = {"pre-trained": folder, "from scratch": folder,
+          "shuffled": controls.changed(folder, results.folder / "shuffled", controls.shuffled),
+          "same norms": controls.changed(folder, results.folder / "same-norms", controls.same_norm)}
+runs = {}
+for name, start in starts.items():
+    runs[name] = run(task, start, setup, workers, from_scratch=name == "from scratch", say=None)
+    print(f"{name}: accuracy {runs[name].seeds.mean():.3f} on {len(test)} sequences, mean of {options.seeds}",
+          flush=True)
 
+# %% What came of it
+# A difference that is not significant is a result too: then these figures do not show that stories help with genes.
+seeds = {name: one.seeds for name, one in runs.items()}
+print(f"\n{len(test)} test sequences, {len(training)} to learn from, {options.seeds} seeds:\n\n{table(seeds)}")
+differences = laboratory.compare(options, {f"pre-trained against {name}": (seeds["pre-trained"], other)
+                                           for name, other in seeds.items() if name != "pre-trained"})
+results.add(words=words, accuracy=seeds, differences=differences)
+print("\nThe sequence from above, which the best model has learnt from:\n\n"
+      + instance.text_class(runs["pre-trained"].model, tokenizer, as_words(sequence, words), None, label) + "\n")
 
-def main(argv=None):
-    laboratory.start(experiment, arguments(), argv)
+# %% The picture
+curves = {name: mean_curve(one.records, "accuracy") for name, one in runs.items()}
+results.draw("dna", [svg.chart("accuracy on the sequences that choose the epoch, mean of the seeds", "epoch",
+                               "accuracy", curves, {"majority": task.baseline["accuracy"]})])
 
-
-def experiment(options, workers):
-    results = laboratory.Results(options)
-    (training, development, test), names = splits(options)
-    folder = pretrained_body(Recipe(steps=options.pretraining_steps), workers)
-    tokenizer = WordPieceTokenizer.from_pretrained(folder)
-    drawn = np.random.default_rng(8).choice([word for word in tokenizer.tokens if word.isalpha()], 4, replace=False)
-    words = dict(zip(LETTERS, drawn.tolist(), strict=True))
-    print("the lot says: " + ", ".join(f"{letter} is {word!r}" for letter, word in words.items()))
-    sequence, label = training[0]
-    print(f"{sequence} is {label}, and reads: {as_words(sequence, words)[:70]} ...")
-
-    setup = laboratory.settings(options)
-    parts = [[(as_words(sequence, words), None, label) for sequence, label in part]
-             for part in (training, development, test)]
-    tokens = [len(ids) for part in parts for ids in tokenizer.encode_batch([text for text, _, _ in part])]
-    if longer := sum(count > setup.max_length for count in tokens):
-        print(f"{longer} sequences have more than {setup.max_length} tokens and lose their ends")
-    task = class_task(names, parts, tokenizer, setup, workers)
-    starts = {"pre-trained": folder, "from scratch": folder,
-              "shuffled": controls.changed(folder, results.folder / "shuffled", controls.shuffled),
-              "same norms": controls.changed(folder, results.folder / "same-norms", controls.same_norm)}
-    runs = {}
-    for name, start in starts.items():
-        runs[name] = run(task, start, setup, workers, from_scratch=name == "from scratch", say=None)
-        print(f"{name}: accuracy {runs[name].seeds.mean():.3f} on {len(test)} sequences, mean of {options.seeds}",
-              flush=True)
-    seeds = {name: one.seeds for name, one in runs.items()}
-
-    # %% What came of it
-    print(f"\n{len(test)} test sequences, {len(training)} to learn from, {options.seeds} seeds:\n\n{table(seeds)}\n")
-    verdicts = {name: in_words(seeds["pre-trained"], other) for name, other in seeds.items() if name != "pre-trained"}
-    for name, said in verdicts.items():
-        print(f"pre-trained against {name}: {said}")
-    results.add(words=words, accuracy=seeds, verdicts=verdicts)
-    curves = {name: mean_curve(one.records, "accuracy") for name, one in runs.items()}
-    results.draw("dna", [svg.chart("accuracy on the sequences that choose the epoch, mean of the seeds", "epoch",
-                                   "accuracy", curves, {"majority": task.baseline["accuracy"]})])
-    print("""
-Look at the three comparisons. A difference that is not significant is a result too: then these figures do not show that
-stories help with genes. Try next: --examples 100 and 2000, --pretraining-steps 10000, --sequences with real splice
-junctions, and other words by lot (is there a better and a worse choice?).""")
-
-
-if __name__ == "__main__":
-    main()
+# %% The takeaway
+laboratory.end(
+    options, "pre-trained " + "; ".join(f"against {name} {in_words(seeds['pre-trained'], other)}"
+                                        for name, other in seeds.items() if name != "pre-trained") + ".",
+    "--examples 100 and 2000, --pretraining-steps 10000, --sequences with real splice junctions, and other words by "
+    "lot (is there a better and a worse choice?).")

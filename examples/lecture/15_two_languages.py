@@ -1,3 +1,4 @@
+# %% [markdown]
 """Two languages, one model: does what is learnt in English help in Chinese, which it never saw translated?
 
     python examples/lecture/15_two_languages.py  two and a half minutes
@@ -18,41 +19,45 @@ in multilingual BERT" (the mean difference).
 """
 # %%
 import itertools
-from pathlib import Path
 
 import numpy as np
 
 from numbert import BertForPreTraining, no_grad
-from numbert.lab import laboratory, svg
+from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, config_of, learn, story_count, tokenizer_of
 from numbert.lab.toy_tasks import draw, passages, toy_task
+from numbert.ops import IGNORE
 from numbert.pretraining.batches import PretrainingData
 from numbert.tasks import tagging
 from numbert.tasks.squad.answers import best_threshold
 from numbert.tasks.squad.reader import read_passages, scores
 from numbert.toyworld import LANGUAGES, documents, stories
 from numbert.training.finetuning import save
-from numbert.training.seeds import in_words, table
+from numbert.training.seeds import table
 
 QUICK = {"steps": 12, "points": 2, "width": 32, "examples": 24, "test": 24, "epochs": 1, "seeds": 1, "told": 20}
 
+options, workers = laboratory.begin(laboratory.arguments(
+    __doc__, name="two_languages", quick=QUICK, steps=1500, points=5, width=128, examples=500, test=400, epochs=5,
+    lr=5e-4, seeds=2, told=300))
+results = laboratory.Results(options)
 
-def arguments():
-    return laboratory.arguments(__doc__, name="two_languages", quick=QUICK, steps=1500, points=5, width=128,
-                                examples=500, test=400, epochs=5, lr=5e-4, seeds=2, told=300)
-
-
-# %% Words that mean the same
+# %% One word and its translation
 # The toy world knows for every story who and what each of its words names. So the pairs (kitchen, 厨房) are known
 # without a dictionary, and no model has seen them. A word's vector is the mean over all places where it stands, of all
 # its tokens (one a character in Chinese), less the mean of its language.
 
 
+def new_stories(language, told):
+    """So many stories that are as new to a model as their twins in the other language."""
+    return itertools.islice(stories(np.random.default_rng([9, LANGUAGES.index(language)]), language), told)
+
+
 def word_vectors(model, tokenizer, language, told):
-    """({(category, name): vector (D,)}, the mean of all tokens' vectors (D,)), of the last layer, over `told` stories
-    that are as new to the model as their twins in the other language."""
+    """({(category, name): vector (D,)}, the mean of all tokens' vectors (D,)), of the last layer, over
+    `told` new stories."""
     sums, counts, everything = {}, {}, []
-    for story in itertools.islice(stories(np.random.default_rng([9, LANGUAGES.index(language)]), language), told):
+    for story in new_stories(language, told):
         encoding = tokenizer(story.text, max_length=model.max_tokens)
         with no_grad():
             vectors = model.body(**tokenizer.pad([encoding])).last_hidden_state.data[0]
@@ -82,14 +87,54 @@ def by_chance(n):
     return float(np.mean(1 / np.arange(1, n + 1)))
 
 
-def alignment(model, tokenizer, told):
-    """(mean reciprocal rank, what chance would give, the vectors of both languages' means)."""
+def pairs_of(model, tokenizer, told):
+    """(what both languages have a word for, its vectors in each language (n, D), both means (D,))."""
     (one, its_mean), (other, other_mean) = (word_vectors(model, tokenizer, language, told) for language in LANGUAGES)
     both = sorted(one.keys() & other.keys())
-    rank = mean_reciprocal_rank(np.stack([one[key] for key in both]) - its_mean,
-                                np.stack([other[key] for key in both]) - other_mean)
-    return rank, by_chance(len(both)), (its_mean, other_mean)
+    if not both:
+        raise ValueError(f"--told must be more than {told}: such stories name nothing in both languages")
+    return (both, np.stack([one[key] for key in both]) - its_mean, np.stack([other[key] for key in both]) - other_mean,
+            (its_mean, other_mean))
 
+
+def alignment(model, tokenizer, told):
+    """(mean reciprocal rank, what chance would give, the vectors of both languages' means)."""
+    both, one, other, means = pairs_of(model, tokenizer, told)
+    return mean_reciprocal_rank(one, other), by_chance(len(both)), means
+
+
+def nearest(model, tokenizer, told, key, best=5):
+    """The Chinese words nearest to the English one for `key`, and where its translation stands among all, as a text."""
+    both, one, other, _ = pairs_of(model, tokenizer, told)
+    called = {mention[:2]: sentence.text[slice(*mention[2:])] for story in new_stories("zh", told)
+              for sentence in story.sentences for mention in sentence.mentions}
+    row = both.index(key)
+    cosine = other @ one[row] / (np.linalg.norm(other, axis=1) * np.linalg.norm(one[row]))
+    order = np.argsort(-cosine, kind="stable").tolist()
+    return (f"nearest to {key[1]!r}: " + ", ".join(f"{called[both[i]]} {cosine[i]:.2f}" for i in order[:best])
+            + f"; its translation {called[both[row]]} ({cosine[row]:.2f}) is number {order.index(row) + 1} of "
+            f"{len(both)}: 1 / rank = {1 / (order.index(row) + 1):.2f}")
+
+
+# masked words alone: a random next sentence in the other language would be too easy to tell
+recipe = Recipe(objective="mlm", steps=options.steps, width=options.width)
+tokenizer, told = tokenizer_of(*LANGUAGES), options.told
+vocabularies = [set(tokenizer_of(language).vocab) for language in LANGUAGES]
+print(f"{' English tokens, '.join(str(len(one)) for one in vocabularies)} Chinese ones; in both: "
+      + " ".join(sorted(set.intersection(*vocabularies))))
+for language in LANGUAGES:
+    print(f"{language}: {next(new_stories(language, 1)).text}")
+model = BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(0))
+both = pairs_of(model, tokenizer, told)[0]
+mentions = [(sentence, mention) for story in new_stories("en", told) for sentence in story.sentences
+            for mention in sentence.mentions if mention[:2] in both]
+sentence, (*key, start, end) = min(mentions, key=lambda one: one[1][0] != "place")          # the first place, if any
+key, encoding = tuple(key), tokenizer(sentence.text)
+ids = np.array(encoding.input_ids)
+asked = np.array([start <= first < last <= end for first, last in encoding.offsets])
+ids, labels = np.where(asked, tokenizer.mask_token_id, ids), np.where(asked, ids, IGNORE)
+print(f"\nA model that has learnt nothing gets {tokenizer.decode(ids, skip_special_tokens=False)!r}:\n\n"
+      f"{instance.hidden_words(model, tokenizer, ids, labels)}\n\n{nearest(model, tokenizer, told, key)}\n")
 
 # %% One vector that turns English into Chinese?
 
@@ -114,10 +159,6 @@ def turned(model, tokenizer, means, told, strength):
 # %% Learning: both languages in one text, no story in both
 
 
-def main(argv=None):
-    laboratory.start(experiment, arguments(), argv)
-
-
 def two_languages(recipe, tokenizer):
     """PretrainingData and held-out batches of stories in both languages, each story in one."""
     halves = [(max(2, story_count(recipe) // 2), 3), (50, 4)]
@@ -130,72 +171,25 @@ def two_languages(recipe, tokenizer):
     return training, list(held.evaluation_batches())
 
 
-def experiment(options, workers):
-    results = laboratory.Results(options)
-    tokenizer, told = tokenizer_of(*LANGUAGES), options.told
-    one, other = (set(tokenizer_of(language).vocab) for language in LANGUAGES)
-    print(f"{len(one)} English tokens, {len(other)} Chinese ones; in both: {' '.join(sorted(one & other))}")
-    runs, shares, folders = [], [], []
-    strengths = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
-    for seed in range(options.seeds):
-        # masked words alone: a random next sentence in the other language would be too easy to tell
-        recipe = Recipe(objective="mlm", steps=options.steps, width=options.width, seed=seed)
-        data, held = two_languages(recipe, tokenizer)
-        model = BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(seed))
-        points = [(0, *alignment(model, tokenizer, told)[:2])]
-        for record in learn(model, data, held, recipe, workers, points=options.points):
-            rank, chance, means = alignment(model, tokenizer, told)
-            points.append((record["step"], rank, chance))
-            print(f"seed {seed}  step {record['step']}: masked words {record['mlm']:.3f} nats, mean reciprocal rank "
-                  f"{rank:.3f} (chance {chance:.3f})", flush=True)
-        runs.append(points)
-        shares.append([turned(model, tokenizer, means, max(2, told // 10), strength) for strength in strengths])
-        folders.append(Path(results.folder) / f"body-{seed}")
-        save(folders[-1], model, tokenizer, [])
+runs, shares, folders = [], [], []
+strengths = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
+for seed in range(options.seeds):
+    seeded = recipe.replace(seed=seed)
+    data, held = two_languages(seeded, tokenizer)
+    model = BertForPreTraining(config_of(seeded, len(tokenizer)), rng=np.random.default_rng(seed))
+    points = [(0, *alignment(model, tokenizer, told)[:2])]
+    for record in learn(model, data, held, seeded, workers, points=options.points):
+        rank, chance, means = alignment(model, tokenizer, told)
+        points.append((record["step"], rank, chance))
+        print(f"seed {seed}  step {record['step']}: masked words {record['mlm']:.3f} nats, mean reciprocal rank "
+              f"{rank:.3f} (chance {chance:.3f})", flush=True)
+    print(nearest(model, tokenizer, told, key))
+    runs.append(points)
+    shares.append([turned(model, tokenizer, means, max(2, told // 10), strength) for strength in strengths])
+    folders.append(results.folder / f"body-{seed}")
+    save(folders[-1], model, tokenizer, [])
 
-    # %% Fine-tuned on English, tested on Chinese
-    setup = laboratory.settings(options)
-    tables = {}
-    for name in ("answer", "tag"):
-        sizes = options.examples, options.test // 2, options.test
-        splits = {language: draw(name, sizes, language) for language in LANGUAGES}
-        tasks = {language: crossed(name, language, splits, tokenizer, setup, workers) for language in LANGUAGES}
-        one = laboratory.downstream
-        tables[name] = {
-            "tuned on English": one(tasks["en"], folders, setup, workers),
-            "tuned on Chinese": one(tasks["zh"], folders, setup, workers),
-            "English, from scratch": one(tasks["en"], folders, setup, workers, from_scratch=True)}
-        print(f"\n{name}: tested in both languages, {options.examples} examples of the language it was tuned on, "
-              f"{options.seeds} seeds\n\n{table(tables[name])}", flush=True)
-
-    # %% What came of it
-    ranks = np.array([[rank for _, rank, _ in points] for points in runs])
-    steps, chance = [step for step, _, _ in runs[0]], runs[0][-1][2]
-    print(f"\nMean reciprocal rank of the translation: {ranks[:, 0].mean():.3f} before the training, after it "
-          + ", ".join(f"{rank:.3f}" for rank in ranks[:, -1]) + f" (chance {chance:.3f})")
-    print("English tokens read as Chinese, with so many times the difference added: "
-          + ", ".join(f"{strength:g}: {share:.0%}" for strength, share in
-                      zip(strengths, np.mean(shares, axis=0), strict=True)))
-    verdicts = {}
-    for name, rows in tables.items():
-        figure = rows["tuned on English"].deciding
-        figure = figure.removesuffix("_en")
-        chinese = {row: seeds.only(f"{figure}_zh") for row, seeds in rows.items()}
-        verdicts[name] = in_words(chinese["tuned on English"], chinese["English, from scratch"])
-        print(f"{name}, Chinese, tuned on English: the body that reads both is worth {verdicts[name]}")
-    results.add(steps=steps, reciprocal_ranks=ranks, chance=chance, strengths=strengths, share_chinese=shares,
-                downstream=tables, verdicts=verdicts)
-    results.draw("two_languages", [
-        svg.chart("Is the translation the nearest word?", "step", "mean reciprocal rank",
-                  {f"seed {seed}": list(zip(steps, row, strict=True)) for seed, row in enumerate(ranks)},
-                  {"chance": chance}),
-        svg.chart("English vectors moved towards Chinese", "times the mean difference", "share of Chinese words",
-                  {f"seed {seed}": list(zip(strengths, row, strict=True)) for seed, row in enumerate(shares)})])
-    print("""
-Look at the curve of ranks: does it rise with the training, and when? And which task crosses from one language to the
-other? Where even the language that was tuned on is no better than the majority, as questions after so short a training,
-nothing is there to cross. Try next: --steps 6000 (the lecture's alignment comes with data), --width 64 (with less room,
-must the languages share more?).""")
+# %% Fine-tuned on English, tested on Chinese
 
 
 def crossed(name, language, splits, tokenizer, setup, workers):
@@ -217,5 +211,54 @@ def crossed(name, language, splits, tokenizer, setup, workers):
         baseline={f"{figure}_{one}": tasks[one].baseline[figure] for one in LANGUAGES})
 
 
-if __name__ == "__main__":
-    main()
+setup, tables, chinese = laboratory.settings(options), {}, {}
+for name in ("answer", "tag"):
+    sizes = options.examples, options.test // 2, options.test
+    splits = {language: draw(name, sizes, language) for language in LANGUAGES}
+    tasks = {language: crossed(name, language, splits, tokenizer, setup, workers) for language in LANGUAGES}
+    tables[name] = {row: laboratory.downstream(tasks[language], folders, setup, workers, from_scratch=scratch)
+                    for row, language, scratch in (("tuned on English", "en", False), ("tuned on Chinese", "zh", False),
+                                                   ("English, from scratch", "en", True))}
+    figure = tables[name]["tuned on English"].deciding.removesuffix("_en")
+    chinese[f"{name} in Chinese, tuned on English, against from scratch"] = tuple(
+        tables[name][row].only(f"{figure}_zh") for row in ("tuned on English", "English, from scratch"))
+    print(f"\n{name}: tested in both languages, {options.examples} examples of the language it was tuned on, "
+          f"{options.seeds} seeds\n\n{table(tables[name])}", flush=True)
+
+# %% What came of it
+ranks = np.array([[rank for _, rank, _ in points] for points in runs])
+steps, chance = [step for step, _, _ in runs[0]], runs[0][-1][2]
+share = np.mean(shares, axis=0)
+print(f"\nMean reciprocal rank of the translation: {ranks[:, 0].mean():.3f} before the training, after it "
+      + ", ".join(f"{rank:.3f}" for rank in ranks[:, -1]) + f" (chance {chance:.3f})")
+print("English tokens read as Chinese, with so many times the difference added: "
+      + ", ".join(f"{strength:g}: {one:.0%}" for strength, one in zip(strengths, share, strict=True)))
+differences = laboratory.compare(options, chinese)
+results.add(steps=steps, reciprocal_ranks=ranks, chance=chance, strengths=strengths, share_chinese=shares,
+            downstream=tables, differences=differences)
+
+# %% The picture
+# Does the curve of ranks rise with the training, and when? And which task crosses from one language to the other?
+scale = {"answer": 100, "tag": 1}                           # F1 is in percent
+results.draw("two_languages", [
+    svg.chart("Is the translation the nearest word?", "step", "mean reciprocal rank",
+              {f"seed {seed}": list(zip(steps, row, strict=True)) for seed, row in enumerate(ranks)},
+              {"chance": chance}),
+    svg.chart("English vectors moved towards Chinese", "times the mean difference", "share of Chinese words",
+              {f"seed {seed}": list(zip(strengths, row, strict=True)) for seed, row in enumerate(shares)}),
+    svg.bars("Fine-tuned on one language, tested in both: mean and standard deviation", "F1 / 100, accuracy", {
+        row: {f"{name}, {figure[-2:]}": (tables[name][row].mean(figure) / scale[name],
+                                         tables[name][row].std(figure) / scale[name])
+              for name in tables for figure in tables[name][row].baseline} for row in tables["tag"]})])
+
+# %% The takeaway
+# Where even the language that was tuned on is no better than the majority, as questions after so short a training,
+# nothing is there to cross.
+crossing = ", ".join(f"{what} {one['in_standard_deviations']:+.1f}" for what, one in differences.items())
+laboratory.end(
+    options, f"the mean reciprocal rank of the translation is {ranks[:, 0].mean():.3f} before the training and "
+    f"{ranks[:, -1].mean():.3f} after it (chance {chance:.3f}); with {strengths[share.argmax()]:g} times the mean "
+    f"difference {share.max():.0%} of English is read as Chinese, without it {share[0]:.0%}; in standard deviations "
+    f"of a difference (significant at two): {crossing.replace('+nan', '(cannot be told)')}.",
+    "--steps 6000 (the lecture's alignment comes with data), --width 64 (with less room, must the languages share "
+    "more?).")

@@ -1,3 +1,4 @@
+# %% [markdown]
 """Learning without being trained: a small GPT is shown a few examples, and answers. No weight of it moves.
 
     python examples/lecture/18_in_context.py            about a minute
@@ -15,24 +16,21 @@ and after, for every task. How can a network do this that does not change? Here 
 look inside. A network of two layers only ever reads letters that repeat themselves. Then it is shown pairs from
 dictionaries that nobody has seen before, each made up for one question.
 """
-import argparse
+# %%
 import copy
 import itertools
 import math
 import statistics
-import time
 
 import numpy as np
 
 from numbert import GPT2Config, GPT2LMHeadModel, no_grad, ops
-from numbert.hub import files
-from numbert.lab import svg
-from numbert.machine import cores
+from numbert.lab import laboratory, svg
+from numbert.ops.attention import softmax
 from numbert.recording import watching
-from numbert.training import command
 from numbert.training.loop import train
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.run_folder import RunFolder
+from numbert.training.seeds import Seeds
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 T = 32                                  # tokens in a text: 16 pairs, the last of which is the question
@@ -41,57 +39,15 @@ ENTRIES = 8                             # words in a dictionary
 SHOTS = 0, 1, 2, 4, 8
 FEW = 4                                 # shots, where one number must do
 TUNING = 0, 1, 2, 4, 8, 16, 32          # steps of gradient descent, at the end
-QUICK = {"steps": 20, "seeds": 1, "questions": 40}
 
+options, workers = laboratory.begin(laboratory.arguments(
+    __doc__, name="in_context", quick={"steps": 20, "seeds": 1, "questions": 40}, steps=200, seeds=3, questions=1000,
+    lr=5e-3))
+results = laboratory.Results(options)
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--steps", type=int, default=200, help="batches of 64 texts to learn from (default: %(default)s)")
-    add("--seeds", type=int, default=3, help="train that often, with other draws (default: %(default)s)")
-    add("--questions", type=int, default=1000, help="for each number of shots (default: %(default)s)")
-    add("--lr", type=float, default=5e-3, help="the highest learning rate (default: %(default)s)")
-    add("--workers", type=int, default=cores(), help="threads (default: all cores, %(default)s here)")
-    add("--out", default="runs/in_context", help="where pictures and figures go (default: %(default)s)")
-    command.add_quick(parser, QUICK)
-    return parser
-
-
-def main(argv=None):
-    command.start(show, arguments(), argv)
-
-
-# %% What it learns from: letters that repeat themselves
-# c k a x c k a x c k a ... with other letters in each text, and another number of them. There is nothing to be learnt
-# by heart. Nothing can be said about a letter when it comes for the first time, so those are not asked for; all others
-# can be known, but only from the text itself: what came after this letter the last time?
-
-
-def repetitions(rng, B=64):
-    """A batch of such texts (B, T). -100 where there is nothing to be known."""
-    period = rng.integers(PERIODS[0], PERIODS[1] + 1, (B, 1))
-    letters = rng.permuted(np.tile(np.arange(len(LETTERS)), (B, 1)), axis=1)
-    ids = np.take_along_axis(letters, np.arange(T) % period, axis=1)
-    return {"input_ids": ids, "attention_mask": np.ones_like(ids),
-            "labels": np.where(np.arange(T) <= period, -100, ids)}
-
-
-def trained(layers, seed, options, workers):
-    """A GPT of so many layers, four heads and width 64. Returns (model, loss of the last steps)."""
-    config = GPT2Config(vocab_size=len(LETTERS), n_embd=64, n_layer=layers, n_head=4, n_positions=T, embd_pdrop=0.0,
-                        resid_pdrop=0.0, attn_pdrop=0.0, bos_token_id=None, eos_token_id=None,
-                        initializer_range=0.02 * math.sqrt(768 / 64))       # 0.02 is for 768 wide matrices
-    model, rng = GPT2LMHeadModel(config, rng=np.random.default_rng([seed, 0])), np.random.default_rng([seed, 1])
-    batches = (repetitions(rng) for _ in itertools.count())
-    losses = [step.sums["loss"] for step in train(
-        model, batches, optimizer=AdamW(model.parameters()), lr=linear_schedule(options.steps, options.lr),
-        steps=options.steps, seed=seed, workers=workers)]
-    return model, statistics.fmean(losses[-10:])
-
-
-# %% What it is asked: words of a dictionary that was made up a moment ago
+# %% One question: words of a dictionary that was made up a moment ago
 # Eight words, eight translations, all different letters. 15 pairs in any order, then a word that has been shown 0, 1,
-# 2, 4 or 8 times among them. In no text that the model learnt from do pairs come in any order.
+# 2, 4 or 8 times among them. A model that has learnt nothing gives each letter about 1/26, a loss of ln 26.
 
 
 def questions(n, shots, rng):
@@ -105,6 +61,54 @@ def questions(n, shots, rng):
     return pairs.reshape(n, T)
 
 
+def asked(model, ids):
+    """The letters that are shown and the one that is asked for, in one question (1, T); what the model says of it."""
+    with no_grad():
+        shares = softmax(model(ids[:, :-1]).logits.data[0, -1:].astype(np.float64))[0]
+    text, best = [LETTERS[i] for i in ids[0]], np.argsort(-shares)[:5]
+    pairs = " ".join(map("".join, zip(text[:-2:2], text[1:-2:2], strict=True)))
+    return (f"{pairs} {text[-2]}?\n  right is {text[-1]}, p({text[-1]}) = {shares[ids[0, -1]]:.3f}, -ln p = "
+            f"{-math.log(shares[ids[0, -1]]):.3f}; the five best: "
+            + ", ".join(f"{LETTERS[i]} {shares[i]:.3f}" for i in best))
+
+
+def untrained(layers, seed):
+    """A GPT of so many layers, four heads and width 64, whose weights are drawn."""
+    config = GPT2Config(vocab_size=len(LETTERS), n_embd=64, n_layer=layers, n_head=4, n_positions=T, embd_pdrop=0.0,
+                        resid_pdrop=0.0, attn_pdrop=0.0, bos_token_id=None, eos_token_id=None,
+                        initializer_range=0.02 * math.sqrt(768 / 64))       # 0.02 is for 768 wide matrices
+    return GPT2LMHeadModel(config, rng=np.random.default_rng([seed, 0]))
+
+
+example = questions(1, FEW, np.random.default_rng(0))
+print(asked(untrained(2, 0), example) + f" (ln {len(LETTERS)} = {math.log(len(LETTERS)):.3f})\n")
+
+# %% What it learns from: letters that repeat themselves
+# c k a x c k a x c k a ... with other letters in each text, and another number of them. There is nothing to be learnt
+# by heart. Nothing can be said about a letter when it comes for the first time, so those are not asked for; all others
+# can be known, but only from the text itself: what came after this letter the last time? In no text that the model
+# learns from do pairs come in any order.
+
+
+def repetitions(rng, B=64):
+    """A batch of such texts (B, T). -100 where there is nothing to be known."""
+    period = rng.integers(PERIODS[0], PERIODS[1] + 1, (B, 1))
+    letters = rng.permuted(np.tile(np.arange(len(LETTERS)), (B, 1)), axis=1)
+    ids = np.take_along_axis(letters, np.arange(T) % period, axis=1)
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids),
+            "labels": np.where(np.arange(T) <= period, -100, ids)}
+
+
+def trained(layers, seed, options, workers):
+    """Returns (model, loss of the last steps)."""
+    model, rng = untrained(layers, seed), np.random.default_rng([seed, 1])
+    batches = (repetitions(rng) for _ in itertools.count())
+    losses = [step.sums["loss"] for step in train(
+        model, batches, optimizer=AdamW(model.parameters()), lr=linear_schedule(options.steps, options.lr),
+        steps=options.steps, seed=seed, workers=workers)]
+    return model, statistics.fmean(losses[-10:])
+
+
 def answers(model, ids):
     """What the model says after the questions ids (n, T), whose last token is not looked at: (n,)."""
     with no_grad():
@@ -115,6 +119,33 @@ def accuracy(model, shots, n, seed=0):
     ids = questions(n, shots, np.random.default_rng([seed, 2, shots]))
     return float((answers(model, ids) == ids[:, -1]).mean())
 
+
+def spread(values):
+    """Mean and standard deviation of shares."""
+    return f"{statistics.fmean(values):.1%}" + (f" ± {statistics.stdev(values):.1%}" if len(values) > 1 else "")
+
+
+print("a text to learn from: " + "".join(LETTERS[i] for i in repetitions(np.random.default_rng(0), 1)["input_ids"][0]))
+models, curves, chance = {}, {}, 1 / len(LETTERS)
+for layers, seed in itertools.product((1, 2), range(options.seeds)):
+    model, loss = models[layers, seed] = trained(layers, seed, options, workers)
+    curves[layers, seed] = {shots: accuracy(model, shots, options.questions, seed) for shots in SHOTS}
+    print(f"{layers} layer{'s' * (layers > 1)}, seed {seed}: loss on repetitions {loss:.3f} nats", flush=True)
+NAMES = {1: "one layer", 2: "two layers"}
+table = {name: {shots: [curves[layers, seed][shots] for seed in range(options.seeds)] for shots in SHOTS}
+         for layers, name in NAMES.items()}
+print(f"\nShare of right answers, mean ± standard deviation of {options.seeds} seeds; a letter at random is right "
+      f"in {chance:.1%}, and who only ever copies has 0% with no shot\n\nshots       "
+      + "".join(f"{shots:>15}" for shots in SHOTS))
+for name, row in table.items():
+    print(f"{name:12}" + "".join(f"{spread(values):>15}" for values in row.values()))
+seeds = {name: {shots: Seeds([{"accuracy": value} for value in values], {"accuracy": chance})
+                for shots, values in row.items()} for name, row in table.items()}
+differences = laboratory.compare(options, {
+    f"{shots} shots: two layers against one": (seeds["two layers"][shots], seeds["one layer"][shots])
+    for shots in SHOTS})
+model, _ = models[2, 0]
+print(f"\nThe question from above:\n{asked(model, example)}")
 
 # %% The heads that do it
 # Copying takes two heads, one above the other ("induction heads": Olsson et al. 2022): the first tells each letter what
@@ -157,6 +188,21 @@ def without(model, layer, head):
     return changed
 
 
+ids = questions(options.questions, FEW, np.random.default_rng([0, 2, FEW]))
+heads = {place: (*role, accuracy(without(model, *place), FEW, options.questions))
+         for place, role in roles(attention(model, ids), ids).items()}
+even = roles([np.tril(np.ones((len(ids), 1, T, T))) / np.arange(1, T + 1)[:, None]], ids)[0, 0]
+print(f"""
+The heads of seed 0: how much of the look of all letters goes one letter back; how much of the question's look goes to
+the answers; right answers to {FEW} shots without the head
+""")
+for (layer, head), (back, bring, left) in heads.items():
+    print(f"layer {layer + 1}, head {head + 1}   {back:6.1%} back  {bring:6.1%} to the answers  {left:6.1%} right")
+print(f"an even look      {even[0]:6.1%} back  {even[1]:6.1%} to the answers; with all heads "
+      f"{curves[2, 0][FEW]:.1%} right")
+(layer, head), (_, _, left) = min(heads.items(), key=lambda item: item[1][2])
+print(f"Most is lost without head {head + 1} of layer {layer + 1}.")
+
 # %% The other way: the same dictionary by gradient descent
 # Fine-tuning on the eight pairs. Then the model is asked for each without any example before it. What has it learnt,
 # and what has become of what it could do before?
@@ -179,100 +225,37 @@ def fine_tuned(model, seed, options, workers):
     return found
 
 
-# %% All of it
+tuned = [fine_tuned(models[2, seed][0], seed, options, workers) for seed in range(options.seeds)]
+means = {steps: [statistics.fmean(one[steps][i] for one in tuned) for i in (0, 1)] for steps in TUNING}
+print(f"\nThe other way, fine-tuning on the {ENTRIES} pairs of one dictionary:\n\nsteps of gradient descent     "
+      + "".join(f"{steps:>8}" for steps in TUNING))
+for i, name in enumerate(("its words, no example shown", f"other dictionaries, {FEW} shots")):
+    print(f"{name:<30}" + "".join(f"{means[steps][i]:8.1%}" for steps in TUNING))
+print()
+results.add(chance=chance, accuracy=table, differences=differences, heads=[
+    dict(layer=layer + 1, head=head + 1, back=back, answers=bring, accuracy_without=left)
+    for (layer, head), (back, bring, left) in heads.items()], even_look=even, fine_tuning={
+    steps: {"own": own, "others": others} for steps, (own, others) in means.items()})
 
+# %% The picture of one head: where each letter of the question from above looks
+layer, head = max(heads, key=lambda place: heads[place][1])
+results.draw("head", svg.heat_map(f"Layer {layer + 1}, head {head + 1}: where the letter of the row looks",
+                                  [LETTERS[i] for i in example[0]], attention(model, example)[layer][0, head]))
 
-def show(options, workers):
-    run_folder = RunFolder(options.out).hold()          # ours as long as we are there
-    out = run_folder.path
-    began, chance = time.monotonic(), 1 / len(LETTERS)
-    models, curves = {}, {}
-    for layers, seed in itertools.product((1, 2), range(options.seeds)):
-        model, loss = models[layers, seed] = trained(layers, seed, options, workers)
-        curves[layers, seed] = {shots: accuracy(model, shots, options.questions, seed) for shots in SHOTS}
-        print(f"[{time.monotonic() - began:5.1f} s] {layers} layer{'s' * (layers > 1)}, seed {seed}: loss on "
-              f"repetitions {loss:.3f} nats", flush=True)
-    table = {layers: {shots: [curves[layers, seed][shots] for seed in range(options.seeds)] for shots in SHOTS}
-             for layers in (1, 2)}
-    print(f"\nShare of right answers, mean ± standard deviation of {options.seeds} seeds; a letter at random is right "
-          f"in {chance:.1%}\n")
-    print("shots     " + "".join(f"{shots:>15}" for shots in SHOTS))
-    for layers, row in table.items():
-        print(f"{layers} layer{'s' * (layers > 1):<2}  " + "".join(f"{spread(values):>15}" for values in row.values()))
+# %% The picture of all
+results.draw("shots", [
+    svg.chart("Accuracy against the number of shots, no gradient step", "shots", "share of right answers",
+              {name: [(shots, statistics.fmean(values)) for shots, values in row.items()]
+               for name, row in reversed(table.items())}, {"chance": chance}),
+    svg.chart("Fine-tuning on one dictionary", "steps of gradient descent", "share of right answers",
+              {name: [(steps, means[steps][i]) for steps in TUNING]
+               for i, name in enumerate(("its words, no shot", f"others, {FEW} shots"))}, {"chance": chance})])
 
-    model, _ = models[2, 0]
-    example = questions(1, FEW, np.random.default_rng(0))
-    text = [LETTERS[i] for i in example[0]]
-    pairs = " ".join(map("".join, zip(text[:-2:2], text[1:-2:2], strict=True)))
-    print(f"\nOne of the questions: {pairs} {text[-2]}?  "
-          f"The model says {LETTERS[answers(model, example)[0]]}, right is {text[-1]}.")
-
-    ids = questions(options.questions, FEW, np.random.default_rng([0, 2, FEW]))
-    heads = {place: (*role, accuracy(without(model, *place), FEW, options.questions))
-             for place, role in roles(attention(model, ids), ids).items()}
-    even = roles([np.tril(np.ones((len(ids), 1, T, T))) / np.arange(1, T + 1)[:, None]], ids)[0, 0]
-    print(f"""
-The heads of seed 0: how much of the look of all letters goes one letter back; how much of the question's look goes to
-the answers; right answers to {FEW} shots without the head
-""")
-    for (layer, head), (back, bring, left) in heads.items():
-        print(f"layer {layer + 1}, head {head + 1}   {back:6.1%} back  {bring:6.1%} to the answers  {left:6.1%} right")
-    print(f"an even look      {even[0]:6.1%} back  {even[1]:6.1%} to the answers; with all heads "
-          f"{curves[2, 0][FEW]:.1%} right")
-    layer, head = max(heads, key=lambda place: heads[place][1])
-
-    tuned = [fine_tuned(models[2, seed][0], seed, options, workers) for seed in range(options.seeds)]
-    means = {steps: [statistics.fmean(one[steps][i] for one in tuned) for i in (0, 1)] for steps in TUNING}
-    print(f"\nThe other way, fine-tuning on the {ENTRIES} pairs of one dictionary:\n\nsteps of gradient descent     "
-          + "".join(f"{steps:>8}" for steps in TUNING))
-    for i, name in enumerate(("its words, no example shown", f"other dictionaries, {FEW} shots")):
-        print(f"{name:<30}" + "".join(f"{means[steps][i]:8.1%}" for steps in TUNING))
-
-    names = {1: "one layer", 2: "two layers"}
-    charts = [svg.chart("Accuracy against the number of shots, no gradient step", "shots", "share of right answers",
-                        {names[layers]: [(shots, statistics.fmean(values)) for shots, values in row.items()]
-                         for layers, row in sorted(table.items(), reverse=True)}, {"chance": chance}),
-              svg.chart("Fine-tuning on one dictionary", "steps of gradient descent", "share of right answers",
-                        {name: [(steps, means[steps][i]) for steps in TUNING]
-                         for i, name in enumerate(("its words, no shot", f"others, {FEW} shots"))}, {"chance": chance})]
-    files.write_text(out / "shots.svg", svg.page(charts))
-    files.write_text(out / "head.svg", svg.heat_map(
-        f"Layer {layer + 1}, head {head + 1}: where the letter of the row looks", text,
-        attention(model, example)[layer][0, head]))
-    files.write_text(out / "results.json", files.json_text({
-        "options": {name: value for name, value in vars(options).items() if name != "out"}, "chance": chance,
-        "accuracy": {names[layers]: row for layers, row in table.items()},
-        "heads": [dict(layer=layer + 1, head=head + 1, back=back, answers=bring, accuracy_without=left)
-                  for (layer, head), (back, bring, left) in heads.items()], "even look": even,
-        "fine-tuning": {steps: {"own": own, "others": others} for steps, (own, others) in means.items()}},
-        indent=1) + "\n")
-    report(options, out, table, heads, even, means, chance)
-
-
-def spread(values):
-    """Mean and standard deviation of shares."""
-    return f"{statistics.fmean(values):.1%}" + (f" ± {statistics.stdev(values):.1%}" if len(values) > 1 else "")
-
-
-def report(options, out, table, heads, even, means, chance):
-    one, two = ({shots: f"{statistics.fmean(values):.1%}" for shots, values in table[layers].items()}
-                for layers in (1, 2))
-    (layer, head), (_, _, left) = min(heads.items(), key=lambda item: item[1][2])
-    back, bring = (max(role[i] for (at, _), role in heads.items() if at == i) for i in (0, 1))
-    (_, before), (own, others) = means[0], means[TUNING[-1]]
-    print(f"""
-In {out}: shots.svg, head.svg (open them in a browser), results.json.
-What was seen{" (of far too few steps)" if options.quick else ""}: no weight has moved, and with no shot {two[0]}
-are right, with one {two[1]}, with two {two[2]}, with eight {two[8]}. (A letter at random is right in {chance:.1%}; who
-only ever copies has 0% with no shot, because the answer is not there to be copied.) One layer has {one[1]} with one
-shot and {one[8]} with eight, where frequent letters tell much.
-The heads: in layer 2 up to {bring:.0%} of the question's look goes to the answers (evenly {even[1]:.0%}), in layer 1 at
-most {back:.0%} of a look goes one letter back (evenly {even[0]:.0%}). Most is lost without head {head + 1} of layer
-{layer + 1}: {left:.1%} are right then.
-Fine-tuning puts the dictionary into the weights instead: {own:.1%} right without a shot after {TUNING[-1]} steps, while
-other dictionaries with {FEW} shots go from {before:.1%} to {others:.1%}.
-Try next: --steps 50, 100, 150 (does it come slowly or at once?); longer PERIODS or more ENTRIES in this file.""")
-
-
-if __name__ == "__main__":
-    main()
+# %% The takeaway
+two, (_, before), (own, others) = table["two layers"], means[0], means[TUNING[-1]]
+laboratory.end(
+    options, "no weight has moved, and two layers give " + ", ".join(
+        f"{spread(two[shots])} right answers with {shots} shots" for shots in (0, 1, 8)) + "; fine-tuning puts one "
+    f"dictionary into the weights instead, {own:.1%} right without a shot after {TUNING[-1]} steps, while other "
+    f"dictionaries with {FEW} shots go from {before:.1%} to {others:.1%}.",
+    "--steps 50, 100, 150 (does it come slowly or at once?); longer PERIODS or more ENTRIES in this file.")

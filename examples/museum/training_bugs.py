@@ -74,7 +74,7 @@ BUGS = [
         "Nothing, or a loss that is a little too low after the stop: these batches were seen before.",
         "The checkpoint knows the step, and the data does not ask: OpenNMT/OpenNMT-py issue 2517. A run that is "
         "stopped every day never sees the end of its text.",
-        (Edit(PretrainingData.batches, "divmod(start_step, self.batches_per_epoch)",
+        (Edit(PretrainingData.undrawn, "divmod(start_step, self.batches_per_epoch)",
               "divmod(0, self.batches_per_epoch)"),),
         "a_resumed_run_is_the_same_run"),
 ]

@@ -1,3 +1,4 @@
+# %% [markdown]
 """A language of molecules: a real ALBERT, trained on chemical reactions, fills in blanks in reactions.
 
     pip install --no-deps rxnmapper==0.4.3           brings the weights (3 MB), as files, without PyTorch
@@ -11,8 +12,10 @@ grammar (rings that were opened are closed) and some chemistry (the atoms of the
 told this model either: it was only trained to guess hidden symbols.
 Source: Schwaller et al. 2021, Extraction of organic chemistry grammar from unsupervised learning of chemical reactions.
 """
+# %%
 import argparse
 import importlib.util
+import math
 import re
 from pathlib import Path
 
@@ -20,6 +23,7 @@ import numpy as np
 
 from numbert import AlbertForMaskedLM, no_grad
 from numbert.hub import files
+from numbert.lab import laboratory, svg
 from numbert.training import command
 
 REACTIONS = {
@@ -36,12 +40,16 @@ REACTIONS = {
 }
 SYMBOL = re.compile(r"\[[^\]]+\]|Br|Cl|>>|%\d\d|.")      # in brackets, two letters, the arrow, a ring above 9
 
+parser = argparse.ArgumentParser(prog="chemistry.py", description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--model", help="a folder with config.json, weights and vocab.txt (default: the package above)")
+parser.add_argument("--out", default="runs/chemistry", help="where the picture goes (default: %(default)s)")
+parser.add_argument("--quick", dest="few", action="store_true", help="only the first three reactions")
+options, _ = command.begin(parser)
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a folder with config.json, weights and vocab.txt (default: the package above)")
-    parser.add_argument("--quick", action="store_true", help="only the first three reactions")
-    return parser
+# %% One reaction, each of its symbols hidden once
+# The tokenizer is a regular expression, and a vocabulary with a symbol in each line. Each symbol is hidden once, all
+# the others are shown.
 
 
 def packaged():
@@ -51,8 +59,6 @@ def packaged():
         raise ValueError("no model: pip install --no-deps rxnmapper==0.4.3, or --model FOLDER")
     return Path(found.submodule_search_locations[0]) / "models" / "transformers" / "albert_heads_8_uspto_all_1310k"
 
-
-# %% The tokenizer: a regular expression, and a vocabulary with a symbol in each line
 
 class SmilesTokenizer:
     def __init__(self, folder):
@@ -64,8 +70,6 @@ class SmilesTokenizer:
         symbols = ["[CLS]", *SYMBOL.findall(smiles), "[SEP]"]
         return np.array([self.ids.get(symbol, self.ids["[UNK]"]) for symbol in symbols])
 
-
-# %% Each symbol is hidden once, all the others are shown
 
 def guesses(model, tokenizer, smiles):
     """(ids (T,), the model's probabilities (T - 2, V) for each hidden symbol)."""
@@ -80,40 +84,53 @@ def guesses(model, tokenizer, smiles):
     return ids, probs / probs.sum(-1, keepdims=True)
 
 
-def main(argv=None):
-    parser = arguments()
-    options = command.parse(parser, argv)
-    with command.one_line(command.name_of(parser)):
-        show(options)
+folder = options.model or packaged()
+model, tokenizer = AlbertForMaskedLM.from_pretrained(folder), SmilesTokenizer(folder)
+results = laboratory.Results(options)
+size, c = sum(p.data.size for p in model.parameters()), model.config
+print(f"{size:,} parameters: word vectors of width {c.embedding_size}; {len(model.body.layers)} layer of width "
+      f"{c.hidden_size} is applied {len(model.body.sequence())} times\n")
 
 
-def show(options):
-    folder = options.model or packaged()
-    model, tokenizer = AlbertForMaskedLM.from_pretrained(folder), SmilesTokenizer(folder)
-    size, c = sum(p.data.size for p in model.parameters()), model.config
-    print(f"{size:,} parameters: word vectors of width {c.embedding_size}; {len(model.body.layers)} layer of width "
-          f"{c.hidden_size} is applied {len(model.body.sequence())} times\n")
-    found = {"up to the arrow": [], "in the products": []}
-    for name, smiles in list(REACTIONS.items())[:3 if options.quick else None]:
-        ids, probs = guesses(model, tokenizer, smiles)
-        best = probs[:, :len(tokenizer.tokens)].argmax(-1)
-        hits = best == ids[1:-1]
-        arrow = int(np.flatnonzero(ids == tokenizer.ids[">>"])[0])
-        found["up to the arrow"] += hits[:arrow].tolist()
-        found["in the products"] += hits[arrow:].tolist()
-        print(f"{name}: {smiles}\n  {hits.sum()} of {len(hits)} hidden symbols found")
-        for t in np.flatnonzero(~hits):
-            shown = "".join(tokenizer.tokens[i] if n != t else " _ " for n, i in enumerate(ids[1:-1]))
-            print(f"    {shown}: {tokenizer.tokens[ids[t + 1]]} hidden ({probs[t, ids[t + 1]]:.0%}), "
-                  f"{tokenizer.tokens[best[t]]} guessed ({probs[t, best[t]]:.0%})")
-    print()
-    for where, hits in (found | {"in all": sum(found.values(), [])}).items():
-        print(f"{sum(hits)} of {len(hits)} hidden symbols {where} found: {np.mean(hits):.1%}")
-    print("""
-Look at the mistakes. What the rest of the line decides (rings, brackets, the atoms of a product) is nearly always
-found; what helps a reaction, an ion or a solvent, often could be another, and so could chlorine be bromine.
-Try next: reactions of your own in REACTIONS; one with an atom too many in the product; two symbols hidden at once.""")
+def with_blank(ids, t):
+    """The text with its symbol t as a blank."""
+    return "".join(tokenizer.tokens[i] if n != t else " _ " for n, i in enumerate(ids[1:-1]))
 
 
-if __name__ == "__main__":
-    main()
+ids, probs = guesses(model, tokenizer, REACTIONS["esterification"])
+print(f"{'the blank':26}{'hidden':8}{'p(it)':>6}{'-ln p':>7}   the 3 best guesses")
+for t, shares in enumerate(probs):
+    right, best = ids[t + 1], np.argsort(-shares)[:3]
+    print(f"{with_blank(ids, t):26}{tokenizer.tokens[right]:8}{shares[right]:6.3f}{-math.log(shares[right]):7.3f}   "
+          + ", ".join(f"{tokenizer.tokens[i]} {shares[i]:.3f}" for i in best))
+
+# %% Ten reactions
+found, shares_found = {"up to the arrow": [], "in the products": []}, {}
+for name, smiles in list(REACTIONS.items())[:3 if options.few else None]:
+    ids, probs = guesses(model, tokenizer, smiles)
+    best = probs[:, :len(tokenizer.tokens)].argmax(-1)
+    hits = best == ids[1:-1]
+    arrow = int(np.flatnonzero(ids == tokenizer.ids[">>"])[0])
+    found["up to the arrow"] += hits[:arrow].tolist()
+    found["in the products"] += hits[arrow:].tolist()
+    shares_found[name] = hits.mean()
+    print(f"\n{name}: {smiles}\n  {hits.sum()} of {len(hits)} hidden symbols found")
+    for t in np.flatnonzero(~hits):
+        print(f"    {with_blank(ids, t)}: {tokenizer.tokens[ids[t + 1]]} hidden ({probs[t, ids[t + 1]]:.0%}), "
+              f"{tokenizer.tokens[best[t]]} guessed ({probs[t, best[t]]:.0%})")
+print()
+for where, hits in (found | {"in all": sum(found.values(), [])}).items():
+    print(f"{sum(hits)} of {len(hits)} hidden symbols {where} found: {np.mean(hits):.1%}")
+
+# %% The picture
+results.add(found=found, by_reaction=shares_found)
+results.draw("found", [svg.bars("Hidden symbols that are found, by reaction", "share", {"found": shares_found})])
+
+# %% The takeaway
+# What the rest of the line decides (rings, brackets, the atoms of a product) can be known; what helps a reaction, an
+# ion or a solvent, often could be another, and so could chlorine be bromine. Look at the mistakes: of which
+# kind are they?
+laboratory.end(
+    options, "a model that only filled in blanks finds " + " and ".join(
+        f"{np.mean(hits):.1%} of the symbols {where}" for where, hits in found.items()) + ".",
+    "reactions of your own in REACTIONS; one with an atom too many in the product; two symbols hidden at once.")

@@ -1,3 +1,4 @@
+# %% [markdown]
 """An op of one's own, the check of its derivative, and a model of one's own: a small Transformer that sorts digits.
 
     python examples/use/own_op.py
@@ -5,8 +6,8 @@
 RMSNorm divides each row by its root mean square (Zhang and Sennrich 2019, equation 4): a layer norm without the mean.
 The package does not have it, so it is written here, checked, and used.
 """
+# %%
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +15,21 @@ import numpy as np
 import numbert as nb
 from numbert import ops
 from numbert.gradcheck import Subject, check, check_module
+from numbert.lab import laboratory, svg
 from numbert.layers import Embedding, FeedForward, Linear, SelfAttention
 from numbert.packing import pack
 from numbert.training import command
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.parallel import Workers
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser = argparse.ArgumentParser(prog="own_op.py", description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--out", default="runs/own_op", help="where the model goes (default: %(default)s)")
 parser.add_argument("--steps", type=int, default=400, help="steps of training (default: %(default)s)")
 parser.add_argument("--lr", type=float, default=3e-3, help="the highest learning rate (default: %(default)s)")
 command.add_quick(parser, {"steps": 20})
-options = command.parse(parser, [] if "ipykernel" in sys.modules else None)       # a notebook has no command line
+options, workers = laboratory.begin(parser)
 
-# %% An op: a function of arrays that gives its output and what the derivative needs
+# %% One op: a function of arrays that gives its output and what the derivative needs
 
 
 @nb.op
@@ -143,16 +145,16 @@ print(f"{sum(r.passed for r in results)} of {len(results)} parameters agree; the
 # %% The training
 
 shown = rng.integers(10, size=(1, 8))
-optimizer, lr = AdamW(model.parameters()), linear_schedule(options.steps, options.lr)
-with Workers(1) as workers:
-    for step in range(options.steps + 1):
-        digits = rng.integers(10, size=(64, 8))                                 # (B, T)
-        loss = model.loss(digits)
-        if step % max(1, options.steps // 8) == 0:
-            said = " ".join(map(str, model.answer(shown)[0]))
-            print(f"step {step:4}  loss {float(loss):.3f}   {' '.join(map(str, shown[0]))}  ->  {said}")
-        if step < options.steps:
-            optimizer.step(nb.gradients(loss, model.parameters()), lr(step), workers)
+optimizer, lr, losses = AdamW(model.parameters()), linear_schedule(options.steps, options.lr), []
+for step in range(options.steps + 1):
+    digits = rng.integers(10, size=(64, 8))                                     # (B, T)
+    loss = model.loss(digits)
+    losses.append((step, float(loss)))
+    if step % max(1, options.steps // 8) == 0:
+        said = " ".join(map(str, model.answer(shown)[0]))
+        print(f"step {step:4}  loss {float(loss):.3f}   {' '.join(map(str, shown[0]))}  ->  {said}")
+    if step < options.steps:
+        optimizer.step(nb.gradients(loss, model.parameters()), lr(step), workers)
 
 # %% Saved, and loaded into a new model
 
@@ -164,9 +166,17 @@ nb.load_parameters(path, again)
 test = rng.integers(10, size=(1000, 8))
 answers = again.answer(test)
 right = answers == np.sort(test, axis=1)
-print(f"""
-{path}, loaded again: {(answers == model.answer(test)).mean():.0%} of its answers are those of the trained model.
-It sorts {right.all(1).mean():.1%} of {len(test):,} new rows without a mistake; {right.mean():.1%} of digits are right.
+print(f"\n{path}, loaded again: {(answers == model.answer(test)).mean():.0%} of its answers are those of the trained "
+      "model.")
 
-Try next: SwiGLU, silu(a) * b (Shazeer 2020, section 2), as an op of two inputs; the model with rms_norm_wrong in the
-place of rms_norm (does its loss fall?); rows of twelve digits; mask=ops.causal (which digits are still right?).""")
+# %% The picture
+laboratory.draw(path.with_name("loss.svg"), [svg.chart("Sorting eight digits", "step", "nats a digit",
+                                                       {"loss": losses})])
+
+# %% The takeaway
+laboratory.end(
+    options, f"an op of one's own is a pair of functions and a check; the model that uses it sorts "
+    f"{right.all(1).mean():.1%} of {len(test):,} new rows without a mistake, and has {right.mean():.1%} of the digits "
+    "right.",
+    "SwiGLU, silu(a) * b (Shazeer 2020, section 2), as an op of two inputs; the model with rms_norm_wrong in the place "
+    "of rms_norm (does its loss fall?); rows of twelve digits; mask=ops.causal (which digits are still right?).")

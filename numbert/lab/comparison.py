@@ -1,28 +1,28 @@
 """Fine-tuning in two minutes, offline: a small BERT reads toy stories, then learns a task from few examples.
 
-What the examples share: their options; `body`, the pre-trained model to start from; and `compare`, which fine-tunes it
-beside the same model from scratch, with several seeds, and says whether the difference is significant.
+What the examples share: their options; `body`, the pre-trained model to start from; `compare`, which fine-tunes it
+beside the same model from scratch, with several seeds; and `end`, which says whether the difference is significant.
 """
 import argparse
 import statistics
 from pathlib import Path
 
 from .. import svg
-from ..hub import files
+from ..tokenizers.auto import AutoTokenizer
 from ..toyworld import LANGUAGES
 from ..training.command import add_quick
 from ..training.experiment import FineTuning, add_options, run
 from ..training.kept import Kept, opened
 from ..training.seeds import in_words, table
-from .bodies import Recipe, pretrained_body
+from . import laboratory
+from .bodies import Recipe, pretrained_body, tokenizer_of
 from .toy_tasks import draw
 
 QUICK = {"pretraining_steps": 20, "examples": 48, "test": 48, "epochs": 1, "seeds": 1}
-SETTINGS = {"epochs": 12, "lr": 7e-4, "batch_size": 16, "seeds": 5, "dropout": 0.0}
 
 
 def arguments(description, *, name, **defaults):
-    """A parser with the options of an example, for `laboratory.start`; `defaults` are those of
+    """A parser with the options of an example, for `laboratory.begin`; `defaults` are those of
     `experiment.add_options`."""
     parser = argparse.ArgumentParser(prog=f"{name}.py", description=description,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -37,7 +37,7 @@ def arguments(description, *, name, **defaults):
         "(default: %(default)s)")
     add("--out", default=f"runs/{name}", help="the folder for the best model and the curves (default: %(default)s)")
     add_quick(parser, QUICK)
-    add_options(parser, **SETTINGS | defaults)
+    add_options(parser, **laboratory.SETTINGS | defaults)
     return parser
 
 
@@ -46,37 +46,46 @@ def body(options, workers):
     return options.model or pretrained_body(Recipe(language=options.language, steps=options.pretraining_steps), workers)
 
 
+def tokenizer(options):
+    """The tokenizer of `body`, before there is one."""
+    return AutoTokenizer.from_pretrained(options.model) if options.model else tokenizer_of(options.language)
+
+
 def splits(name, options):
     """Training, development and test examples of a task, as many as the options say."""
     return draw(name, (options.examples, max(1, options.test // 2), options.test), options.language)
 
 
 def compare(task, folder, tokenizer, options, workers):
-    """Fine-tune `task` from the model in `folder` and from scratch; print the results and draw both curves.
-
-    Returns {"pre-trained": Runs, "from scratch": Runs}. In `options.out`: the best pre-trained model, curves.svg.
-    """
+    """Fine-tune `task` from the model in `folder` and from scratch, and print the results. Gives {"pre-trained": Runs,
+    "from scratch": Runs}. The best pre-trained model is in `options.out`."""
     runs = {}
     with opened(options.out, folder) as out:
         for name, kept in (("pre-trained", Kept(out, tokenizer)), ("from scratch", None)):
             print(f"\n{name}, {options.seeds} seeds")
             runs[name] = run(task, folder, FineTuning.of(options), workers, from_scratch=name == "from scratch",
                              kept=kept)
-        tell(task, runs, options)
+    seeds = {name: one.seeds for name, one in runs.items()}
+    print(f"\nOn {options.test} test examples, after learning from {options.examples}:\n\n{table(seeds)}")
+    laboratory.compare(options, {"pre-trained against from scratch": seeds.values()})
     return runs
 
 
-def tell(task, runs, options):
-    """Print the results of both, and draw their curves."""
-    seeds = {name: one.seeds for name, one in runs.items()}
-    print(f"\nOn {options.test} test examples, after learning from {options.examples}:\n\n{table(seeds)}\n")
-    print(f"Pre-training is worth {in_words(*seeds.values())}.")
-    figure = seeds["pre-trained"].deciding
+def draw_curves(task, runs, options):
+    """The picture of both curves, in `options.out`."""
+    figure = runs["pre-trained"].seeds.deciding
     curves = {name: mean_curve(one.records, figure) for name, one in runs.items()}
-    chart = svg.chart(f"{figure} on the development examples, mean of the seeds", "epoch", figure, curves,
-                      {"majority": task.baseline[figure]})
-    files.write_text(Path(options.out) / "curves.svg", svg.page([chart]))
-    print(f"In {options.out}: the best model and its tokenizer, metrics.jsonl, curves.svg (open it in a browser).")
+    picture = laboratory.draw(Path(options.out) / "curves.svg", [svg.chart(
+        f"{figure} on the development examples, mean of the seeds", "epoch", figure, curves,
+        {"majority": task.baseline[figure]})])
+    print(f"In {options.out}: the best model and its tokenizer, metrics.jsonl, curves.svg.")
+    return picture
+
+
+def end(runs, options, try_next):
+    """`laboratory.end` with what pre-training is worth."""
+    ours, other = (one.seeds for one in runs.values())
+    laboratory.end(options, f"pre-training is worth {in_words(ours, other)}.", try_next)
 
 
 def mean_curve(records, figure):

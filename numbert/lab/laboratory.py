@@ -2,9 +2,19 @@
 
 A laboratory script measures one claim of the lecture. It writes pictures and results.json, with the settings and every
 number that it prints, into a folder. It reports a difference only as far as the standard deviation over its seeds
-allows (`training.seeds.in_words`).
+allows (`training.seeds.differences`). Its cells (`# %%`) are those of a notebook:
+
+    options, workers = laboratory.begin(laboratory.arguments(__doc__, name="x", quick={"steps": 4}, steps=600))
+    results = laboratory.Results(options)
+    # %% One text: an instance, printed in full
+    # %% The experiment
+    laboratory.compare(options, {"this against that": (seeds_of_this, seeds_of_that)})
+    results.draw("picture", [svg.chart(...)])
+    # %% The takeaway
+    laboratory.end(options, "One sentence, made of what was measured.", "--steps 3000 (what changes?)")
 """
 import argparse
+import textwrap
 import time
 from pathlib import Path
 
@@ -13,12 +23,15 @@ import numpy as np
 from .. import svg
 from ..hub import files
 from ..machine import cores
-from ..training.command import add_quick, parse, start  # noqa: F401 (scripts call laboratory.start)
+from ..training import command
+from ..training.command import add_quick
 from ..training.experiment import FineTuning, run
+from ..training.parallel import Workers
 from ..training.run_folder import RunFolder
-from ..training.seeds import Seeds
+from ..training.seeds import Seeds, differences
 from .bodies import pretrained_body
-from .comparison import SETTINGS
+
+SETTINGS = {"epochs": 12, "lr": 7e-4, "batch_size": 16, "seeds": 5, "dropout": 0.0}     # of fine-tuning, on toy tasks
 
 
 def arguments(description, *, name, quick, **defaults):
@@ -35,12 +48,41 @@ def arguments(description, *, name, quick, **defaults):
     return parser
 
 
+def begin(parser, argv=None):
+    """(options, `Workers` at work) of a script: see `command.begin`. Says what --quick is worth. One worker where there
+    is no --workers."""
+    options, leaving = command.begin(parser, argv)
+    if options.quick:
+        print("--quick: everything is done once, with very little of it. The numbers mean nothing.\n")
+    return options, leaving.enter_context(Workers(getattr(options, "workers", 1)))
+
+
+def compare(options, pairs):
+    """Print `seeds.differences` of {what: (ours, other)}, but after --quick nothing. Gives them as numbers."""
+    if not options.quick:
+        print(f"\n{differences(pairs)}")
+    return {what: {"difference": ours.mean() - other.mean(), "in_standard_deviations": ours.times(other)}
+            for what, (ours, other) in pairs.items()}
+
+
+def end(options, takeaway, try_next):
+    """Print the takeaway, a sentence made of what was measured, and what to try next. After --quick there is none."""
+    quick = getattr(options, "quick", False)
+    for text in [*([] if quick else [f"Takeaway: {takeaway}"]), f"Try next: {try_next}"]:
+        print("\n" + "\n".join(textwrap.fill(line, 120, break_long_words=False, break_on_hyphens=False)
+                              for line in text.splitlines()))
+    if quick:
+        print("\n--quick: the numbers above mean nothing. Without it they do.")
+
+
 class Results:
     """A folder with results.json: the settings, the numbers that are added, and how many seconds it took."""
 
     def __init__(self, options):
-        self.run_folder, self.began = RunFolder(options.out).hold(), time.monotonic()
+        self.run_folder, self.began = RunFolder(options.out), time.monotonic()
         self.folder = self.run_folder.path
+        if not command.in_notebook():                   # where the same cell may be run again
+            self.run_folder.hold()
         self.content = {"settings": vars(options)}
 
     def add(self, **numbers):
@@ -50,11 +92,18 @@ class Results:
         text = files.json_text(_plain(self.content | seconds), indent=1)
         files.write_text(self.folder / "results.json", text + "\n")
 
-    def draw(self, name, charts):
-        """Write the charts (`svg.chart`) into the picture NAME.svg, and say so."""
-        path = self.folder / f"{name}.svg"
-        files.write_text(path, svg.page(charts))
-        print(f"{path}: open it in a browser")
+    def draw(self, name, picture):
+        """Write a picture, or a list of charts (`svg.chart`, `svg.bars`), into NAME.svg, and say so. Gives the
+        picture, which a notebook shows below the cell."""
+        return draw(self.folder / f"{name}.svg", picture)
+
+
+def draw(path, picture):
+    """What `Results.draw` does, for any path."""
+    picture = svg.page(picture) if isinstance(picture, list) else picture
+    files.write_text(path, picture)
+    print(f"{path}: open it in a browser")
+    return picture
 
 
 def _plain(value):

@@ -92,7 +92,7 @@ CARDS = (
           ("python examples/pretrain.py",), ("tests/pretraining/test_batches.py::test_blanks",),
           picture="self_supervised"),
     Entry("sizes", ("sizes",), (Code("cost", ('total["linear"] += int(2 * (2 * D * D)', 'total["attention"]')),),
-          ("python examples/lecture/11_cost.py",),
+          ("python examples/lecture/11_cost.py", "python examples/scaling.py"),
           ("tests/models/test_cost.py::test_pretraining", "tests/models/test_cost.py::test_published_size"),
           source=("numbert/models/cost.py::pretraining",), picture="sizes"),
     Entry("tokens", ("tokens",), (Code("split_word", part="wordpiece"),),

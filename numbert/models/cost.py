@@ -79,3 +79,12 @@ def language_modelling(config: ModelConfig, lengths: ArrayLike) -> Counter[str]:
     """GPT2LMHeadModel with labels: every token but the last of each text predicts the next one."""
     asked = np.maximum(np.asarray(lengths) - 1, 0)
     return encoder(config, lengths, asked) + causal_lm_head(config, int(asked.sum()))
+
+
+def ring(n: int, size: float, *, latency: float, bandwidth: float, rounds: int) -> float:
+    """Seconds in which n machines in a ring pass on `size` bytes in n equal pieces: each round has n - 1 steps, in each
+    of which every machine sends one piece. rounds: 2 to add up (all-reduce), 1 to collect (all-gather).
+
+    latency: seconds of a message. bandwidth: bytes a second, in each direction. (Patarasuk and Yuan 2009, section 4.)
+    """
+    return rounds * (n - 1) * (latency + size / (n * bandwidth))

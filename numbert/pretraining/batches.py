@@ -2,8 +2,8 @@
 
 Google writes a data set with ten fixed maskings to disk.  Here each epoch draws new pairs and each batch new blanks
 (as RoBERTa does, Liu et al. 2019, section 4.1), and nothing is stored: a batch is a pure function of the seed, the
-epoch and its number in the epoch.  So training that stops can continue exactly where it was, from the number of the
-step alone.
+epoch and its number in the epoch, and so are some of its rows, which a process draws without the others.  So training
+that stops can continue exactly where it was, from the number of the step alone.
 """
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from ..tokenizers.tokenizer import Tokenizer
 from .corpus import split_sentences
 from .masking import IGNORED, check_masking, continues_table, mask_tokens, ordinary_table
 from .sentence_pairs import OBJECTIVES, PAIRS, RUNNING, TokenizedText, draw_examples
+
+MASKED = 64                         # rows that one generator draws the blanks of; a process draws no fewer
 
 
 class PretrainingData:
@@ -80,7 +82,8 @@ class PretrainingData:
         count = len(self.text.documents) - 1
         if objective == "mlm+nsp" and count < 2:
             raise ValueError(f"mlm+nsp takes random segments from another document: at least 2 are needed, got {count}")
-        self.examples_per_pass = len(self._draw(self._rng(0)))
+        self._drawn = None
+        self.examples_per_pass = len(self._pass(0)[0])
         if not self.examples_per_pass:
             raise ValueError(f"{count} documents with {len(self.text.tokens)} tokens make no example of {objective}"
                              + (": each needs two sentences of one document" if objective in PAIRS else ""))
@@ -95,48 +98,58 @@ class PretrainingData:
 
     def batches(self, start_step: int = 0) -> Iterator[Batch]:
         """The batches of all epochs, endlessly, from step `start_step` on (steps count from 0)."""
-        first, batch = divmod(start_step, self.batches_per_epoch)
-        yield from self.epoch(first, batch)
-        for number in itertools.count(first + 1):
-            yield from self.epoch(number)
+        return (batch.rows() for batch in self.undrawn(start_step))
 
     def epoch(self, number: int, first_batch: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` (0, 1, ...), shuffled; the same whenever they are asked for."""
-        rng = self._rng(number)
-        examples = self._draw(rng)
-        used = np.resize(rng.permutation(len(examples)), (self.batches_per_epoch, self.batch_size))
+        return (batch.rows() for batch in self._epoch(number, first_batch))
+
+    def undrawn(self, start_step: int = 0) -> Iterator[Undrawn]:
+        """The same as `batches`, each as an `Undrawn`: for many processes, each of which draws what it computes."""
+        first, batch = divmod(start_step, self.batches_per_epoch)
+        yield from self._epoch(first, batch)
+        for number in itertools.count(first + 1):
+            yield from self._epoch(number)
+
+    def _epoch(self, number, first_batch=0):
+        examples, order = self._pass(number)
         for batch in range(first_batch, self.batches_per_epoch):
-            yield self._batch(examples[used[batch]], self._rng(number, batch))
+            rows = range(batch * self.batch_size, (batch + 1) * self.batch_size)
+            yield Undrawn(self, examples[order.take(rows, mode="wrap")], number, batch)
 
     def beginning(self, tokens: int) -> PretrainingData:
         """The same for the first documents of the text, of about so many tokens; itself if it has no more."""
         if len(self.text.tokens) <= tokens:
             return self
         part = copy.copy(self)
-        part.text = self.text.beginning(tokens)
+        part.text, part._drawn = self.text.beginning(tokens), None
         return part
 
     def evaluation_batches(self) -> Iterator[Batch]:
         """One pass over held-out documents: the same examples and blanks every time, in the order of the text;
         the last batch may be smaller."""
-        examples = self._draw(self._rng(0))
+        examples, _ = self._pass(0)
         for batch, start in enumerate(range(0, len(examples), self.batch_size)):
-            yield self._batch(examples[start:start + self.batch_size], self._rng(0, batch))
+            yield Undrawn(self, examples[start:start + self.batch_size], 0, batch).rows()
 
-    def _rng(self, epoch, batch=None):
-        """The generator of an epoch's examples, or of a batch's blanks.
+    def _rng(self, epoch, batch=None, group=0):
+        """The generator of an epoch's examples, or of the blanks of a batch's rows, for each group of MASKED another.
 
-        The last number tells the two apart: NumPy treats the seeds [s, e] and [s, e, 0] as equal.
+        The third number tells the two apart: NumPy treats the seeds [s, e] and [s, e, 0] as equal.
         """
-        return np.random.default_rng([self.seed, epoch, 0 if batch is None else 1 + batch])
+        return np.random.default_rng([self.seed, epoch, 0 if batch is None else 1 + batch] + [group] * (group > 0))
 
-    def _draw(self, rng):
-        return draw_examples(self.text, rng, objective=self.objective, max_length=self.max_length)
+    def _pass(self, epoch):
+        """The table of an epoch's examples and the order in which they are used. The last one is kept."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            self._drawn, rng = None, self._rng(epoch)                   # no two at once: they are large
+            examples = draw_examples(self.text, rng, objective=self.objective, max_length=self.max_length)
+            self._drawn = epoch, examples, rng.permutation(len(examples))
+        return self._drawn[1:]
 
-    def _batch(self, examples, rng):
-        """The dict of arrays for rows of the table of examples."""
+    def _batch(self, examples, T, rng):
+        """The dict of arrays for rows of the table of examples, (B, T) where they are filled up."""
         rows = [self._row(*places) for places in examples[:, :4]]
-        T = max(map(len, rows))
         attention_mask = (np.arange(T) < [[len(row)] for row in rows]).astype(np.int64)          # (B, T)
         input_ids = np.full(attention_mask.shape, self.pad_id, np.int64)
         input_ids[attention_mask > 0] = np.concatenate(rows)
@@ -160,6 +173,24 @@ class PretrainingData:
             return A
         sep = [self.sep_id]
         return np.concatenate([[self.cls_id], A, sep, B, sep] if self.objective in PAIRS else [[self.cls_id], A, sep])
+
+
+class Undrawn:
+    """A batch of `PretrainingData` before its ids and blanks are drawn: `lengths` (B,), the tokens of each row."""
+
+    def __init__(self, data: PretrainingData, examples: np.ndarray, epoch: int, number: int):
+        self._data, self._examples, self._place = data, examples, (epoch, number)
+        specials = 0 if data.objective == "causal" else 3 if data.objective in PAIRS else 2
+        self.lengths = examples[:, 1] - examples[:, 0] + examples[:, 3] - examples[:, 2] + specials
+
+    def rows(self, start: int = 0, stop: int | None = None) -> Batch:
+        """The dict of arrays for these rows; the same, whichever others are drawn with them."""
+        stop = len(self.lengths) if stop is None else stop
+        first, T = start // MASKED, self.lengths.max()
+        groups = [self._data._batch(self._examples[MASKED * group:][:MASKED], T, self._data._rng(*self._place, group))
+                  for group in range(first, -(-stop // MASKED))]
+        rows = slice(start - MASKED * first, stop - MASKED * first)
+        return {name: np.concatenate([group[name] for group in groups])[rows] for name in groups[0]}
 
 
 def end_of_text_id(tokenizer: Tokenizer) -> int:

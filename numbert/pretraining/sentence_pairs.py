@@ -30,7 +30,7 @@ PAIRS = ("mlm+nsp", "mlm+sop")            # objectives with two segments,
 RUNNING = ("full-sentences", "causal")    # and those that read on beyond the end of a document
 OBJECTIVES = ("mlm", *PAIRS, *RUNNING)
 IN_ORDER, NOT_IN_ORDER = 0, 1             # labels, as in Hugging Face: 0 = B continues A, 1 = random (or swapped)
-LISTED = 10_000                           # examples: more become an array at once, a list takes six times the memory
+LISTED = 10_000                           # examples in a list, which takes six times the memory of an array
 SHORT_SHARE = 0.1                         # examples that are shorter on purpose, so that short inputs are known too
 
 
@@ -87,8 +87,8 @@ def draw_examples(text: TokenizedText, rng: Generator, *, objective: str, max_le
         return np.array([(start, stop, stop, stop, IN_ORDER) for start, stop in rows], np.int64).reshape(-1, 5)
     pairs = objective in PAIRS
     room = max_length - (3 if pairs else 2)
-    sentences, bounds = text.sentences.tolist(), text.documents.tolist()             # lists: faster to read one by one
-    examples, tables = [], []
+    sentences, bounds = memoryview(text.sentences), memoryview(text.documents)       # faster to read one by one
+    table, count, examples = np.empty((len(sentences), 5), np.int64), 0, []          # each takes a sentence at least
     for document, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
         while last - first > pairs:
             short = rng.random() < SHORT_SHARE
@@ -109,10 +109,10 @@ def draw_examples(text: TokenizedText, rng: Generator, *, objective: str, max_le
                 a, b, label = (first, stop), (stop, stop), IN_ORDER
             examples.append((*_cut(sentences, a, b, room, rng), label))
             first = stop
-        if len(examples) > LISTED:
-            tables.append(np.array(examples, np.int64))
-            examples = []
-    return np.concatenate([*tables, np.array(examples, np.int64).reshape(-1, 5)])
+        if len(examples) > LISTED or last == len(sentences) - 1:
+            table[count:count + len(examples)] = np.reshape(examples, (-1, 5))
+            count, examples = count + len(examples), []
+    return table[:count]
 
 
 def _random_segment(text, sentences, bounds, document, middle, needed, rng):
@@ -154,7 +154,7 @@ def full_sentences(text: TokenizedText, room: int) -> list[tuple[int, int]]:
 
     A separator stands between documents, and so not first in a row. A sentence longer than a row goes on in the next.
     """
-    bounds, rows, start = text.sentences.tolist(), [], 0
+    bounds, rows, start = memoryview(text.sentences), [], 0
     while start < len(text.tokens):
         start += int(text.tokens[start] == text.separator)
         stop = bounds[bisect.bisect_right(bounds, start + room) - 1]

@@ -335,7 +335,8 @@ class Cache(dict):
     def __missing__(self, text):
         return self.keep(text, self.compute(text))
 
-    def keep(self, text, result):
+    def keep(self, text: str, result: object) -> object:
+        """The result, which is kept for the text unless that is too long."""
         if len(text) <= self.length:
             if len(self) >= self.entries:
                 self.clear()

@@ -2,7 +2,12 @@
 
     def main(argv=None):
         command.start(experiment, parser, argv)             # calls experiment(options, workers)
+
+A script that is a notebook as well has its steps at the top level, and no such function:
+
+    options, leaving = command.begin(parser)
 """
+import atexit
 import contextlib
 import math
 import os
@@ -16,6 +21,7 @@ from ..hub.errors import CheckpointError
 from .parallel import Workers
 from .ranks import together
 
+MISTAKES = ValueError, OSError          # what a user's mistake raises
 MAY_BE_0 = ("seed", "split_seed", "dropout", "threshold", "warmup", "weight_decay", "label_smoothing")
 
 
@@ -66,6 +72,38 @@ def start(experiment, parser, argv=None, *, shared=False):
             experiment(options, workers)
 
 
+def begin(parser, argv=None):
+    """(options, an ExitStack that is closed when the program ends) of a script whose steps follow at its top level.
+
+    As a command it ends as with `start`. In a notebook the options come from the environment variable NUMBERT_OPTIONS,
+    written as on the command line, and an error is shown as any other.
+    """
+    leaving = contextlib.ExitStack()
+    atexit.register(leaving.close)
+    if in_notebook():
+        return parse(parser, shlex.split(os.environ.get("NUMBERT_OPTIONS", "")) if argv is None else argv), leaving
+    leaving.enter_context(together(name_of(parser), shared=False))
+    leaving.enter_context(_ending_as_by_ctrl_c())
+    leaving.enter_context(_patient_output())
+    sys.excepthook = _said_in_one_line(parser, sys.excepthook)
+    return parse(parser, argv), leaving
+
+
+def in_notebook():
+    """Whether this process runs the cells of a notebook, or of an editor."""
+    return "ipykernel" in sys.modules
+
+
+def _said_in_one_line(parser, hook):
+    """A sys.excepthook that does for a whole program what `one_line` does for a block."""
+    def say(kind, error, traceback):
+        if not isinstance(error, (*MISTAKES, KeyboardInterrupt)):
+            return hook(kind, error, traceback)
+        with one_line(name_of(parser)), in_options(parser):
+            raise error
+    return say
+
+
 @contextlib.contextmanager
 def in_options(parser):
     """A block whose errors speak of the parser's options where they name parameters of functions: --columns for
@@ -86,7 +124,7 @@ def in_options(parser):
 
 
 @contextlib.contextmanager
-def one_line(name, mistakes=(ValueError, OSError)):
+def one_line(name, mistakes=MISTAKES):
     """A block that ends the program with one line, led by the command's name, for a user's mistake and for Ctrl-C.
 
     To be asked to end (SIGTERM), and a closed terminal, are as Ctrl-C. Nothing is lost because nobody can read what is

@@ -26,7 +26,7 @@ from ..module import Parameter
 from ..recording import no_grad, watching
 from ..tokenizers.encoding import Batch
 from .optimizer import AdamW, global_norm
-from .parallel import Workers, loss_and_gradients, parts_of, text_lengths
+from .parallel import Drawable, Workers, loss_and_gradients, parts_of, text_lengths
 from .ranks import Alone
 
 
@@ -45,12 +45,13 @@ class Step:
     seconds: float
 
 
-def train(model: WithLosses, batches: Iterable[Batch], *, optimizer: AdamW, lr: Callable[[float], float],
+def train(model: WithLosses, batches: Iterable[Batch | Drawable], *, optimizer: AdamW, lr: Callable[[float], float],
           steps: int, seed: int, workers: Workers, start: int = 0, clip_norm: float = 1.0,
           measure: Callable | None = None, accumulation: int = 1) -> Iterator[Step]:
     """Yield a `Step` after each of the steps start + 1, ..., steps, with the parameters already updated.
 
-    batches: an iterator of dicts of arrays, the model's arguments, that begins with the batch of step `start`.
+    batches: an iterator of dicts of arrays, the model's arguments, or of what draws them (`parallel.Drawable`), that
+    begins with the batch of step `start`.
     lr: a function of the step, counted from 0. clip_norm: gradients with a larger norm are scaled down to it.
     accumulation: see `parallel.loss_and_gradients`.
     Raises NonFiniteError, before the parameters are changed.
@@ -65,14 +66,16 @@ def train(model: WithLosses, batches: Iterable[Batch], *, optimizer: AdamW, lr: 
         norm = global_norm(gradients, workers)
         if not math.isfinite(sums["loss"] + norm):
             raise NonFiniteError(f"step {number + 1}: loss {sums['loss']}, gradient norm {norm}: "
-                                 + first_non_finite(model, parts_of(batch, workers, accumulation), rngs))
+                                 + first_non_finite(model, parts_of(batch, workers, accumulation), rngs,
+                                                    workers.ranks))
         scale = clip_norm / norm if norm > clip_norm else 1.0
         optimizer.step(gradients, lr(number), workers, scale=scale)
         del gradients                       # or they would be kept while the next ones are computed
         yield Step(number + 1, sums, lr(number), norm, int(text_lengths(batch).sum()), time.perf_counter() - began)
 
 
-def first_non_finite(model: WithLosses, parts: Iterable[tuple[int, Batch]], rngs: Callable[[int], Generator]) -> str:
+def first_non_finite(model: WithLosses, parts: Iterable[tuple[int, Batch]], rngs: Callable[[int], Generator],
+                     ranks: Alone) -> str:
     """Compute the forward pass of numbered parts again and say which op was the first to give infinity or NaN."""
     def check(op, inputs, options, output, node):
         had = [x for x in inputs if not isinstance(x, Parameter)]
@@ -80,13 +83,15 @@ def first_non_finite(model: WithLosses, parts: Iterable[tuple[int, Batch]], rngs
             shapes = ", ".join(str(np.shape(x)) for x in inputs)
             raise NonFiniteError(f"the first op to give a value that is not finite is {op.name} on {shapes}")
 
+    said = None
     with no_grad(), watching(check), np.errstate(all="ignore"):
         try:
             for number, part in parts:
                 model(**part, rng=rngs(number))
         except NonFiniteError as error:
-            return str(error)
-    return "every op's output is finite, the backward pass is not"
+            said = str(error)
+    found = filter(None, ranks.everybody(said))
+    return next(found, "every op's output is finite, the backward pass is not")
 
 
 def not_finite(*values: object) -> set[str]:

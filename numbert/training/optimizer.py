@@ -1,4 +1,4 @@
-"""AdamW, the norm of a gradient, and the learning rate over time."""
+"""AdamW and LAMB, the norm of a gradient, and the learning rate over time."""
 from __future__ import annotations
 
 import math
@@ -73,7 +73,7 @@ class AdamW:
 
     def __repr__(self):
         size = sum(p.data.size for p in self.parameters)
-        return (f"<AdamW of {len(self.parameters)} parameters, {size:,} numbers, after {self.t} steps: "
+        return (f"<{type(self).__name__} of {len(self.parameters)} parameters, {size:,} numbers, after {self.t} steps: "
                 f"betas={self.betas}, eps={self.eps}, weight_decay={self.weight_decay}>")
 
     def _exchange(self, arrays):
@@ -101,17 +101,56 @@ class AdamW:
         self.t += 1
         rows = [([x.reshape(-1) for x in (p.data, g, m, v)], lr * factor, self.weight_decay if p.data.ndim > 1 else 0.0)
                 for p, g, m, v, factor in zip(self.parameters, gradients, self.m, self.v, self.lr_factors, strict=True)]
-        mine = [piece for piece, owner in zip(self.pieces, self.owners, strict=True) if owner == self.ranks.rank]
+        mine = [n for n, owner in enumerate(self.owners) if owner == self.ranks.rank]
 
-        def work(pieces):
-            for i, s in pieces:
-                flat, rate, decay = rows[i]
-                adamw(*(x[s] for x in flat), self.t, rate, betas=self.betas, eps=self.eps, weight_decay=decay,
-                      scale=scale)
+        def each(work):
+            """Call work(n, w, g, m, v, rate, decay) for every piece n of this rank, on all workers."""
+            def several(numbers):
+                for n in numbers:
+                    i, s = self.pieces[n]
+                    flat, rate, decay = rows[i]
+                    work(n, *(x[s] for x in flat), rate, decay)
 
-        workers.map(work, [mine[i::workers.n] for i in range(workers.n)])
+            workers.map(several, [mine[k::workers.n] for k in range(workers.n)])
+
+        self._move(each, betas=self.betas, eps=self.eps, scale=scale)
         if self.ranks.size > 1:
             self._exchange([p.data for p in self.parameters])
+
+    def _move(self, each, **settings):
+        each(lambda n, w, g, m, v, rate, decay: adamw(w, g, m, v, self.t, rate, weight_decay=decay, **settings))
+
+
+class LAMB(AdamW):
+    """AdamW in which a matrix moves by a share of its own norm, for large batches: w -= lr ‖w‖ / ‖u‖ u, where u is the
+    direction of AdamW, m̂ / (√v̂ + ε) + λ w. (You et al. 2020, algorithm 2, with φ(x) = x.)
+
+    What has one axis moves by lr u, as in the authors' program, and so does a matrix if one of the two norms is 0. The
+    norms are sums over the pieces in their order, so it does not matter who computes which.
+    """
+
+    def _move(self, each, **settings):
+        of, directions, squares = [i for i, _ in self.pieces], {}, np.zeros((len(self.pieces), 2))
+
+        def direct(n, w, g, m, v, rate, decay):
+            u = directions[n] = np.zeros_like(w)
+            adamw(u, g, m, v, self.t, 1.0, weight_decay=0.0, **settings)
+            np.negative(u, out=u)                       # m̂ / (√v̂ + ε), which adamw has taken from 0
+            u += decay * w
+            squares[n] = np.dot(w, w), np.dot(u, u)
+
+        def move(n, w, g, m, v, rate, decay):
+            w -= rate * ratios[of[n]] * directions[n]
+
+        each(direct)
+        sums = np.zeros((len(self.parameters), 2))
+        np.add.at(sums, of, self.ranks.add_up([squares])[0])
+        ratios = [math.sqrt(w / u) if p.data.ndim > 1 and w and u else 1.0
+                  for p, (w, u) in zip(self.parameters, sums.tolist(), strict=True)]
+        each(move)
+
+
+OPTIMIZERS = {"adamw": AdamW, "lamb": LAMB}
 
 
 def linear_schedule(steps: int, peak: float, warmup: float = 0.1) -> Callable[[float], float]:

@@ -15,9 +15,10 @@ import contextlib
 import functools
 import os
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
@@ -31,6 +32,7 @@ from ..tokenizers.encoding import Batch
 from .ranks import Alone
 
 PART_TOKENS = 4096                  # rows of a part: 512 were a sixth slower, more do not fit in the cache
+DEALT = 64                          # rows of a batch that are dealt to parts by length; of more, each worker has a run
 
 
 class Workers:
@@ -92,48 +94,83 @@ class Workers:
         return found
 
 
-def text_lengths(batch: Batch) -> Array:
+class Drawable(Protocol):
+    """A batch whose rows are drawn when they are asked for; its texts have `lengths` (B,) tokens."""
+    lengths: Array
+
+    def rows(self, start: int, stop: int) -> Batch:
+        """The batch of the rows start..stop-1."""
+
+
+def text_lengths(batch: Batch | Drawable) -> Array:
     """How many tokens the texts of a batch have, (B,); all of them without an attention_mask."""
+    if not isinstance(batch, dict):
+        return batch.lengths
     mask = batch["attention_mask"] if "attention_mask" in batch else np.ones_like(batch["input_ids"])
     return mask.reshape(len(mask), -1).sum(1)
 
 
 def cut(batch: Batch, parts: int) -> Iterator[Batch]:
-    """Split a batch, a dict of arrays (B, ...), into at most `parts` of about equal numbers of tokens.
+    """Split a batch, a dict of arrays (B, ...), into at most `parts` of about equal numbers of tokens."""
+    for chosen in deal(text_lengths(batch), parts):
+        yield {name: x[chosen] for name, x in batch.items()}
 
-    The longest sequences first, each to the part with the fewest tokens.
+
+def deal(lengths: Array, parts: int) -> list[Array]:
+    """The row numbers of at most `parts` parts of about equal numbers of tokens, of texts with `lengths` (B,) tokens.
+
+    The longest texts first, each to the part with the fewest tokens.
     """
-    lengths = text_lengths(batch)
     bins, load = [[] for _ in range(parts)], np.zeros(parts)
     for b in np.argsort(-lengths, kind="stable"):
         lightest = int(load.argmin())
         bins[lightest].append(b)
         load[lightest] += lengths[b]
-    for chosen in filter(None, bins):
-        yield {name: x[chosen] for name, x in batch.items()}
+    return [np.array(chosen) for chosen in bins if chosen]
 
 
-def parts_of(batch: Batch, workers: Workers, accumulation: int = 1) -> list[tuple[int, Batch]]:
-    """The numbered parts of a batch: `accumulation` for each worker of each rank, or more, that none exceeds
-    PART_TOKENS."""
-    tokens, n = int(text_lengths(batch).sum()), workers.n * workers.ranks.size
-    return list(enumerate(cut(batch, n * max(accumulation, -(-tokens // (n * PART_TOKENS))))))
+def parts_of(batch: Batch | Drawable, workers: Workers, accumulation: int = 1) -> list[tuple[int, Batch]]:
+    """The parts of a batch that this rank computes, [(number, dict of arrays)]. Of all n workers of all ranks, the wth
+    has the parts w, w + n, w + 2n, ...: `accumulation` of them, or more, so that none exceeds PART_TOKENS.
+
+    Of more than DEALT rows each worker has its share in one run, so that a rank has to draw no others. The cut depends
+    on n, and not on how many ranks there are.
+    """
+    lengths, here, ranks = text_lengths(batch), workers.n, workers.ranks
+    n, start, stop = here * ranks.size, 0, len(lengths)
+    each = max(accumulation, -(-int(lengths.sum()) // (n * PART_TOKENS)))
+    if len(lengths) <= DEALT:
+        rows = {i: chosen for i, chosen in enumerate(deal(lengths, n * each)) if i % n // here == ranks.rank}
+    else:
+        mine, ends = range(ranks.rank * here, (ranks.rank + 1) * here), np.cumsum(lengths)
+        owners = (2 * ends - lengths) * n // (2 * ends[-1] + 1)     # whose the token in the middle of a text is
+        starts = np.searchsorted(owners, range(n + 1))
+        start, stop = starts[mine[0]], starts[mine[-1] + 1]
+        rows = {w + n * i: starts[w] + chosen for w in mine
+                for i, chosen in enumerate(deal(lengths[starts[w]:starts[w + 1]], each))}
+    if not rows:
+        return []
+    drawn = {name: x[start:stop] for name, x in batch.items()} if isinstance(batch, dict) else batch.rows(start, stop)
+    return [(i, {name: x[chosen - start] for name, x in drawn.items()}) for i, chosen in sorted(rows.items())]
 
 
-def loss_and_gradients(model: WithLosses, batch: Batch, rngs: Callable[[int], Generator | None],
+def loss_and_gradients(model: WithLosses, batch: Batch | Drawable, rngs: Callable[[int], Generator | None],
                        workers: Workers, measure: Callable | None = None,
                        accumulation: int = 1) -> tuple[dict[str, float], list[Array]]:
     """The losses of a batch by name, and the gradients of model.trainable_parameters(), computed in parts.
 
-    `rngs(part)` gives each part its own generator for dropout (or None). The same cut gives the same bits. All ranks
-    are given the same batch, compute their own parts of it, and get the same sums. Losses are those in the model's
-    `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up. accumulation: how many parts
-    each worker computes at least, one after another.
+    batch: as for `parts_of`. `rngs(part)` gives each part its own generator for dropout (or None). The same cut gives
+    the same bits. All ranks are given the same batch, compute their own parts of it, and get the same sums. Losses are
+    those in the model's `losses`, "loss" their sum; `measure(part, output)` may add other numbers that add up.
+    accumulation: how many parts each worker computes at least, one after another.
     Raises ValueError for a batch without labels.
     """
-    jobs, parameters = parts_of(batch, workers, accumulation), model.trainable_parameters()
-    labels = model.label_counts(**batch)
-    ended = threading.Event()
+    n, ranks, parameters = workers.n * workers.ranks.size, workers.ranks, model.trainable_parameters()
+    jobs, ended = parts_of(batch, workers, accumulation), threading.Event()
+    labels = Counter()
+    for counts in ranks.everybody([model.label_counts(**part) for _, part in jobs]):
+        for count in counts:
+            labels.update(count)
     if not labels:
         raise ValueError(f"the batch has no labels, so there is no loss: it holds {', '.join(batch)}")
 
@@ -153,10 +190,8 @@ def loss_and_gradients(model: WithLosses, batch: Batch, rngs: Callable[[int], Ge
             total = [accumulate(a, b) for a, b in zip(total, gradients(loss, parameters), strict=True)]
         return sums, total
 
-    n, ranks = workers.n, workers.ranks                 # worker i of rank r is the (r n + i)th of all
     try:
-        results = workers.map(work, [jobs[i::n * ranks.size] for i in range(ranks.rank * n, ranks.rank * n + n)
-                                     if i < len(jobs)])
+        results = workers.map(work, [own for w in range(n) if (own := [job for job in jobs if job[0] % n == w])])
     finally:
         ended.set()                                     # after a mistake in one part, or Ctrl-C, nobody begins another
     found = [s for of_rank in ranks.everybody([s for s, _ in results]) for s in of_rank]

@@ -7,8 +7,8 @@ same decisions, and all that has to be sent are gradients, losses and parameters
 they cannot know alike is agreed upon: what stands in a folder, what time it is, whether Ctrl-C was pressed.
 
 The text and the run folder must be where all ranks find them. Ctrl-C reaches the ranks through mpiexec, and Open MPI's
-lets them live for another quarter of a second, too short for a long step: `kill -USR1` with the number of mpiexec's
-process lets the step end, saves, and ends all; clusters send the same signal before time is over.
+tells them after a quarter of a second and kills them after another: too soon for a long step. `kill -USR1` with the
+number of mpiexec's process lets the step end, saves, and ends all; clusters send the same signal before time is over.
 
 The engine is MPI itself, through mpi4py, an optional extra: this file is the only one that knows of it.
 """
@@ -24,6 +24,7 @@ import numpy as np
 from ..hub.files import writing_nothing
 
 LAUNCHED = (("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "PMI_RANK"))     # Open MPI; MPICH and others
+TABLE, FEW = 10_000, 0.3            # of a table of so many rows those that are not zero are sent, if they are so few
 PATIENCE = 2.0                      # seconds in which the other ranks may meet the same error
 
 
@@ -54,15 +55,29 @@ class Ranks(Alone):
         self.communicator, self.rank, self.size = communicator, communicator.rank, communicator.size
 
     def add_up(self, arrays):
-        sums = list(arrays)
+        sums, rows = list(arrays), [self._rows(x) for x in arrays]
+        sent = [x if chosen is None else x[chosen] for x, chosen in zip(arrays, rows, strict=True)]
         for kind in _dtypes(arrays):
             places = [i for i, x in enumerate(arrays) if x.dtype == kind]
-            total = np.concatenate([arrays[i].reshape(-1) for i in places])     # one message, not one for each array
-            self.communicator.Allreduce(_in_place(), total)
-            ends = np.cumsum([arrays[i].size for i in places])
+            total = np.concatenate([sent[i].reshape(-1) for i in places])       # one message, not one for each array
+            self.communicator.Allreduce(_mpi().IN_PLACE, total)
+            ends = np.cumsum([sent[i].size for i in places])
             for i, flat in zip(places, np.split(total, ends[:-1]), strict=True):
-                sums[i] = flat.reshape(arrays[i].shape)
+                if rows[i] is None:
+                    sums[i] = flat.reshape(arrays[i].shape)
+                else:
+                    sums[i][rows[i]] = flat.reshape(sent[i].shape)
         return sums
+
+    def _rows(self, x):
+        """The rows of a large table that are not zero on every rank, None if they are many: few of all words stand in
+        the texts of a fine-tuning, but pre-training scores all of them."""
+        if x.ndim != 2 or len(x) < TABLE:
+            return None
+        few = x[::50].any(1).mean() < FEW                                       # a look at some spares one at all
+        nonzero = x.any(1) if few else np.ones(len(x), bool)
+        self.communicator.Allreduce(_mpi().IN_PLACE, nonzero, _mpi().LOR)
+        return np.flatnonzero(nonzero) if nonzero.mean() < FEW else None
 
     def exchange(self, pieces, owners):
         for kind in _dtypes(pieces):
@@ -96,9 +111,9 @@ def _dtypes(arrays):
     return sorted({x.dtype for x in arrays}, key=str)
 
 
-def _in_place():
+def _mpi():
     from mpi4py import MPI
-    return MPI.IN_PLACE
+    return MPI
 
 
 # ---- a command on all ranks ------------------------------------------------------------------------------------------

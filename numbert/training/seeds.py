@@ -30,6 +30,12 @@ class Seeds:
         level = 0.0 if math.isnan(level) else level         # the correlation with a constant is counted as none
         return sum(not figures[self.deciding] > level for figures in self.figures)
 
+    def times(self, other):
+        """How much higher the mean is than that of `other` Seeds, in standard deviations of a difference of two runs;
+        NaN where no two runs differ, or there is but one."""
+        difference, spread = self.margin(other)
+        return difference / spread if spread else math.nan
+
     def _values(self, name):
         return [figures[name or self.deciding] for figures in self.figures]
 
@@ -66,16 +72,33 @@ def in_words(ours, other):
     return text + f", {times:+.1f} times the standard deviation of a difference between two runs: {said}"
 
 
+def differences(pairs):
+    """{what: (ours, other)} of Seeds as a text: how much higher the mean of ours is, the same in standard deviations of
+    a difference between two runs, and whether it is significant at two of them."""
+    lines = [["", "difference of means", "in standard deviations", "significant at two"]]
+    for what, (ours, other) in pairs.items():
+        times = ours.times(other)
+        lines.append([what, f"{ours.mean() - other.mean():+.3f} {ours.deciding}", f"{times:+.1f}".replace("+nan", "?"),
+                      "cannot be told" if math.isnan(times) else "yes" if abs(times) > 2 else "no"])
+    return _aligned(lines)
+
+
 def table(rows):
     """{name: Seeds} as a text: mean ± standard deviation of each figure, the majority baseline, collapsed runs."""
     baseline = next(iter(rows.values())).baseline
-    lines = [["", *baseline, ""]]
+    several = any(len(seeds.figures) > 1 for seeds in rows.values())
+    lines = [["mean ± standard deviation" if several else "", *baseline, ""]]
     for row, seeds in rows.items():
         cells = [f"{seeds.mean(name):.3f}" + (f" ± {seeds.std(name):.3f}" if len(seeds.figures) > 1 else "")
                  for name in baseline]
         note = f"{seeds.collapsed()} of {len(seeds.figures)} collapsed to the majority" if seeds.collapsed() else ""
         lines.append([row, *cells, note])
     lines.append(["majority", *(f"{value:.3f}" for value in baseline.values()), ""])
+    return _aligned(lines)
+
+
+def _aligned(lines):
+    """Lines of cells as a text: the first and the last column to the left, those between them to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join([row.ljust(widths[0]), *map(str.rjust, cells, widths[1:-1]), note]).rstrip()
                      for row, *cells, note in lines)

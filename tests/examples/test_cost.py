@@ -1,12 +1,7 @@
 """The cost meter: what it counts, what it predicts from, and what it says in human units."""
-import json
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-from example_scripts import EXAMPLES, load, path_of
+from example_scripts import ran, run
 
 from numbert import BertForPreTraining
 from numbert.models import cost
@@ -16,7 +11,7 @@ from numbert.trace import trace
 @pytest.fixture(scope="module")
 def example():
     """examples/lecture/11_cost.py, as a module."""
-    return load("cost")
+    return ran("cost").script
 
 
 def test_a_case_has_the_operations_of_its_batch(example):
@@ -63,28 +58,23 @@ def test_human_units(example):
     assert example.rate(2.5e11) == "250 G/s" and example.rate(6.49e13) == "64.9 T/s"
 
 
-def run(*arguments):
-    path = os.pathsep.join(filter(None, [str(EXAMPLES.parent), os.environ.get("PYTHONPATH")]))
-    return subprocess.run([sys.executable, str(path_of("cost")), *arguments], capture_output=True, text=True,
-                          env=os.environ | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"})
-
-
 def test_script(tmp_path):
-    done = run("--quick", "--sizes", "tiny,tiny", "--out", str(tmp_path))           # each size is measured once
-    assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "results.json").read_text())
-    short, long = results["cases"]
+    done = run("cost", tmp_path, "--sizes", "tiny,tiny")                            # each size is measured once
+    short, long = done.results["cases"]
     assert (short["size"], short["T"], short["B"], long["T"], long["B"]) == ("tiny", 128, 4, 512, 1)
     assert short["predicted_seconds"] is None
     assert long["predicted_seconds"] == pytest.approx(
         min(short["gradient_seconds"]) * long["operations"] / short["operations"])
-    low, high = results["pretraining"]["tiny"]["seconds"]
-    assert 0 < low <= high and f"{results['base_operations']:.1e}" == "2.2e+19"
-    assert "at the rate of tiny" in done.stdout
+    low, high = done.results["pretraining"]["tiny"]["seconds"]
+    assert 0 < low <= high and f"{done.results['base_operations']:.1e}" == "2.2e+19"
+    assert "BERT-base takes" not in done.said                                       # the takeaway, with --quick none
     for name in ("steps.svg", "pretraining.svg"):
-        assert (tmp_path / name).read_text().startswith("<svg")
-    for arguments, message in ((("--sizes", "tiny,huge"), "got 'huge'"), (("--sizes", ""), "got ''"),
-                               (("--rounds", "0"), "at least 1, got 0"),
-                               (("--tokens", "100"), "at least 512, got 100")):
-        done = run(*arguments, "--out", str(tmp_path))
-        assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1
+        assert (tmp_path / "runs/cost" / name).read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (("--sizes", "tiny,huge"), "got 'huge'"), (("--sizes", ""), "got ''"), (("--rounds", "0"), "at least 1, got 0"),
+    (("--tokens", "100"), "at least 512, got 100")])
+def test_mistakes_are_one_line(arguments, message, tmp_path):
+    with pytest.raises(SystemExit, match=message):
+        run("cost", tmp_path, *arguments)

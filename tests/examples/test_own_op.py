@@ -24,3 +24,5 @@ def test_own_op(tmp_path):
     assert len(losses) > 5 and losses[-1] < 0.8 * losses[0]
     assert "loaded again: 100% of its answers are those of the trained model" in said
     assert (tmp_path / "out" / "sorter.safetensors").stat().st_size > 10_000
+    assert said.index("is WRONG") < said.index("step    0")             # the op comes first, the training last
+    assert (tmp_path / "out" / "loss.svg").read_text().startswith("<svg") and "Takeaway: " in said

@@ -413,6 +413,35 @@ def test_help_explains_every_option():
         assert re.search(rf"^  --{name} .*?(\n {{20,}}\S|  \S)", out, re.MULTILINE), name
 
 
+def test_a_run_keeps_to_its_optimizer(text, tmp_path, monkeypatch, capsys):
+    """LAMB, stopped and resumed, gives what it gives in one go; with AdamW it does not go on, nor is it the same."""
+    pretrain = load("pretrain")
+    given = ["--text", str(text), "--vocab-size", "80", "--batch-size", "4", "--max-length", "24", "--workers", "1",
+             "--steps", "6", "--out"]
+    whole, stopped, usual = (tmp_path / name for name in ("whole", "stopped", "usual"))
+    pretrain.main([*given, str(whole), "--optimizer", "lamb"])
+    pretrain.main([*given, str(usual)])
+    assert "optimizer" not in read_settings(usual / "checkpoint.safetensors")[1]        # as before there was a choice
+    with monkeypatch.context() as patch:
+        steps = pretrain.train
+
+        def interrupted(*arguments, **options):
+            for step in steps(*arguments, **options):
+                if step.number == 3:
+                    signal.raise_signal(signal.SIGINT)
+                yield step
+        patch.setattr(pretrain, "train", interrupted)
+        pretrain.main([*given, str(stopped), "--optimizer", "lamb"])
+    step, settings = read_settings(stopped / "checkpoint.safetensors")
+    assert step == 3 and settings["optimizer"] == "lamb"
+    with pytest.raises(SystemExit, match="started with other options: optimizer is 'adamw', was 'lamb'"):
+        pretrain.main(["--resume", "--out", str(stopped), "--optimizer", "adamw"])
+    pretrain.main(["--resume", "--out", str(stopped)])
+    for name in ("model.safetensors", "metrics.jsonl", "checkpoint.safetensors"):
+        assert (stopped / name).read_bytes() == (whole / name).read_bytes() != (usual / name).read_bytes()
+    capsys.readouterr()
+
+
 def test_the_minutes_that_were_promised(text, tmp_path, monkeypatch, capsys):
     """The machine gets six times slower on the way; stopped and resumed, the run has the time that was left."""
     pretrain, clock = load("pretrain"), [0.0]

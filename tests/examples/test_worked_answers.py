@@ -1,12 +1,7 @@
 """The lecture's worked answers, s = e = 17 and s = 77, e = 79: tokens counted from 1, columns, and back to text."""
-import json
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-from example_scripts import EXAMPLES, load, path_of
+from example_scripts import ran, run
 
 import numbert as nb
 from numbert.tasks.squad.answers import oracle, read_answers
@@ -18,7 +13,7 @@ from numbert.training.parallel import Workers
 @pytest.fixture(scope="module")
 def example():
     """examples/lecture/10_windows.py, as a module."""
-    return load("windows")
+    return ran("windows").script
 
 
 def cases(example, **cutting):
@@ -108,20 +103,18 @@ def test_powers_and_crossings(example):
     assert example.crossing(lengths, line / 1e6, square) is None
 
 
-def test_script(tmp_path):
-    path = os.pathsep.join(filter(None, [str(EXAMPLES.parent), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run([sys.executable, str(path_of("windows")), "--quick", "--out", str(tmp_path)],
-                          capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
-    assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert results["lengths"] == [32, 64, 128, 256] and results["crossing"]["operations"] == 384
-    assert [one["answer"] for one in results["lecture"]] == ["gravity", "within a cloud"]
-    table = results["windows"]
+def test_script():
+    done = ran("windows")
+    assert done.results["lengths"] == [32, 64, 128, 256] and done.results["crossing"]["operations"] == 384
+    assert [one["answer"] for one in done.results["lecture"]] == ["gravity", "within a cloud"]
+    table = done.results["windows"]
     assert [one["step"] for one in table] == sorted((one["step"] for one in table), reverse=True)
     windows, context = ([one[name] for one in table] for name in ("windows", "context"))
     assert windows == sorted(windows) and context == sorted(context)
     for name in ("length.svg", "windows.svg"):
-        assert (tmp_path / name).read_text().startswith("<svg")
-    done = subprocess.run([sys.executable, str(path_of("windows")), "--longest", "64", "--out", str(tmp_path)],
-                          capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
-    assert (done.returncode, done.stderr) == (1, "windows.py: --longest must be at least 128, got 64\n")
+        assert (done.folder / "runs/windows" / name).read_text().startswith("<svg")
+
+
+def test_a_length_that_is_too_short(tmp_path):
+    with pytest.raises(SystemExit, match="^windows.py: --longest must be at least 128, got 64$"):
+        run("windows", tmp_path, "--longest", "64")

@@ -5,10 +5,10 @@ import math
 import re
 
 import pytest
-from example_scripts import load
+from example_scripts import ran, run
 
 from numbert.lab import comparison as toy
-from numbert.lab import laboratory
+from numbert.training import command
 from numbert.training.parallel import Workers
 
 
@@ -23,7 +23,7 @@ def made(tmp_path_factory):
 
 
 def options(*arguments, **defaults):
-    return laboratory.parse(toy.arguments("", name="test", **defaults), list(arguments))
+    return command.parse(toy.arguments("", name="test", **defaults), list(arguments))
 
 
 def test_splits_share_no_text():
@@ -56,18 +56,30 @@ def test_mean_curve():
 # ---- the examples ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["classify", "infer", "tag"])
-def test_example(made, monkeypatch, capsys, name):
-    monkeypatch.chdir(made)
-    load(name).main(["--quick", "--workers", "1"])
-    said = capsys.readouterr().out
-    rows = dict(re.findall(r"^(pre-trained|from scratch|majority) +([\d.]+)", said, re.M))
-    assert rows.keys() == {"pre-trained", "from scratch", "majority"} and all(0 < float(x) < 1 for x in rows.values())
-    assert "one seed cannot tell" in said and "Try next" in said
-    chart = (made / "runs" / name / "curves.svg").read_text()
+@pytest.mark.parametrize("name", ["classify", "infer", "tag", "answer"])
+def test_example(name):
+    said, folder = ran(name).said, ran(name).folder / "runs" / name
+    figure = r"[\d.]+"
+    rows = dict(re.findall(rf"^(pre-trained|from scratch|majority) +({figure})", said, re.M))
+    assert rows.keys() == {"pre-trained", "from scratch", "majority"}
+    assert all(0 <= float(x) < 1 or name == "answer" for x in rows.values())
+    assert "significant" not in said and "Try next" in said
+    chart = (folder / "curves.svg").read_text()
     assert all(line in chart for line in ("pre-trained", "from scratch", "majority"))
-    records = [json.loads(line) for line in (made / "runs" / name / "metrics.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert len(records) == 1 and math.isfinite(records[0]["loss"])
+
+
+@pytest.mark.parametrize("name", ["classify", "infer"])
+def test_the_instance_is_a_test_example(name):
+    script, before = ran(name).script, ran(name).before_training
+    *texts, label = script.splits[2][0]
+    tokens = re.search("^the model gets  (.*)$", before, re.M)[1]
+    assert tokens == " ".join(script.tokenizer(*texts).tokens) and tokens.count("[SEP]") == len(texts)
+    shares = dict(re.findall(r"(\w+) (0\.\d{3})", re.search("^the model says  (.*)$", before, re.M)[1]))
+    assert set(shares) == {label for *_, label in script.splits[2]}
+    loss = float(re.search(r"^-ln p\(label\) +(.*)$", before, re.M)[1])
+    assert loss == pytest.approx(-math.log(float(shares[label])), abs=3e-3)
 
 
 @pytest.mark.parametrize("arguments,message", [
@@ -76,8 +88,7 @@ def test_example(made, monkeypatch, capsys, name):
     (["--lr", "nan"], "classify.py: --lr must be above 0, got nan"),
     (["--dropout", "-0.1"], "classify.py: --dropout must be at least 0, got -0.1"),
     (["--lr", "1e30"], "classify.py: step ")])
-def test_errors_are_one_line(made, monkeypatch, arguments, message):
-    monkeypatch.chdir(made)
+def test_errors_are_one_line(made, arguments, message):
     with pytest.raises(SystemExit) as error:
-        load("classify").main(["--quick", "--workers", "1", *arguments])
+        run("classify", made, "--workers", "1", *arguments)
     assert str(error.value.code).startswith(message) and "\n" not in str(error.value.code)

@@ -2,7 +2,7 @@
 import pytest
 
 from numbert.lab.bodies import Recipe, pretrained_body
-from numbert.lab.comparison import SETTINGS
+from numbert.lab.laboratory import SETTINGS
 from numbert.lab.toy_tasks import SOURCES, draw, toy_task
 from numbert.tokenizers.wordpiece import WordPieceTokenizer
 from numbert.training.experiment import FineTuning, run

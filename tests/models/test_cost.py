@@ -149,3 +149,24 @@ def test_published_size():
     # BERT-base, one sequence of 128 tokens: 12 layers of 24 D² operations a token (85 million weights, twice each),
     # and 4 D T for attention
     assert sum(cost.encoder(BertConfig(), [128]).values()) == 128 * 12 * (24 * 768**2 + 4 * 768 * 128)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8])
+def test_the_ring_is_what_a_ring_does(n):
+    """n machines add up and collect n pieces: every step is played, with what each machine knows."""
+    sums = [[{machine} for _ in range(n)] for machine in range(n)]      # sums[m][p]: whose numbers are in m's piece p
+    steps = 0
+    for step in range(n - 1):                                           # add up: each piece goes round once
+        sent = [set(sums[m][(m - step) % n]) for m in range(n)]
+        for m in range(n):
+            sums[m][(m - 1 - step) % n] |= sent[m - 1]
+        steps += 1
+    assert all(sums[m][(m + 1) % n] == set(range(n)) for m in range(n))
+    for step in range(n - 1):                                           # and once more, complete
+        sent = [set(sums[m][(m + 1 - step) % n]) for m in range(n)]
+        for m in range(n):
+            sums[m][(m - step) % n] |= sent[m - 1]
+        steps += 1
+    assert all(piece == set(range(n)) for machine in sums for piece in machine)
+    seconds = steps * (0.5 + 1200 / n / 100)
+    assert cost.ring(n, 1200, latency=0.5, bandwidth=100, rounds=2) == pytest.approx(seconds)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from words import WordTokenizer
 
 from numbert import ByteLevelBPETokenizer, WordPieceTokenizer
-from numbert.pretraining.batches import PretrainingData, end_of_text_id
+from numbert.pretraining import batches as batches_module
+from numbert.pretraining.batches import MASKED, PretrainingData, Undrawn, end_of_text_id
 from numbert.pretraining.corpus import split_sentences
 from numbert.pretraining.masking import UNITS
 from numbert.pretraining.sentence_pairs import OBJECTIVES, PAIRS
@@ -194,7 +195,7 @@ def test_epochs_are_fixed_and_differ():
 
 def test_every_epoch_has_the_same_number_of_full_batches():
     size = data().examples_per_pass                           # one batch is all of a pass, sometimes more
-    counts = [len(data()._draw(data()._rng(number))) for number in range(30)]
+    counts = [len(data()._pass(number)[0]) for number in range(30)]
     assert min(counts) < size < max(counts)
     for pretraining in (data(batch_size=size), data(batch_size=7)):
         for number in range(30):
@@ -253,3 +254,30 @@ def test_errors_of_use():
     assert len(list(small.evaluation_batches())) == 1
     with pytest.raises(ValueError, match=r"makes \d+ examples of up to 24 tokens, fewer than one batch of 10000"):
         next(small.batches())
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_some_rows_are_drawn_without_the_others(objective, monkeypatch):
+    """They are those of the whole batch, and of its other rows hardly any are made."""
+    monkeypatch.setattr(batches_module, "MASKED", 4)
+    pretraining, made = data(objective=objective, batch_size=14, max_length=16), []
+    row = PretrainingData._row
+    monkeypatch.setattr(PretrainingData, "_row", lambda self, *places: made.append(places) or row(self, *places))
+    for whole, undrawn in itertools.islice(zip(pretraining.batches(), pretraining.undrawn(), strict=True), 5):
+        assert undrawn.lengths.tolist() == whole["attention_mask"].sum(1).tolist()
+        for start, stop in ((0, 14), (0, 4), (3, 9), (13, 14), (8, 8 + 1), (5, 14)):
+            made.clear()
+            found = undrawn.rows(start, stop)
+            assert same(found, {name: x[start:stop] for name, x in whole.items()})
+            assert len(made) <= stop - start + 6
+
+
+def test_each_group_of_rows_has_blanks_of_its_own():
+    """Two texts of many tokens, each in all rows of a batch: no two groups, batches or epochs hide the same tokens."""
+    pretraining = data(objective="mlm")
+    examples = np.tile(pretraining._pass(0)[0][:2], (3 * MASKED // 2, 1))
+    blanks = set()
+    for place in ((0, 0), (0, 1), (1, 0)):
+        labels = Undrawn(pretraining, examples, *place).rows()["labels"]
+        blanks |= {(labels[MASKED * group:][:MASKED] >= 0).tobytes() for group in range(3)}
+    assert len(blanks) == 9

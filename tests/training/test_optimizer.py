@@ -1,4 +1,4 @@
-"""AdamW against the printed algorithm, number by number; the norm; the schedule."""
+"""AdamW and LAMB against the printed algorithms, number by number; the norm; the schedule."""
 import math
 
 import numpy as np
@@ -8,7 +8,7 @@ import reference
 from numbert.machine import blocks
 from numbert.module import Parameter
 from numbert.training import optimizer
-from numbert.training.optimizer import BLOCK, AdamW, adamw, global_norm, linear_schedule
+from numbert.training.optimizer import BLOCK, LAMB, OPTIMIZERS, AdamW, adamw, global_norm, linear_schedule
 from numbert.training.parallel import Workers
 
 SHAPES = [(3, 4), (5,), (2, 3, 2), ()]
@@ -78,6 +78,37 @@ def test_the_function_is_the_class():
             assert (g == kept).all() and (p.data == w).all()
 
 
+@pytest.mark.parametrize("block", [4, 10**9])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_lamb(workers, block, monkeypatch):
+    """Matrices, one of them of zeros, and what has one axis; in one piece each, and in several."""
+    monkeypatch.setattr(optimizer, "BLOCK", block)
+    rng = np.random.default_rng(0)
+    ps = [*parameters(rng, SHAPES), Parameter(np.zeros((2, 2)))]
+    before, lrs, factors = [p.data.copy() for p in ps], [0.1, 0.05, 0.02], [1.0, 0.5, 0.25, 1.0, 1.0]
+    steps = [[rng.standard_normal(p.shape) for p in ps] for _ in lrs]
+    steps[0][0] *= 1e3                                      # a norm of the gradient that does not matter at first
+    lamb = LAMB(ps, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.3, lr_factors=factors)
+    with Workers(workers) as threads:
+        for gradients, lr in zip(steps, lrs, strict=True):
+            lamb.step(gradients, lr, threads, scale=0.5)
+    for i, p in enumerate(ps):
+        matrix = p.data.ndim > 1
+        expected = reference.lamb(before[i].reshape(-1).tolist(), [(0.5 * g[i]).reshape(-1).tolist() for g in steps],
+                                  [lr * factors[i] for lr in lrs], beta1=0.8, beta2=0.95, eps=1e-3,
+                                  decay=0.3 if matrix else 0.0, adapt=matrix)
+        np.testing.assert_allclose(p.data.reshape(-1), expected, rtol=1e-12)
+
+
+def test_a_first_step_of_lamb_by_hand():
+    """The direction is all ones, of norm 2; the matrix has norm 4, so it moves by twice the rate. No share of zeros."""
+    ps = [Parameter(np.full((2, 2), 2.0)), Parameter(np.array([2.0, 2.0])), Parameter(np.zeros((1, 2)))]
+    with Workers(1) as workers:
+        LAMB(ps, eps=1e-12, weight_decay=0.0).step([np.full(p.shape, 7.0) for p in ps], 0.1, workers)
+    for p, expected in zip(ps, (2 - 0.1 * 2, 2 - 0.1, -0.1), strict=True):
+        np.testing.assert_allclose(p.data, np.full(p.shape, expected), rtol=1e-9)
+
+
 def test_factors_multiply_the_rate():
     """Of a matrix, its decay included: as if it had an optimiser of its own."""
     rng = np.random.default_rng(0)
@@ -121,18 +152,20 @@ def test_blocks_cover_everything_once(size):
     assert covered == list(range(size)) and all(x[s].size <= BLOCK for s in blocks(x, BLOCK))
 
 
-def test_dtype_stays():
+@pytest.mark.parametrize("cls", OPTIMIZERS.values())
+def test_dtype_stays(cls):
     rng = np.random.default_rng(0)
     ps = parameters(rng, SHAPES, np.float32)
-    adamw = AdamW(ps)
+    made = cls(ps)
     with Workers(1) as workers:
-        adamw.step([rng.standard_normal(s).astype(np.float32) for s in SHAPES], 0.1, workers, scale=0.5)
-    assert {x.dtype for x in [*adamw.m, *adamw.v, *(p.data for p in ps)]} == {np.dtype(np.float32)}
+        made.step([rng.standard_normal(s).astype(np.float32) for s in SHAPES], 0.1, workers, scale=0.5)
+    assert {x.dtype for x in [*made.m, *made.v, *(p.data for p in ps)]} == {np.dtype(np.float32)}
 
 
-def test_a_gradient_too_few_raises():
+@pytest.mark.parametrize("cls", OPTIMIZERS.values())
+def test_a_gradient_too_few_raises(cls):
     with Workers(1) as workers, pytest.raises(ValueError):
-        AdamW(parameters(np.random.default_rng(0), SHAPES)).step([np.zeros((3, 4))], 0.1, workers)
+        cls(parameters(np.random.default_rng(0), SHAPES)).step([np.zeros((3, 4))], 0.1, workers)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

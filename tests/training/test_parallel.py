@@ -26,6 +26,7 @@ from numbert.models.pretrained import PretrainedModel
 from numbert.pretraining.batches import PretrainingData
 from numbert.training import parallel
 from numbert.training.parallel import Workers, cores, cut, loss_and_gradients, parts_of
+from numbert.training.ranks import Ranks
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +244,49 @@ def test_a_cut_keeps_every_sequence_once_and_balances_tokens(lengths, parts):
     assert max(loads) - min(loads) <= max(lengths)
 
 
+class OneOf(Ranks):
+    """One of several ranks that never speak."""
+
+    def __init__(self, rank, size):
+        self.rank, self.size = rank, size
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(1, 4), st.integers(1, 3), st.integers(1, 99),
+       st.sampled_from([0, 20, 64]))
+def test_ranks_compute_the_parts_that_as_many_threads_do(lengths, size, threads, part_tokens, dealt):
+    """Every row once, in the same parts with the same numbers; in a large batch a rank has a run of rows, and its share
+    of the tokens."""
+    mask = (np.arange(30) < np.array(lengths)[:, None]).astype(int)
+    batch, asked = {"attention_mask": mask, "label": np.arange(len(lengths))}, []
+
+    class Undrawn:
+        lengths = mask.sum(1)
+
+        def rows(self, start, stop):
+            asked.append((start, stop))
+            return {name: x[start:stop] for name, x in batch.items()}
+
+    def rows(parts):
+        return [(number, part["label"].tolist()) for number, part in parts]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "PART_TOKENS", part_tokens)
+        patch.setattr(parallel, "DEALT", dealt)
+        one = rows(parts_of(batch, Workers(size * threads)))
+        of_ranks = [rows(parts_of(batch, Workers(threads, OneOf(rank, size)))) for rank in range(size)]
+        for rank in range(size):
+            assert rows(parts_of(Undrawn(), Workers(threads, OneOf(rank, size)))) == of_ranks[rank]
+    assert sorted(part for parts in of_ranks for part in parts) == one
+    assert sorted(row for _, part in one for row in part) == list(range(len(lengths)))
+    assert all(number % (size * threads) // threads == rank for rank, parts in enumerate(of_ranks)
+               for number, _ in parts)
+    if len(lengths) > dealt:
+        assert all(stop == start for (_, stop), (start, _) in zip(asked, asked[1:], strict=False))
+        for start, stop in asked:
+            assert abs(sum(lengths[start:stop]) - sum(lengths) / size) <= max(lengths)
+
+
 def test_choices_are_cut_between_questions():
     mask = np.ones((3, 2, 5), int)
     assert [piece["attention_mask"].shape for piece in cut({"attention_mask": mask}, 2)] == [(2, 2, 5), (1, 2, 5)]
@@ -361,7 +405,7 @@ from numbert.training.parallel import Workers
 done = []
 def job(i):
     if i < 2:
-        print("at work", flush=True)
+        print("at work\\n", end="", flush=True)        # in one piece: two threads write
     time.sleep(0.1)
     done.append(i)
 try:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from numbert.training.seeds import Seeds, in_words, over_seeds, table
+from numbert.training.seeds import Seeds, differences, in_words, over_seeds, table
 
 
 def seeds(*values, baseline=0.5, name="accuracy"):
@@ -40,7 +40,7 @@ def test_over_seeds_runs_each():
 def test_table():
     text = table({"one": seeds(0.7, 0.8, 0.9), "other": seeds(0.5, 0.5), "single": seeds(0.6)})
     lines = [line.split() for line in text.splitlines()]
-    assert lines == [["accuracy"], ["one", "0.800", "±", "0.100"],
+    assert lines == [["mean", "±", "standard", "deviation", "accuracy"], ["one", "0.800", "±", "0.100"],
                      ["other", "0.500", "±", "0.000", *"2 of 2 collapsed to the majority".split()],
                      ["single", "0.600"], ["majority", "0.500"]]
 
@@ -65,3 +65,14 @@ def test_two_standard_deviations_are_the_line(times, said):
     ours, other = of(0.4, 0.6), of(0.5, 0.5)                     # the spread of a difference: 0.2 / √2
     shift = times * 0.2 / math.sqrt(2)
     assert in_words(of(0.4 + shift, 0.6 + shift), other).split(": ")[1].startswith(said) and ours.margin(other)[0] == 0
+
+
+def test_differences():
+    text = differences({"a": (of(0.8, 0.9), of(0.5, 0.5)), "b": (of(0.6, 0.8), of(0.5, 0.7)), "c": (of(0.9), of(0.5)),
+                        "d": (of(0.9, 0.9), of(0.5, 0.5)), "e": (of(0.5, 0.5), of(0.8, 0.9))})
+    head, *rows = [re.split(r"  +", line.strip()) for line in text.splitlines()]
+    assert head == ["difference of means", "in standard deviations", "significant at two"]
+    assert rows == [["a", "+0.350 accuracy", "+4.9", "yes"], ["b", "+0.100 accuracy", "+0.5", "no"],
+                    ["c", "+0.400 accuracy", "?", "cannot be told"], ["d", "+0.400 accuracy", "?", "cannot be told"],
+                    ["e", "-0.350 accuracy", "-4.9", "yes"]]
+    assert of(0.4, 0.6).times(of(0.5, 0.5)) == 0 and math.isnan(of(0.5).times(of(0.5)))
