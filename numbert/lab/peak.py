@@ -47,25 +47,32 @@ def sgemm_peak(threads, size=SIZE):
     return peaks
 
 
-def slow_path_of_mkl():
-    """A sentence if PyTorch multiplies by Intel's MKL and that leaves instructions of this processor unused, as it does
-    on some that are not Intel's; None otherwise. It rests on what MKL says of itself, and the processor of itself."""
-    has, says = set(), _mkl_says()
-    with contextlib.suppress(OSError):
-        has = set(re.findall(r"\w+", Path("/proc/cpuinfo").read_text()))
+def slow_path_of_mkl() -> str | None:
+    """A sentence if PyTorch multiplies by Intel's MKL and MKL does not take the fastest path of this processor, as on
+    those that are not Intel's; None otherwise. It rests on what MKL says of itself, and the processor of itself."""
+    says, has = _mkl_says(), _instructions()
     best = next((name for name, flag in (("AVX-512", "avx512f"), ("AVX2", "avx2")) if flag in has), None)
     if not says or not best or best in says:
         return None
-    return f"PyTorch multiplies by MKL, which does not use the {best} of this processor; it says that it uses {says}."
+    return (f"PyTorch multiplies by MKL, which does not name the {best} of this processor among what it uses: it says "
+            f'"{says}".')
 
 
 def _mkl_says():
-    """The instructions that MKL says it uses in PyTorch here; "" if there is no PyTorch, or it has no MKL."""
+    """How MKL names the processor and the instructions that it uses of it, in PyTorch; "" if there is no PyTorch, or it
+    has no MKL."""
     program = "import torch; torch.ones(64, 64) @ torch.ones(64, 64)"
     done = subprocess.run([sys.executable, "-c", program], env=os.environ | {"MKL_VERBOSE": "1"}, capture_output=True,
                           text=True)
-    found = re.search(r"architecture (.*?) enabled processors", done.stdout)
+    found = re.search(r"^MKL_VERBOSE oneMKL .*? architecture (.*?processors)", done.stdout, re.MULTILINE)
     return found[1] if found else ""
+
+
+def _instructions():
+    """The words in what Linux says of the processor, its sets of instructions among them; none elsewhere."""
+    with contextlib.suppress(OSError):
+        return set(re.findall(r"\w+", Path("/proc/cpuinfo").read_text()))
+    return set()
 
 
 def _best(run, operations):
