@@ -22,6 +22,9 @@ class Parser(argparse.ArgumentParser):
         options, more = self.parse_known_args(args, namespace)
         if unknown := [one for one in more if one.startswith("-")]:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        if options.texts and more:
+            self.error(f"texts stand before the options ({options.texts[0]!r:.60}) and behind them ({more[0]!r:.60}): "
+                       "put them in one place, and quotation marks around a value of several words")
         options.texts += more
         return options
 
@@ -49,7 +52,8 @@ def arguments():
 def main(argv=None):
     parser = arguments()
     options = command.parse(parser, argv)
-    with command.one_line(command.name_of(parser), (ValueError, OSError, ImportError)):
+    with (command.one_line(command.name_of(parser), (ValueError, OSError, ImportError)),
+          command.in_options(parser)):
         run(options)
 
 
@@ -85,7 +89,8 @@ def inputs_of(path):
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if json_lines:
-                yield checked(parse_json(where, line, None), where)
+                if line.strip():
+                    yield checked(parse_json(where, line.rstrip(), None), where)
                 continue
             try:
                 yield line.decode("utf-8").rstrip("\r\n")

@@ -56,8 +56,12 @@ class QuestionAnswering(Pipeline):
             raise ValueError(f"max_seq_len = {max_seq_len}, but the model takes only {longest} tokens")
         max_seq_len = max_seq_len or min(384, longest)
         doc_stride = min(max_seq_len // 2, 128) if doc_stride is None else doc_stride
-        passages = make_passages([_example(given, context) for given in questions], self.tokenizer,
-                                 max_length=max_seq_len, overlap=doc_stride, max_question_length=max_seq_len)
+        examples = [_example(given, context) for given in questions]
+        try:
+            passages = make_passages(examples, self.tokenizer, max_length=max_seq_len, overlap=doc_stride,
+                                     max_question_length=max_seq_len)
+        except ValueError as error:                     # the length has another name here, that of transformers
+            raise ValueError(str(error).replace("max_length", "max_seq_len")) from None
 
         def scores(batch):
             output = self.model(**batch)

@@ -7,6 +7,7 @@ A script that is a notebook as well has its steps at the top level, and no such 
 
     options, leaving = command.begin(parser)
 """
+import argparse
 import atexit
 import contextlib
 import math
@@ -42,7 +43,7 @@ def parse(parser, argv=None, check=None):
             parser.set_defaults(**values)
             options = parser.parse_args(argv)
             del options.quick_values
-    with one_line(name_of(parser)):
+    with one_line(name_of(parser)), in_options(parser):
         (check or check_numbers)(vars(options))
     return options
 
@@ -60,7 +61,7 @@ def check_numbers(settings):
                      "below 1" if name == "dropout" and number >= 1 else
                      "a finite number" if not math.isfinite(number) else None)
             if fault:
-                raise ValueError(f"{_option(name)} must be {fault}, got {number}")
+                raise ValueError(f"{name} must be {fault}, got {number}")
 
 
 def start(experiment, parser, argv=None, *, shared=False):
@@ -114,13 +115,22 @@ def in_options(parser):
         raise
     except ValueError as error:
         text = str(error)
-        for action in parser._actions:
+        for action in _actions_of(parser):
             for option in [o for o in action.option_strings if o.startswith("--")][:1]:
                 name = rf"(?<![\w/.-]){action.dest}"
                 text = re.sub(rf"{name}=(\.\.\.|True\b|(?=\w))", lambda m, o=option: o + " " * (not m[1]), text)
                 text = re.sub(rf"{name}(?![\w/.=-])" if "_" in action.dest else rf"^{action.dest}(?= must | = )",
                               option, text)
         raise ValueError(text) from error
+
+
+def _actions_of(parser):
+    """The actions of a parser and of its sub-parsers."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                yield from _actions_of(one)
 
 
 @contextlib.contextmanager
@@ -211,7 +221,7 @@ def spelled(parser, options, without=("out", "resume", "workers")):
     words = []
     for name, value in vars(options).items():
         if name not in without and value != parser.get_default(name):
-            words += [_option(name), *(() if value is True else map(str, value) if isinstance(value, list) else
+            words += [_option(name, parser), *(() if value is True else map(str, value) if isinstance(value, list) else
                                        [str(value)])]
     return f"{parser.prog} {shlex.join(words)}"
 
@@ -220,8 +230,11 @@ def only_for(parser, options, purpose, names):
     """Raises ValueError for an option that is given though it is not one of `names`, all that `purpose` takes."""
     for name, value in vars(options).items():
         if name not in names and value != parser.get_default(name):
-            raise ValueError(f"{_option(name)} is for fine-tuning, not for {purpose}")
+            raise ValueError(f"{_option(name, parser)} is for fine-tuning, not for {purpose}")
 
 
-def _option(name):
-    return f"--{name.replace('_', '-')}"
+def _option(name, parser=None):
+    """What the option is called that sets `name`."""
+    own = [option for action in (parser._actions if parser else ()) if action.dest == name
+           for option in action.option_strings if option.startswith("--")]
+    return own[0] if own else f"--{name.replace('_', '-')}"

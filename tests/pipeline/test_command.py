@@ -124,12 +124,29 @@ def test_mistakes_take_one_line(folder, tmp_path):
             (["text-classification", model, "--file", tmp_path / "bad.txt"], "bad.txt, line 2: not UTF-8: byte 0xff"),
             (["text-classification", model, "--file", tmp_path / "bad.jsonl"], "bad.jsonl, line 2: must be a text, or"),
             (["text-classification", model, "--file", tmp_path / "worse.jsonl"], "line 2: not JSON"),
+            (["sentence-similarity", model, "x"], "needs a --source-sentence"),
             (["text-classification", model, "x", "--top-k", "0"], "--top-k must be at least 1, got 0"),
             (["text-generation", gpt, "x", "--temperature", "nan", "--seed", "1"], "--temperature must be"),
             (["text-generation", gpt, "x", "--top-p", "0.5"], "are for drawing tokens"),
             (["text-generation", gpt, "x", "--max-new-tokens", "99"], "there is no room for 99 more")]:
         assert message in fails(*arguments, "--workers", "1"), arguments
         assert fails(*arguments, "--workers", "1").startswith("pipeline: ")
+
+
+def test_a_mistake_is_told_in_the_options_of_the_task(folder):
+    reader = folder("ForQuestionAnswering")
+    for length, message in (("3", "--max-seq-len = 3 leaves no room for the context"),
+                            ("999", "--max-seq-len = 999, but the model takes only 40 tokens")):
+        assert message in fails("question-answering", reader, "who?", "--context", "bob", "--max-seq-len", length)
+
+
+def test_lines_of_json_may_be_empty(folder, run, tmp_path):
+    model = folder("ForSequenceClassification", num_labels=3)
+    (tmp_path / "some.jsonl").write_bytes(b'"the cat"\r\n\r\n"bob"\r\n\n')
+    assert len(values(run("text-classification", model, "--json", "--file", tmp_path / "some.jsonl"))) == 2
+    (tmp_path / "bad.jsonl").write_bytes(b'"the cat"\n\n"bob\n')
+    assert "bad.jsonl, line 3: not JSON: line 1 column 1" in fails(
+        "text-classification", model, "--file", tmp_path / "bad.jsonl")
 
 
 def test_no_standard_input(folder, monkeypatch):
@@ -149,6 +166,8 @@ def test_what_comes_before_a_mistake_is_printed(folder, run, tmp_path, capsys, m
 @pytest.mark.parametrize("arguments, message", [
     (["summarise", "x"], "invalid choice: 'summarise'"), (["fill-mask"], "required: FOLDER"),
     (["text-generation", "x", "y", "--seed", "-1"], "--seed"),
+    (["zero-shot-classification", "x", "y", "--candidate-labels", "good", "bad"],
+     "texts stand before the options ('y') and behind them ('bad')"),
     (["fill-mask", "x", "y", "--pooling", "cls"], "--pooling")])
 def test_options_that_there_are_not(arguments, message, capsys):
     with pytest.raises(SystemExit) as error:

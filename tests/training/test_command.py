@@ -51,12 +51,12 @@ def test_rates_that_cannot_be_are_refused_in_one_line(name, tmp_path):
 
 
 @pytest.mark.parametrize("settings, message", [
-    ({"lr": float("nan")}, "--lr must be above 0, got nan"), ({"lr": 0.0}, "--lr must be above 0, got 0.0"),
-    ({"lr": -1.0}, "--lr must be above 0"), ({"lr": float("inf")}, "--lr must be a finite number, got inf"),
-    ({"rates": [1e-3, float("nan")]}, "--rates must be above 0, got nan"), ({"steps": 0}, "--steps must be at least 1"),
-    ({"seed": -1}, "--seed must be at least 0"), ({"dropout": 1.0}, "--dropout must be below 1"),
-    ({"dropout": float("nan")}, "--dropout must be at least 0, got nan"),
-    ({"labels": [10, 0]}, "--labels must be at least 1, got 0")])
+    ({"lr": float("nan")}, "lr must be above 0, got nan"), ({"lr": 0.0}, "lr must be above 0, got 0.0"),
+    ({"lr": -1.0}, "lr must be above 0"), ({"lr": float("inf")}, "lr must be a finite number, got inf"),
+    ({"rates": [1e-3, float("nan")]}, "rates must be above 0, got nan"), ({"steps": 0}, "steps must be at least 1"),
+    ({"seed": -1}, "seed must be at least 0"), ({"dropout": 1.0}, "dropout must be below 1"),
+    ({"dropout": float("nan")}, "dropout must be at least 0, got nan"),
+    ({"labels": [10, 0]}, "labels must be at least 1, got 0")])
 def test_numbers_that_cannot_be(settings, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         command.check_numbers(settings)
@@ -177,3 +177,18 @@ def test_the_command_as_it_is_typed():
     command.only_for(parser, options, "--evaluate", ("train", "labels", "lr", "no_header", "out", "workers"))
     with pytest.raises(ValueError, match="--no-header is for fine-tuning, not for --evaluate"):
         command.only_for(parser, options, "--evaluate", ("train", "labels", "lr", "out", "workers"))
+
+
+def test_an_option_is_called_as_it_is_typed_first(capsys):
+    """--early-stopping sets `patience`; also where the option is one of a task among several."""
+    parser = argparse.ArgumentParser(prog="python -m numbert.x")
+    task = parser.add_subparsers(dest="task").add_parser("one")
+    for some in (parser, task):
+        some.add_argument("--early-stopping", "--patience", dest="patience", type=int)
+    for argv in (["--patience", "0"], ["one", "--patience", "0"]):
+        with pytest.raises(SystemExit, match="^x: --early-stopping must be at least 1, got 0$"):
+            command.parse(parser, argv)
+    options = parser.parse_args(["--patience", "3"])
+    assert command.spelled(parser, options) == "python -m numbert.x --early-stopping 3"
+    with pytest.raises(ValueError, match="^--early-stopping is for fine-tuning"):
+        command.only_for(parser, options, "--evaluate", ())
