@@ -134,6 +134,20 @@ class AutoModelForMultipleChoice(_AutoModel):
                "albert": albert.AlbertForMultipleChoice}
 
 
+HEADS_CALLED_ALIKE = "ForSequenceClassification", "ForTokenClassification", "ForMultipleChoice"
+
+
+def check_head(folder: str | Path, auto_class: type[_AutoModel]) -> None:
+    """Raises CheckpointError if the model in `folder` was saved with the head of another task, whose weights have the
+    same names as those of `auto_class`, so that nothing else would tell."""
+    path = Path(folder) / "config.json"
+    name = _saved_as(read_json(path)) or ""
+    saved, needed = (next((head for head in HEADS_CALLED_ALIKE if called.endswith(head)), None)
+                     for called in (name, auto_class.__name__))
+    if saved and needed and saved != needed:
+        raise CheckpointError(path, f"the model was trained as {name}, and {auto_class.__name__} is needed")
+
+
 def look(folder: str | Path, auto_class: type[_AutoModel], *, from_scratch: bool = False) -> tuple[Tokenizer, int]:
     """(tokenizer, how many tokens the longest text has) of the model in `folder`, before work begins.
 

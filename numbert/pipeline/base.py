@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..hub.errors import quoted
-from ..models.auto import AutoConfig, look
+from ..models.auto import AutoConfig, check_head, look
 from ..models.config import ModelConfig
 from ..models.pretrained import PretrainedModel
 from ..recording import no_grad
@@ -52,6 +52,7 @@ class Pipeline:
                                  "tokenizer)")
             return cls(model, tokenizer, **options)
         needed = cls.auto_class.class_of(model)
+        check_head(model, cls.auto_class)
         cls.check(needed, AutoConfig.from_pretrained(model), **cls.known(options, "batch_size", "workers"))
         if tokenizer is None:
             tokenizer, _ = look(model, cls.auto_class)

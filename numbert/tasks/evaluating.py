@@ -1,7 +1,7 @@
 """--evaluate FOLDER: a model that was fine-tuned before is evaluated again, and predicts what has no labels."""
 import contextlib
 
-from ..models.auto import look
+from ..models.auto import check_head, look
 from ..training import command
 from ..training.experiment import FineTuning
 from ..training.run_folder import RunFolder
@@ -21,11 +21,12 @@ def finished(options, parser, auto_class, files):
     the fine-tuning, if no other is given.
 
     files: the names of the options that say what is read. Raises ValueError for a further option, and for a model whose
-    head was never trained.
+    head was never trained, or for another task.
     """
     command.only_for(parser, options, "--evaluate", ("evaluate", "max_length", "out", "workers", *files))
     folder = options.evaluate
     tokenizer, positions = look(folder, auto_class)
+    check_head(folder, auto_class)
     given = options.max_length or min(card.max_length_of(folder) or FineTuning.max_length, positions)
     max_length = FineTuning.of(options, positions=positions, max_length=given).max_length
     model = auto_class.from_pretrained(folder)

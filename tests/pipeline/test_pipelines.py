@@ -115,6 +115,21 @@ def test_a_model_that_was_not_trained_for_it(tmp_path, task, caplog):
     assert not caplog.records
 
 
+def test_a_head_of_another_task_whose_weights_are_called_alike(tmp_path):
+    heads = {"ForTokenClassification": "token-classification", "ForSequenceClassification": "text-classification",
+             "ForMultipleChoice": None}
+    for head in heads:
+        folder = tmp_path / head
+        folder.mkdir()
+        every_family.write_with_head(folder, "bert", head, 40)
+        for other, task in heads.items():
+            if task and other == head:
+                nb.pipeline(task, model=folder)
+            elif task:
+                with pytest.raises(nb.CheckpointError, match=f"was trained as Bert{head}, and AutoModel{other}"):
+                    nb.pipeline(task, model=folder)
+
+
 def test_mistakes(folder, tmp_path):
     bert = folder("text-classification", "bert")
     for arguments, error, message in [
