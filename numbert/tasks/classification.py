@@ -15,9 +15,14 @@ def encode(rows, tokenizer, max_length):
     """[(Encoding, label), ...] of rows (text, pair, label): pair None for a single text; further entries are ignored.
 
     label: a class id, a float for regression, or C numbers 0 and 1 where several classes may hold. Of texts too long
-    for `max_length` tokens the longer one is cut. Raises ValueError for an example without any token: an empty text,
-    where the tokenizer puts nothing around it.
+    for `max_length` tokens the longer one is cut. Raises ValueError if not even a token of each text would be left, and
+    for an example without any token: an empty text, where the tokenizer puts nothing around it.
     """
+    for pair in {None if row[1] is None else "" for row in rows}:
+        needed = len(tokenizer("", pair)) + (1 if pair is None else 2)
+        if max_length < needed:
+            raise ValueError(f"max_length must be at least {needed} (a token of each text, and the special tokens "
+                             f"around them), got {max_length}")
     examples = []
     for text, pair, label, *_ in rows:
         examples.append((tokenizer(text, pair, max_length=max_length), label))

@@ -141,3 +141,10 @@ def test_it_learns_numbers_and_several_classes(made, workers):
     share = trained(both, lambda y, p: {"right": float((y == p).mean())}, num_labels=2,
                     problem_type="multi_label_classification")
     assert np.mean([row[2] for row in both]) < 0.8 and share["right"] > 0.95
+
+
+@pytest.mark.parametrize("rows, needed", [(ROWS, 3), (PAIRS, 5)])
+def test_a_length_that_leaves_nothing_of_a_text_is_refused(made, rows, needed):
+    assert all(len(encoding) == needed for encoding, _ in encode(rows[-1:], made[1], needed))
+    with pytest.raises(ValueError, match=f"max_length must be at least {needed} .*, got {needed - 1}"):
+        encode(rows, made[1], needed - 1)
