@@ -53,8 +53,8 @@ def read(path, columns=None, header=None, skip_broken=False, labelled=True):
     """The `Sheet` of a file, whose format is that of its ending: one of `FORMATS`.
 
     .csv is read as RFC 4180 has it: quotation marks around a cell with commas or line ends, doubled inside; semicolons
-    or tabs take the commas' place where all rows have one length with them and not with commas. In .tsv a quotation
-    mark is a character like any other. .jsonl has an object in each line, .json a list of such objects.
+    or tabs take the commas' place where more rows have the length of the first with them. In .tsv a quotation mark is a
+    character like any other. .jsonl has an object in each line, .json a list of such objects.
 
     columns: {role: name, or number from 0}. None: by the names in the header (`NAMES`), else two columns are text and
     label, three are text, pair and label. header: whether the first row has the names; None: if it has the name of a
@@ -161,16 +161,18 @@ def _plain(path, text):
 
 
 def _quoted(path, text):
-    """Rows of CSV: with the first of `DELIMITERS` that gives rows of one length, at least 2; else with commas."""
+    """Rows of CSV: with that of `DELIMITERS` with which the most of them are as long as the first, at least 2; of
+    equals with the first of them; else with commas."""
+    best, most = None, 0
     for delimiter in DELIMITERS:
         try:
             rows = list(_parsed(path, text, delimiter))
         except ValueError:
             continue
-        widths = {len(row.cells) for row in rows if any(cell.strip() for cell in row.cells)}
-        if len(widths) == 1 and widths != {1}:
-            return rows
-    return list(_parsed(path, text, ","))
+        widths = [len(row.cells) for row in rows if any(cell.strip() for cell in row.cells)]
+        if widths and widths[0] > 1 and widths.count(widths[0]) / len(widths) > most:
+            best, most = rows, widths.count(widths[0]) / len(widths)
+    return best or list(_parsed(path, text, ","))
 
 
 def _parsed(path, text, delimiter):

@@ -48,6 +48,17 @@ def test_the_same_rows_in_every_format(name, tmp_path):
         assert place[1] == "row" or row.text.split(",")[0] in lines[int(place[2]) - 1], number
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_broken_row_does_not_hide_the_delimiter(tmp_path, delimiter):
+    rows = ["text,label", "a film,good", "a,b,c", "a day,bad", "short"]
+    path = write(tmp_path, "a.csv", "\n".join(rows).replace(",", delimiter))
+    with pytest.raises(ValueError, match="line 3: 3 columns, expected 2"):
+        read(path)
+    sheet = read(path, skip_broken=True)
+    assert [row[:3] for row in sheet.rows] == [("a film", None, "good"), ("a day", None, "bad")]
+    assert len(sheet.skipped) == 2
+
+
 def test_two_texts(tmp_path):
     for name, text in {"names.csv": "hypothesis,premise,label\nb,a,1\n", "places.csv": "a,b,1\nc,d,0\n",
                        "names.jsonl": '{"question1": "a", "question2": "b", "is_x": 0, "label": 1}'}.items():
