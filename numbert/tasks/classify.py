@@ -127,6 +127,12 @@ def _labels_found(splits):
     amounts = len(names) > 2 and _numbers(names)
     print(f"{len(names)} labels: {', '.join(names)[:300]}"
           + ("; numbers, read as the names of classes (--regression: as amounts)" if amounts else ""))
+    alike = {}
+    for name in names:
+        alike.setdefault(name.casefold(), []).append(name)
+    for some in alike.values():
+        if len(some) > 1:
+            print(f"labels that differ in capitals alone are different classes here: {', '.join(some)[:200]}")
     for split, some in labels.items():
         if new := sorted(set(some) - set(labels["train"])):
             print(f"{split}: {sum(label in new for label in some)} rows have a label that training never shows: "

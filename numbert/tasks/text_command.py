@@ -101,6 +101,8 @@ def fine_tune(options, workers, parser, read, default, hand_in=None):
         settings = FineTuning.of(options, positions=positions)
         texts = read(None)
         texts.splits["train"] = texts.splits["train"][:settings.max_train_samples]
+        if settings.max_train_samples:
+            _say_what_is_not_shown(texts)
         encoded = {split: encode(rows, tokenizer, settings.max_length) for split, rows in texts.splits.items()}
         task = task_of(texts, encoded, tokenizer, settings, workers, class_weights=options.class_weights)
         kept = Kept(folder, tokenizer, recorded(options, settings, texts.splits), options.resume)
@@ -121,6 +123,14 @@ def fine_tune(options, workers, parser, read, default, hand_in=None):
             command.spelled(parser, options), USE.format(texts='"a text"' + ', "another"' * pair).strip(),
             [report for report in reports if report.split in texts.reported]))
         kept.finish()
+
+
+def _say_what_is_not_shown(texts):
+    """A file may be sorted by its labels, and its first rows show only one of them."""
+    shown = {label for _, _, label, *_ in texts.splits["train"]}
+    if missing := [name for i, name in enumerate(texts.labels) if i not in shown]:
+        print(f"the first {len(texts.splits['train'])} training examples never show {', '.join(missing)[:200]}: "
+              "--max-train-samples takes them as they stand in the file")
 
 
 def task_of(texts, encoded, tokenizer, settings, workers, class_weights=False):

@@ -273,3 +273,15 @@ def test_what_an_evaluation_does_not_take(learnt, tmp_path, more, message):
 def test_a_head_that_was_never_trained_is_refused(made, learnt):
     with pytest.raises(SystemExit, match="its head is not trained: it lacks classifier.weight, classifier.bias"):
         classify.main(["--evaluate", made, "--dev", f"{learnt[2]}/dev.csv"])
+
+
+def test_what_is_odd_about_labels_is_said(made, tmp_path, capsys):
+    """A file sorted by its labels whose first rows show one alone, and labels that differ in capitals alone."""
+    sort = [(f"good film {i}", label) for label in ("Praise", "blame", "praise") for i in range(10)]
+    path = write(tmp_path / "sorted.csv", sort)
+    with pytest.raises(SystemExit):
+        classify.main(["--train", path, "--dev", path, "--model", made, "--dry-run", "--max-train-samples", "15",
+                       *OPTIONS])
+    said = capsys.readouterr().out
+    assert "different classes here: Praise, praise" in said
+    assert "the first 15 training examples never show praise: --max-train-samples" in said
