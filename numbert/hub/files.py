@@ -118,13 +118,15 @@ def open_to_read(path: str | Path) -> BinaryIO:
 
 def read_text(path: str | Path, keep_mark: bool = False) -> str:
     """The text of a UTF-8 file, without its byte-order mark unless `keep_mark`. Raises ValueError for anything but
-    a regular file, and with the byte offset for text that is not UTF-8."""
+    a regular file, and with the byte offset and the line for text that is not UTF-8."""
     with open_to_read(path) as file:
         data = file.read()
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8: byte {data[error.start]:#04x} at offset {error.start}") from None
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}: not UTF-8: byte {data[error.start]:#04x} at offset {error.start}, in line {line}: "
+                         "save the file as UTF-8") from None
     return text if keep_mark else text.removeprefix("\ufeff")
 
 
