@@ -2,7 +2,8 @@
 
     python -m numbert.tasks.squad --evaluate DATA.json PREDICTIONS.json [--na-prob-file F]      score a file, as SQuAD
     python -m numbert.tasks.squad --train F --dev F --model RUN_FOLDER --out FOLDER             fine-tune and predict
-    python -m numbert.tasks.squad --dev F --model FOLDER --out FOLDER                           predict
+    python -m numbert.tasks.squad --dev F --model FOLDER --out FOLDER                           predict; --evaluate
+                                                                                                is --model here, too
 
 --cmrc scores as CMRC 2018 does. All but the first write predictions.json, na_probs.json and nbest.json into FOLDER, and
 dev.predictions.tsv, the answers beside the gold answers; fine-tuning also the model, its card (README.md), and in
@@ -75,7 +76,9 @@ def arguments():
     add = parser.add_argument
     add("--train", metavar="F", help="questions to learn from, laid out as SQuAD 1.1, SQuAD 2.0 or CMRC 2018")
     add("--dev", metavar="F", required=True, help="questions to answer; they also choose the best epoch and threshold")
-    add("--model", metavar="FOLDER", required=True, help="a pre-trained or (without --train) a fine-tuned model")
+    either = parser.add_mutually_exclusive_group(required=True)
+    either.add_argument("--model", metavar="FOLDER", help="a pre-trained or (without --train) a fine-tuned model")
+    either.add_argument("--evaluate", metavar="FOLDER", help="the same without --train, as in the other commands")
     add("--cmrc", action="store_true", help="CMRC 2018's character-level measures")
     experiment.add_options(parser, max_length=384)
     add_run_options(parser, None)
@@ -92,7 +95,7 @@ def arguments():
 
 def main(argv=None):
     argv = list(sys.argv[1:] if argv is None else argv)
-    if "--evaluate" in argv:
+    if "--evaluate" in argv and not {"--dev", "--train"} & {word.partition("=")[0] for word in argv}:
         argv.remove("--evaluate")
         squad_metrics.main(argv)
     else:
@@ -102,11 +105,15 @@ def main(argv=None):
 def fine_tune_and_predict(options, workers):
     deciding = {name: getattr(options, name) for name in ("n_best", "max_answer_length", "threshold")}
     check_limits(options.n_best, options.max_answer_length)             # fails now, not after the training
+    if options.evaluate and options.train:
+        raise ValueError("--train is for fine-tuning, not for --evaluate")
+    options.model = options.model or options.evaluate
+    del options.evaluate                                # no setting of a run
     if options.train:
         with opened(options.out, options.model, options.resume, ranks=workers.ranks) as folder:
             fine_tune(options, folder, deciding, workers)
-    elif options.resume or options.keep_head or options.from_scratch:
-        raise ValueError("--resume, --keep-head and --from-scratch are for fine-tuning, with --train")
+    elif options.resume or options.keep_head or options.from_scratch or options.dry_run:
+        raise ValueError("--resume, --keep-head, --from-scratch and --dry-run are for fine-tuning, with --train")
     else:
         with RunFolder(options.out, workers.ranks) as folder:
             reader = Reader.from_pretrained(options.model, max_length=options.max_length)

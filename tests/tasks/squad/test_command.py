@@ -98,8 +98,9 @@ def test_the_files_are_those_that_the_evaluation_takes(trained, capsys):
     assert (code, err) == (0, "") and json.loads(again) == json.loads(said[said.index("\n{") + 1:])
 
 
-def test_predicting_with_a_fine_tuned_model_gives_the_same(trained, capsys):
-    code, out, err = run(trained, "--dev", "dev.json", "--model", "out", "--out", "elsewhere", "--max-length", "16",
+@pytest.mark.parametrize("option", ["--model", "--evaluate"])
+def test_predicting_with_a_fine_tuned_model_gives_the_same(trained, option, capsys):
+    code, out, err = run(trained, "--dev", "dev.json", option, "out", "--out", "elsewhere", "--max-length", "16",
                          "--step", "4", "--workers", "1", capsys=capsys)
     assert (code, err) == (0, "")
     for name in ("predictions", "nbest", "na_probs"):
@@ -179,6 +180,8 @@ def test_limits_are_refused_before_anything_is_read_or_trained(trained, capsys):
     ((*TRAIN, "--dev", "test.json"), "test.json: has questions without an entry for answers"),
     ((*TRAIN, "--max-length", "33"), "--max-length = 33, but the model has only 32 positions"),
     ((*TRAIN, "--label-smoothing", "0.1"), "--label-smoothing is for classes of texts or words, a BertForQuestionAnsw"),
+    ((*TRAIN[2:], "--model", "out", "--dry-run"), "--dry-run are for fine-tuning, with --train"),
+    (("--train", "train.json", "--dev", "dev.json", "--evaluate", "out", "--out", "x"), "not for --evaluate"),
     ((*TRAIN, "--step", "0"), "step must be at least 1"),
     ((*TRAIN, "--train", "test.json"), "none of 1 questions has a known answer"),
     (("--evaluate", "dev.json", "missing.json"), "missing.json"),
