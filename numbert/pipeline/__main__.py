@@ -69,9 +69,20 @@ def run(options):
         print("reading texts, one a line; Ctrl-D ends", file=sys.stderr)
     given = iter(options.texts) if options.texts else inputs_of(options.file)
     while some := list(islice(given, 1 if typed else AT_ONCE)):
-        for one, result in zip(some, pipe(some), strict=True):
+        for one, result in zip(some, results_of(pipe, some), strict=True):
             print(files.json_text(result, ensure_ascii=False) if options.json else
                   f"{in_words(one)}\n{pipe.picture(one, result)}\n")
+
+
+def results_of(pipe, some):
+    """pipe(some). Objects of a file may be of a kind that the task does not take, which is the user's mistake."""
+    try:
+        return pipe(some)
+    except TypeError as error:
+        if all(isinstance(one, str) for one in some):
+            raise
+        wrong = next(one for one in some if not isinstance(one, str))
+        raise ValueError(f"{pipe.task} does not take inputs such as {wrong!r:.100}: {error}") from error
 
 
 def in_words(given):

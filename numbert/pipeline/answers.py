@@ -56,6 +56,8 @@ class QuestionAnswering(Pipeline):
             raise ValueError(f"max_seq_len = {max_seq_len}, but the model takes only {longest} tokens")
         max_seq_len = max_seq_len or min(384, longest)
         doc_stride = min(max_seq_len // 2, 128) if doc_stride is None else doc_stride
+        if not 0 <= doc_stride <= max_seq_len:
+            raise ValueError(f"doc_stride must be from 0 to max_seq_len = {max_seq_len}, got {doc_stride}")
         examples = [_example(given, context) for given in questions]
         try:
             passages = make_passages(examples, self.tokenizer, max_length=max_seq_len, overlap=doc_stride,

@@ -76,6 +76,11 @@ class FillMask(Pipeline):
                            for words in masks)
 
 
+def seed(text: str) -> np.random.Generator:
+    """The generator with this seed; argparse calls a wrong value by the name of this function."""
+    return np.random.default_rng(int(text))
+
+
 class TextGeneration(Pipeline):
     """What may follow a text: write("The cat sat") gives [{"generated_text": the text with its continuation}].
 
@@ -90,7 +95,7 @@ class TextGeneration(Pipeline):
                  "--new-text-only": {"dest": "return_full_text", "action": "store_false", "help": "without the text "
                                      "that was given"},
                  "--num-return-sequences": {"type": int, "metavar": "N", "help": "how many continuations (default: 1)"},
-                 "--seed": {"type": lambda seed: np.random.default_rng(int(seed)), "dest": "rng", "metavar": "N",
+                 "--seed": {"type": seed, "dest": "rng", "metavar": "N",
                             "help": "draw the tokens, with this seed (default: the most probable one each time)"},
                  "--temperature": {"type": float, "metavar": "T", "help": "below 1 the probable are drawn more often"},
                  "--top-k": {"type": int, "metavar": "N", "help": "draw from the N most probable tokens"},

@@ -135,9 +135,23 @@ def test_mistakes_take_one_line(folder, tmp_path):
 
 def test_a_mistake_is_told_in_the_options_of_the_task(folder):
     reader = folder("ForQuestionAnswering")
+    assert "--doc-stride must be from 0 to --max-seq-len = 9, got 10" in fails(
+        "question-answering", reader, "who?", "--context", "bob", "--max-seq-len", "9", "--doc-stride", "10")
     for length, message in (("3", "--max-seq-len = 3 leaves no room for the context"),
                             ("999", "--max-seq-len = 999, but the model takes only 40 tokens")):
         assert message in fails("question-answering", reader, "who?", "--context", "bob", "--max-seq-len", length)
+
+
+@pytest.mark.parametrize("task, head, line", [
+    ("feature-extraction", "ForSequenceClassification", '{"text": "a"}'),
+    ("fill-mask", "ForMaskedLM", '{"text": "a"}'), ("token-classification", "ForTokenClassification", '{"text": "a"}'),
+    ("text-classification", "ForSequenceClassification", '{"text": ["a"]}'),
+    ("text-classification", "ForSequenceClassification", '{"sentences": []}'),
+    ("question-answering", "ForQuestionAnswering", '{"question": ["a"], "context": "b"}'),
+    ("sentence-similarity", "ForSequenceClassification", '{"source_sentence": ["a"], "sentences": ["b"]}')])
+def test_objects_that_a_task_does_not_take(folder, tmp_path, task, head, line):
+    (tmp_path / "some.jsonl").write_text(line)
+    assert fails(task, folder(head), "--file", tmp_path / "some.jsonl", "--workers", "1").startswith("pipeline: ")
 
 
 def test_lines_of_json_may_be_empty(folder, run, tmp_path):
@@ -165,7 +179,7 @@ def test_what_comes_before_a_mistake_is_printed(folder, run, tmp_path, capsys, m
 
 @pytest.mark.parametrize("arguments, message", [
     (["summarise", "x"], "invalid choice: 'summarise'"), (["fill-mask"], "required: FOLDER"),
-    (["text-generation", "x", "y", "--seed", "-1"], "--seed"),
+    (["text-generation", "x", "y", "--seed", "-1"], "--seed: invalid seed value: '-1'"),
     (["zero-shot-classification", "x", "y", "--candidate-labels", "good", "bad"],
      "texts stand before the options ('y') and behind them ('bad')"),
     (["fill-mask", "x", "y", "--pooling", "cls"], "--pooling")])
