@@ -203,7 +203,7 @@ def answer(run):
                          f'fill="{(ORANGE, BLUE)[k]}" fill-opacity="{max(0.06, p):.3f}"'
                          + pointed(f"{words[i]}: {p:.1%}") + "</rect>")
     across = svg(100 + cell * len(words), 114, *softmaxes, *_above(words, 96, 62, cell))
-    return (vectors([("start S", "start S", a["S"], ORANGE), ("end E", "end E", a["E"], BLUE),
+    return (vectors([("start S", "开头 S", a["S"], ORANGE), ("end E", "结尾 E", a["E"], BLUE),
                      (f"h of d{s}", f"d{s} 的 h", a["h"][places[s - 1]], "var(--ink)")])
             + said(escape(run.facts["question"])) + f'<div class="wide">{across}</div>'
             + table(["", "token", "S·h", "softmax", "E·h", "softmax"], lines, "answer"))
