@@ -124,7 +124,7 @@ def test_the_best_rate_by_development_is_taken_and_all_are_reported(made):
     assert [(r["lr"], r["seed"], r["epoch"]) for r in runs.records] == [
         (lr, seed, epoch) for lr in (1e-3, 3e-3) for seed in (0, 1) for epoch in (1, 2)]
     assert [" ".join(line.split()) for line in runs.table().splitlines()] == [
-        "accuracy",
+        "mean ± standard deviation accuracy",
         "lr 0.001, seed 0 0.100 1 of 1 collapsed to the majority",
         "lr 0.001, seed 1 0.200 1 of 1 collapsed to the majority",
         "lr 0.001 0.150 ± 0.071 2 of 2 collapsed to the majority",
