@@ -42,7 +42,7 @@ results = laboratory.Results(options)
 
 
 def fates(batch, mask_id):
-    """{fate: (B, T) bool}: what became of the words that a batch asks for."""
+    """{fate: (B, T) bool}: what became of the words of a batch that have a label."""
     asked = batch["labels"] != IGNORE
     hidden, same = batch["input_ids"] == mask_id, batch["input_ids"] == batch["labels"]
     return {"[MASK]": asked & hidden, "random": asked & ~hidden & ~same, "itself": asked & same}
@@ -122,7 +122,7 @@ print("of the blanks: " + ", ".join(f"{tokenizer.tokens[i]!r} {share:.1%} (of al
 # %% What becomes of it
 # The fate of each chosen word is drawn on its own, so a count has a binomial distribution: with n draws of
 # probability p the mean n p and the standard deviation sqrt(n p (1 - p)). One random word in V is, by chance, the
-# word that stood there; nobody can tell it from one that stayed.
+# word that stood there; from the input alone it looks like one that stayed.
 
 
 def against_expected(found, V):
@@ -137,15 +137,16 @@ def against_expected(found, V):
 
 
 def run_length(batches):
-    """The mean number of neighbours that are asked for in a row."""
+    """The mean number of neighbours with a label in a row."""
     chosen = [batch["labels"] != IGNORE for batch in batches]
     starts = sum(int(one[:, 0].sum() + (one[:, 1:] & ~one[:, :-1]).sum()) for one in chosen)
     return sum(int(one.sum()) for one in chosen) / starts
 
 
-print(f"\n{'becomes':10}{'mean':>10}{'standard deviation':>20}{'counted':>10}{'off, in standard deviations':>29}")
+print(f"\n{'becomes':10}{'mean':>10}{'standard deviation':>20}{'counted':>10}"
+      f"{'difference, in standard deviations':>37}")
 for fate, row in against_expected(found, V=int(data.ordinary.sum())).items():
-    print(f"{fate:10}{row['mean']:10.1f}{row['std']:20.1f}{row['counted']:10}{row['off']:+29.2f}")
+    print(f"{fate:10}{row['mean']:10.1f}{row['std']:20.1f}{row['counted']:10}{row['off']:+37.2f}")
     found[fate] = row
 print("\nWhat is chosen together (`mask_unit`): how many neighbours in a row are hidden, on average")
 runs = {unit: run_length(blanks(mask_unit=unit).evaluation_batches()) for unit in UNITS}
@@ -154,7 +155,7 @@ print("  " + ", ".join(f"{unit} {length:.2f}" for unit, length in runs.items())
 results.add(counts=found, common={tokenizer.tokens[i]: [share, whole] for i, share, whole in common}, runs=runs)
 
 # %% Three ways to hide, and what is learnt
-# Everything else is the same: text, steps, and which words are asked for. All models are then asked for the same
+# Everything else is the same: text, steps, and which words have a label. All models are then tested on the same
 # words of the same held-out texts; the fate of a word tells which of the three situations a model was trained for.
 
 
@@ -188,7 +189,7 @@ for name, (mask_share, random_share) in MIXTURES.items():
     losses[name] = {which: Seeds([{"nats": -one[which]["mlm"]} for one in figures], {"nats": -baseline[which]})
                     for which in asked}
     results.add(**{f"held_out {name}": figures})
-print("\nHeld-out loss in nats a word, mean ± standard deviation of the seeds; columns: the text it was asked on\n")
+print("\nHeld-out loss in nats a word, mean ± standard deviation of the seeds; columns: the text it was tested on\n")
 print(f"{'trained with':14}" + "".join(f"{which:>18}" for which in asked))
 for name, one in losses.items():
     print(f"{name:14}" + "".join(f"{mean_and_std(each):>18}" for each in one.values()))

@@ -7,8 +7,8 @@
 
 The lecture: besides guessing words BERT was asked whether the second of two segments follows the first (next sentence
 prediction, NSP; Devlin et al. 2019). It turned out not to help (RoBERTa: Liu et al. 2019, section 4.2), perhaps because
-it is too easy: a segment from another document speaks of other things. ALBERT asks instead whether two neighbours stand
-in order or have changed places (sentence order prediction, SOP; Lan et al. 2020, section 3.1, table 5).
+it is too easy: a segment from another document has another topic. ALBERT predicts instead whether two neighbours are in
+order or exchanged (sentence order prediction, SOP; Lan et al. 2020, section 3.1, table 5).
 """
 # %%
 import math
@@ -144,7 +144,7 @@ results.add(bag_of_words=bags)
 
 # %% BERT on the same pairs
 # Three ways to pre-train, and one table as in ALBERT's paper: each model is also asked the question that it was
-# not trained on. Who can tell a swap from the right order can tell a stranger too? And the other way round?
+# not trained on. Does a model that recognises a swap also recognise a stranger? And the other way round?
 
 
 def asked(folders, held, bags, workers):
@@ -199,7 +199,7 @@ results.add(downstream=downstream, differences=differences | in_tasks)
 
 # %% The picture
 results.draw("pairs", [svg.bars(
-    "Who can tell? Mean and standard deviation of the seeds", "accuracy",
+    "Accuracy on pairs: mean and standard deviation of the seeds", "accuracy",
     {name: {kind: (one.mean(), one.std()) for kind, one in (
         bags[name] | {"BERT": bert[name]["trained on " + name]}).items()} for name in PAIRS},
     {f"majority {name}": bags[name]["all words"].baseline["accuracy"] for name in PAIRS})])
@@ -208,10 +208,10 @@ results.draw("pairs", [svg.bars(
 # How easy each is depends on the text, too: all toy stories are about the same two dozen people, unlike the books of a
 # library; and they first introduce who and what there is, with "a" and "had", which gives a swap away.
 laboratory.end(
-    options, f"topic words alone tell {bags['NSP']['topic words'].mean():.3f} of NSP's pairs and "
-    f"{bags['SOP']['topic words'].mean():.3f} of SOP's, all words {bags['NSP']['all words'].mean():.3f} and "
+    options, f"topic words alone classify {bags['NSP']['topic words'].mean():.3f} of the pairs of NSP and "
+    f"{bags['SOP']['topic words'].mean():.3f} of SOP correctly, all words {bags['NSP']['all words'].mean():.3f} and "
     f"{bags['SOP']['all words'].mean():.3f}; of what NSP and SOP change in two tasks, "
     f"{sum(abs(one['in_standard_deviations']) > 2 for one in in_tasks.values())} of {len(in_tasks)} differences are "
     "significant at two standard deviations.",
     "--steps 3000 (does BERT overtake the bag of words?), --pairs 100, --sentences 10. Look at pairs.svg: how far is "
-    "each bar above its majority? And which of the two questions carries over?")
+    "each bar above its majority? And which of the two tasks helps in the other?")

@@ -1,13 +1,13 @@
 # %% [markdown]
-"""The loss and its floor: two losses fall, towards the lowest values that any model can reach.
+"""The loss and its lower bound: two losses fall, towards the lowest values that any model can reach.
 
     python examples/lecture/03_entropy.py                 about a minute
-    python examples/lecture/03_entropy.py --steps 6000    closer to the floor
+    python examples/lecture/03_entropy.py --steps 6000    closer to the lower bound
     python examples/lecture/03_entropy.py --variant tiny  a world that is learnt in seconds
 
 BERT minimises a sum of two negative log-likelihoods: of the hidden words (token-level), and of "does B continue A?"
-(sentence-level). How low can they go? Nobody knows that of English. A small variant of the toy world has so few stories
-that they can all be listed with their probabilities, and the best possible guess is Bayes' rule over the list
+(sentence-level). How low can they go? For English this is not known. A small variant of the toy world has so few
+stories that they can all be listed with their probabilities, and the best possible guess is Bayes' rule over the list
 (numbert/toyworld/entropy.py). Source: Devlin et al. 2019, section 3.1 and appendix A.2.
 """
 # %%
@@ -39,7 +39,7 @@ results = laboratory.Results(options)
 
 # %% One story, one hidden word: the best guess, and that of a model
 # Of all stories there are, those remain that agree with the words that are seen; how probable a word is, is the sum of
-# their probabilities. Nobody can do better. The word that is hidden is the one of which least is known.
+# their probabilities. No model can do better. The word that is hidden is the one that is hardest to guess.
 known = enumerated(options.variant)
 told = Told(known, options.variant)
 story = [known.words[i] for i in sum(told.stories(1, np.random.default_rng([options.seed, 3]))[0], [])]
@@ -66,7 +66,7 @@ print(f"\n{len(known.texts)} stories of {known.lengths.min()} to {known.lengths.
       f"{floors['words']:.3f} with all the others visible.")
 
 # %% Held-out examples, and the best guess at each
-# The floor is known for every single example, so the model is compared with it example by example: the sampling
+# The lower bound is known for every single example, so the model is compared with it example by example: the sampling
 # error is the same for both and cancels in the difference.
 rng = np.random.default_rng([options.seed, 1])
 held = {"words": told.masked(options.held, rng), "next sentence": told.pairs(options.held, rng)}
@@ -76,8 +76,8 @@ for name, (losses, counts) in best.items():
 
 # %% Training
 # Half of a batch are whole stories with hidden words, half are pairs that are seen in full, A from the front of a
-# story and B from behind, of the same story or of another one. BERT asks both of the same text; here they are kept
-# apart, so that each of the two losses is measured on what its floor was computed for.
+# story and B from behind, of the same story or of another one. BERT has both losses on the same text; here they are
+# kept apart, so that each of the two losses is measured on what its lower bound was computed for.
 
 
 def losses_of(model, name, batch):
@@ -124,11 +124,11 @@ print("\nThe story from above, after training:\n\n" + instance.hidden_words(mode
 
 
 def verdict(name, records):
-    """One sentence. Raises ArithmeticError where a loss lies below the floor by more than four standard errors."""
+    """One sentence. Raises ArithmeticError where a loss is below its lower bound by more than four standard errors."""
     lowest = min(records, key=lambda record: record["above"] + 4 * record["error"])
     if lowest["above"] + 4 * lowest["error"] < 0:
         raise ArithmeticError(f"{name}: at step {lowest['step']} {-lowest['above']:.4f} nats below what is possible, "
-                              f"standard error {lowest['error']:.4f}: the floor or the loss is computed wrongly")
+                              f"standard error {lowest['error']:.4f}: the bound or the loss is computed wrongly")
     end = records[-1]
     return (f"{name}: {records[0]['loss']:.3f} nats at first, {end['loss']:.3f} in the end; the best guess costs "
             f"{end['best']:.3f}, so {end['above']:.3f} ± {end['error']:.3f} are still to be learnt")
@@ -149,7 +149,7 @@ results.draw("entropy", [
 
 # %% The takeaway
 laboratory.end(
-    options, "both losses fall towards the entropy of what is asked, and no lower: after "
+    options, "both losses fall towards the entropy of what is predicted, and no lower: after "
     f"{options.steps} steps " + " and ".join(
         f"{records[-1]['above']:.3f} ± {records[-1]['error']:.3f} nats above it ({name})"
         for name, records in curves.items()) + ".",

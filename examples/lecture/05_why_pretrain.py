@@ -166,7 +166,7 @@ results.draw("why_pretrain", charts)
 against = {task: one["pre-trained against from scratch"]["in_standard_deviations"] for task, one in differences.items()}
 laboratory.end(
     options, "pre-trained against from scratch, in standard deviations of a difference (significant at two): "
-    + ", ".join(f"{task} {times:+.1f}" for task, times in against.items()).replace("+nan", "(cannot be told)") + ".",
+    + ", ".join(f"{task} {times:+.1f}" for task, times in against.items()).replace("+nan", "(unknown: one seed)") + ".",
     """--tasks answer --examples 1000; --labels-task classify --labels 100 300 1000; --pretraining-steps 300
 (how little reading is enough?); other RATES: how much of the difference is the learning rate? Look at the rows of each
 table: one run that fails makes a large standard deviation. What "head only" has over "frozen noise" was in the body

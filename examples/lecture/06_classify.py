@@ -20,8 +20,8 @@ from numbert.toyworld import SENTIMENT_LABELS
 options, workers = laboratory.begin(toy.arguments(__doc__, name="classify", epochs=16, lr=4e-4))
 
 # %% One text
-# Sentences about how someone felt. No single word decides: "not at all sad" is good news, and what is told beside it
-# may agree or not.
+# Sentences about how someone felt. No single word decides: "not at all sad" is good news, and what else the sentence
+# says may agree or not.
 splits = toy.splits("classify", options)
 text, label = splits[2][0]
 untrained = instance.untrained_classifier(toy.tokenizer(options), SENTIMENT_LABELS)

@@ -18,7 +18,7 @@ from numbert.tasks.tagging import baselines, measure, tag, task_of
 options, workers = laboratory.begin(toy.arguments(__doc__, name="tag"))
 
 # %% One sentence, a universal part of speech for every word
-# And what a dictionary says that knows the training sentences. Nothing is hidden here; every word is asked for.
+# And what a dictionary says that knows the training sentences. Nothing is hidden here; every word has a label.
 training, development, test = toy.splits("tag", options)
 by_word = baselines(training, test)["by word"]
 (words, right), looked_up = test[0], by_word[0]

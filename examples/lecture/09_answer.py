@@ -5,9 +5,10 @@
     python examples/lecture/09_answer.py --examples 5000  ten times as many questions to learn from
     python examples/lecture/09_answer.py --language zh    the same world in Chinese
 
-The lecture's fourth use of BERT: two new vectors are all that is added. One asks every token of the text "do you start
-the answer?", the other "do you end it?"; a softmax over the text says where. Some questions have no answer in their
-story; then both vectors should point at [CLS]. Source: Devlin et al. 2019, sections 4.2 and 4.3.
+The lecture's fourth use of BERT: two new vectors are all that is added. The dot product of one with each token of the
+text scores it as the start of the answer, that of the other as its end; a softmax over the text says where. Some
+questions have no answer in their story; then both vectors should point at [CLS]. Source: Devlin et al. 2019, sections
+4.2 and 4.3.
 """
 # %%
 from numbert import AutoTokenizer

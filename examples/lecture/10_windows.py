@@ -253,7 +253,7 @@ def lines(**series):
 
 
 results.draw("length", [
-    svg.chart("Time of a training step: parallel lines grow alike", "tokens in the text", "ms",
+    svg.chart("Time of a training step; parallel lines: the same power of T", "tokens in the text", "ms",
               lines(**{"attention": time["attention"], "all else": time["all else"],
                        "attention at peak": floor["attention"], "all else at peak": floor["all else"]}), log="xy"),
     svg.chart("Memory kept for the backward pass", "tokens in the text", "MB",
@@ -273,8 +273,8 @@ slower = [f"{times[-1] / times[-2]:.1f}" for times in (time["attention"], time["
 first, half = table[0], table[2]
 laboratory.end(
     options, f"From {longest // 2} to {longest} tokens attention took {slower[0]} times as long, all else {slower[1]} "
-    f"times (by operations: 4 and 2). For BERT-base 512 tokens are no cliff: attention is {share:.0%} of the "
-    f"operations there, though {memory_share:.0%} of the memory; what ends there is its table of positions. Windows "
+    f"times (by operations: 4 and 2). For BERT-base the cost does not jump at 512 tokens: attention is {share:.0%} of "
+    f"the operations there, though {memory_share:.0%} of the memory; only its table of positions ends there. Windows "
     f"without overlap lost {first['lost']} of {len(examples)} answers, with a step of half a window {half['lost']}, "
     f"for {half['windows'] / first['windows']:.1f} times as many windows.",
     "--longest 4096 (does attention leave the cache?), --window 60 (how much overlap is still worth it?), and a "

@@ -4,13 +4,13 @@
     python examples/lecture/12_growth.py                a minute: three small models, each looked at nine times
     python examples/lecture/12_growth.py --language zh  the same world in Chinese
 
-A word of a story that the model has never read is hidden, and the model is asked for it. The toy world knows the part
+A word of a story that the model has never read is hidden, and the model guesses it. The toy world knows the part
 of speech of every word. So at points of one pre-training run we can ask: of the hidden nouns, what share is restored?
 Of the verbs, the determiners, the names?
 
 But "the" is also frequent, and what is frequent is learnt early, whatever its part of speech. So each class is
 compared with words of *other* classes that are as frequent in the training text (within a factor of two): the
-remaining difference is not due to frequency. Told in the lecture, after Chiang, Huang and Lee 2020, "Pretrained
+remaining difference is not due to frequency. In the lecture, after Chiang, Huang and Lee 2020, "Pretrained
 Language Model Embryology".
 """
 # %%
@@ -197,7 +197,7 @@ results.draw("growth", [
           {"as frequent words": 0.0}) for name, some in (("closed", CLOSED), ("open", OPEN))])
 
 # %% The takeaway
-# And look at the names (PROPN): whom a story is about can be told only from the other places where the name stands.
+# And look at the names (PROPN): whom a story is about is known only from the other places where the name stands.
 gains = [controlled["closed"][:, point].mean() for point in (early, -1)]
 laboratory.end(
     options, f"Closed classes are half way after {closed.mean():.0f} steps, open ones after {opened.mean():.0f}; where "

@@ -16,7 +16,7 @@ in both senses: the similarity must be learnt.
 
 In Chinese the word is two tokens, 苹 and 果. When one of them is hidden, the other gives it away, whatever the sense.
 So there the models are trained twice: with single tokens hidden, and with runs of up to three (as in whole word
-masking, 全词遮盖: what belongs together is hidden together).
+masking, 全词 mask: what belongs together is hidden together).
 """
 # %%
 import re

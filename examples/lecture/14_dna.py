@@ -4,7 +4,7 @@
     python examples/lecture/14_dna.py                         about two minutes, on sequences that are made up here
     python examples/lecture/14_dna.py --sequences splice.csv  your own: a header line, then label, name, sequence
 
-A stretch of DNA is written in four letters. Each becomes a word of the toy world, chosen by lot (A -> "garden",
+A stretch of DNA is written in four letters. Each becomes a word of the toy world, drawn at random (A -> "garden",
 C -> "hungry", ...), the "text" is classified as texts are, and fine-tuning starts from four models:
 
     pre-trained     has read stories
@@ -13,8 +13,8 @@ C -> "hungry", ...), the "text" is classified as texts are, and fine-tuning star
     same norms      new random numbers, each matrix as long as the pre-trained one
 
 If the pre-trained model beats all three, something learnt from stories helps with genes. If it only beats
-the small random weights, the size of the numbers was what helped. Such an experiment is told in the lecture; on DNA, by
-Kao and Lee 2021, "Is BERT a cross-disciplinary knowledge learner?".
+the small random weights, the size of the numbers was what helped. The lecture reports such an experiment; on DNA it is
+by Kao and Lee 2021, "Is BERT a cross-disciplinary knowledge learner?".
 """
 # %%
 import csv
@@ -48,7 +48,7 @@ results = laboratory.Results(options)
 
 
 def made_up(n, rng, length=60):
-    """[(sequence, label), ...]: letters by lot, and in two of three classes a signal near the middle."""
+    """[(sequence, label), ...]: random letters, and in two of three classes a signal near the middle."""
     found = []
     for _ in range(n):
         letters = list(rng.choice(list(LETTERS), length))
@@ -97,7 +97,7 @@ tokenizer = tokenizer_of("en")
 drawn = np.random.default_rng(8).choice([word for word in tokenizer.tokens if word.isalpha()], 4, replace=False)
 words = dict(zip(LETTERS, drawn.tolist(), strict=True))
 sequence, label = training[0]
-print("the lot says: " + ", ".join(f"{letter} is {word!r}" for letter, word in words.items())
+print("drawn at random: " + ", ".join(f"{letter} is {word!r}" for letter, word in words.items())
       + f"\n\n{sequence}\n\nA model that has learnt nothing:\n")
 print(instance.text_class(instance.untrained_classifier(tokenizer, names), tokenizer, as_words(sequence, words), None,
                           label) + "\n")
@@ -140,5 +140,5 @@ results.draw("dna", [svg.chart("accuracy on the sequences that choose the epoch,
 laboratory.end(
     options, "pre-trained " + "; ".join(f"against {name} {in_words(seeds['pre-trained'], other)}"
                                         for name, other in seeds.items() if name != "pre-trained") + ".",
-    "--examples 100 and 2000, --pretraining-steps 10000, --sequences with real splice junctions, and other words by "
-    "lot (is there a better and a worse choice?).")
+    "--examples 100 and 2000, --pretraining-steps 10000, --sequences with real splice junctions, and other random "
+    "words (is there a better and a worse choice?).")

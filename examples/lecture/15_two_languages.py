@@ -5,7 +5,7 @@
     python examples/lecture/15_two_languages.py --steps 6000 --seeds 3
 
 A BERT reads toy stories in English and other toy stories in Chinese, nowhere the same story in both, and no token is
-common to both but the special ones. Then three things are measured, which the lecture tells of Multi-BERT:
+common to both but the special ones. Then three things are measured, which the lecture reports of Multi-BERT:
 
     alignment       is "kitchen" nearer to 厨房 than to other Chinese words? The mean reciprocal rank, at several points
                                                  of the training, since alignment is said to come with much data
@@ -259,6 +259,6 @@ laboratory.end(
     options, f"the mean reciprocal rank of the translation is {ranks[:, 0].mean():.3f} before the training and "
     f"{ranks[:, -1].mean():.3f} after it (chance {chance:.3f}); with {strengths[share.argmax()]:g} times the mean "
     f"difference {share.max():.0%} of English is read as Chinese, without it {share[0]:.0%}; in standard deviations "
-    f"of a difference (significant at two): {crossing.replace('+nan', '(cannot be told)')}.",
+    f"of a difference (significant at two): {crossing.replace('+nan', '(unknown: one seed)')}.",
     "--steps 6000 (the lecture's alignment comes with data), --width 64 (with less room, must the languages share "
     "more?).")

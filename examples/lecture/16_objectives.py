@@ -48,7 +48,7 @@ recipe = Recipe(steps=options.steps, batch_size=options.batch_size, layers=optio
 
 
 def data_of(row, told, learning):
-    """PretrainingData of a row; held out, everyone is asked for BERT's 15%, single tokens."""
+    """PretrainingData of a row; held out, every row has its loss at BERT's 15%, single tokens."""
     family, objective = row.split(",")
     settings = {"objective": objective, "max_length": recipe.max_length, "batch_size": recipe.batch_size}
     if FAMILIES[family].pair_label:
@@ -72,9 +72,9 @@ for row in options.rows:
     real = batch["attention_mask"][0] > 0
     labels, model = batch["labels"][0][real], untrained(row)
     losses = model(**model.accepted(batch)).losses
-    print(f"{row}\n  gets    {tokenizer.decode(batch['input_ids'][0][real], False)}\n  is asked for "
+    print(f"{row}\n  gets    {tokenizer.decode(batch['input_ids'][0][real], False)}\n  a loss at "
           f"{int((labels != IGNORE).sum())} tokens: " + " ".join(tokenizer.tokens[i] for i in labels[labels != IGNORE])
-          + "".join(f"\n  and for the label of the pair: {array[0]}" for name, array in batch.items()
+          + "".join(f"\n  and on the label of the pair: {array[0]}" for name, array in batch.items()
                     if name.endswith("_label"))
           + "\n  loss of a model that has learnt nothing: "
           + ", ".join(f"{name} {float(loss.data):.3f}" for name, loss in losses.items()))
@@ -153,6 +153,6 @@ laboratory.end(
     options, "the highest mean has " + ", ".join(f"{row} at {name}" for name, row in highest.items())
     + f"; against {first} {sum(abs(one['in_standard_deviations']) > 2 for one in differences.values())} of "
     f"{len(differences)} differences are significant at two standard deviations.",
-    "--steps 5000 (does the order stay?), --layers 4 (ALBERT grows by nothing), --examples 100. Look at GPT, which is "
-    "asked for every token, beside those who are asked for a quarter of them: who learns more from the same stories? "
+    "--steps 5000 (does the order stay?), --layers 4 (ALBERT grows by nothing), --examples 100. Look at GPT, which has "
+    "a loss at every token, beside those that have one at a quarter of them: who learns more from the same stories? "
     "And at what the second task of a pair is worth, and where.")

@@ -14,7 +14,7 @@ given the task as a text, to be read and continued (Brown et al. 2020, section 2
 That is "in-context learning", and it is no learning in the usual sense: no gradient descent, the same weights before
 and after, for every task. How can a network do this that does not change? Here is the smallest case, small enough to
 look inside. A network of two layers only ever reads letters that repeat themselves. Then it is shown pairs from
-dictionaries that nobody has seen before, each made up for one question.
+dictionaries that no text has contained before, each made up for one question.
 """
 # %%
 import copy
@@ -135,7 +135,7 @@ NAMES = {1: "one layer", 2: "two layers"}
 table = {name: {shots: [curves[layers, seed][shots] for seed in range(options.seeds)] for shots in SHOTS}
          for layers, name in NAMES.items()}
 print(f"\nShare of right answers, mean ± standard deviation of {options.seeds} seeds; a letter at random is right "
-      f"in {chance:.1%}, and who only ever copies has 0% with no shot\n\nshots       "
+      f"in {chance:.1%}, and a model that only copies has 0% with no shot\n\nshots       "
       + "".join(f"{shots:>15}" for shots in SHOTS))
 for name, row in table.items():
     print(f"{name:12}" + "".join(f"{spread(values):>15}" for values in row.values()))

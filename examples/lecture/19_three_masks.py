@@ -88,6 +88,6 @@ pictures["prefix"]                                      # which a notebook shows
 # %% The takeaway
 pairs = ", ".join(f"{int((matrix > 0).sum())} ({name})" for name, matrix in seen.items())
 laboratory.end(
-    options, f"with the same weights so many of {len(words)**2} pairs of tokens see each other: {pairs}; under the "
+    options, f"of {len(words)**2} pairs of tokens, with the same weights, this many see each other: {pairs}; under the "
     f"causal mask {int((np.triu(seen['causal'], 1) > 0).sum())} of them look into the future, through {options.layers} "
     "layers.", "--layers 8 (does more depth bring anything from the future?), --prefix 1 and --prefix 9.")

@@ -83,9 +83,9 @@ def draw_curves(task, runs, options):
 
 
 def end(runs, options, try_next):
-    """`laboratory.end` with what pre-training is worth."""
+    """`laboratory.end` with the difference that pre-training makes."""
     ours, other = (one.seeds for one in runs.values())
-    laboratory.end(options, f"pre-training is worth {in_words(ours, other)}.", try_next)
+    laboratory.end(options, f"pre-trained against from scratch: {in_words(ours, other)}.", try_next)
 
 
 def mean_curve(records, figure):

@@ -191,7 +191,7 @@ def colour_key(name):
                f'<stop offset="1" stop-color="{TEAL}"/></linearGradient></defs>'
                f'<rect x="36" y="4" width="200" height="12" fill="url(#{name})" stroke="var(--line)"/>',
                label(30, 15, "0%", text_anchor="end"), label(242, 15, "100%"),
-               label(36, 34, "share of attention; a row adds up to 100%", "attention 的权重；一行加起来是 100%",
+               label(36, 34, "attention weights; a row adds up to 100%", "attention 的权重；一行加起来是 100%",
                      "small"))
 
 

@@ -62,7 +62,7 @@ def sizes(run):
 
 def tokens(run):
     e = run.shown["tokens"]
-    segment, place = both("segment", "段"), both("place", "位置")
+    segment, place = both("segment", "段"), both("position", "位置")
     return strip(token(word, below=(f"id {i}", f"{segment} {'AB'[s]}", f"{place} {t}"))
                  for t, (word, i, s) in enumerate(zip(e.tokens, e.input_ids, e.token_type_ids, strict=True)))
 
@@ -203,7 +203,7 @@ def answer(run):
                          f'fill="{(ORANGE, BLUE)[k]}" fill-opacity="{max(0.06, p):.3f}"'
                          + pointed(f"{words[i]}: {p:.1%}") + "</rect>")
     across = svg(100 + cell * len(words), 114, *softmaxes, *_above(words, 96, 62, cell))
-    return (vectors([("start S", "start S", a["S"], ORANGE), ("end E", "end E", a["E"], BLUE),
+    return (vectors([("start S", "开头 S", a["S"], ORANGE), ("end E", "结尾 E", a["E"], BLUE),
                      (f"h of d{s}", f"d{s} 的 h", a["h"][places[s - 1]], "var(--ink)")])
             + said(escape(run.facts["question"])) + f'<div class="wide">{across}</div>'
             + table(["", "token", "S·h", "softmax", "E·h", "softmax"], lines, "answer"))
@@ -273,7 +273,7 @@ def embeddings(run):
     tables, batch, place = run.models["pretraining"].body.embeddings, run.shown["batch"], 14
     i, s = int(batch["input_ids"][0, place]), int(batch["token_type_ids"][0, place])
     three = [tables.word.weight.data[i], tables.position.weight.data[place], tables.segment.weight.data[s]]
-    names = [(run.tokenizer.tokens[i],) * 2, (f"place {place}", f"位置 {place}"),
+    names = [(run.tokenizer.tokens[i],) * 2, (f"position {place}", f"位置 {place}"),
              (f"segment {'AB'[s]}", f"段 {'AB'[s]}"), ("sum", "相加")]
     most = max(float(np.abs(v).max()) for v in (*three, sum(three)))
     return vectors([(*name, vector, "var(--ink)") for name, vector in zip(names, (*three, sum(three)), strict=True)],

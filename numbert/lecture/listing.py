@@ -135,7 +135,7 @@ class Lister:
             f"mistake in each: {found} are found, {len(fates) - found} change nothing.",
             f"上面的数值在 float64 下与中心差分比较；再做 {len(fates)} 个各有一处错误的反向传播：发现 {found} 个，"
             f"{len(fates) - found} 个不改变结果。")
-        count = both(f"{found} of {len(fates)} mistakes found", f"{len(fates)} 个错误发现 {found} 个")
+        count = both(f"{found} of {len(fates)} mistakes found", f"{len(fates)} 个错误，发现 {found} 个")
         returned = both("Mistakes in what it returns", "返回值的错误")
         return (f'<details class="proof"><summary>{both("The proof: ", "证明：")}<code>{op.name}</code> '
                 f"<small>{passed}; {count}</small></summary><p>{said}</p>{table(head, rows)}"

@@ -113,7 +113,7 @@ class Maker:
         parts += [code, f'</div><div class="asks"><div><h4>{both("Think first", "先想，再看答案")}</h4>',
                   folded("predict"), "</div>"]
         if english.of("ask"):
-            parts.append(f'<div><h4>{both("Asked in public", "常见问题")}</h4>{folded("ask")}</div>')
+            parts.append(f'<div><h4>{both("Frequently asked", "常见问题")}</h4>{folded("ask")}</div>')
         parts.append(f"</div>{self.foot(entry)}")
         return f'<section class="card" id="{entry.key}">{"".join(parts)}</section>'
 

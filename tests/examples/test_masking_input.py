@@ -64,7 +64,7 @@ def test_quick(masking_input):
     assert content["settings"]["seeds"] == 1 and content["seconds"] > 0
     for fate in masking_input.FATES:
         row = content["counts"][fate]
-        assert f"{fate:10}{row['mean']:10.1f}{row['std']:20.1f}{row['counted']:10}{row['off']:+29.2f}" in said
+        assert f"{fate:10}{row['mean']:10.1f}{row['std']:20.1f}{row['counted']:10}{row['off']:+37.2f}" in said
     assert sum(content["counts"][fate]["counted"] for fate in masking_input.FATES) == content["counts"]["chosen"]
     for name in masking_input.MIXTURES:
         losses = content["losses"][name]

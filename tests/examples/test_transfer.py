@@ -130,4 +130,4 @@ def test_the_instance_is_asked_by_each_objective():
         asked = batch["labels"][0][batch["labels"][0] != -100]
         assert "tokens: " + " ".join(script.tokenizer.tokens[i] for i in asked) in before
         assert abs(float(loss) - np.log(len(script.tokenizer))) < 0.5
-    assert before.count("is asked for") == 2
+    assert before.count("a loss at") == 2
