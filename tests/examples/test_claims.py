@@ -8,6 +8,7 @@ from example_scripts import load
 from numbert.lab import effects
 
 claims = load("claims")
+ROOT = Path(__file__).parents[2]
 RESULTS = sorted(claims.RESULTS.glob("*.json"))
 
 
@@ -61,3 +62,15 @@ def test_a_kept_result_follows_from_its_figures(path):
         shown = effects.Effect(one["mean"], one["low"], one["high"], one["could_be_seen"], ())
         assert effects.verdict(shown, one["claim"], one["margin"]) == one["verdict"]
         assert one["low"] < one["mean"] < one["high"] and one["bodies"] >= 2
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_the_cards_say_what_the_results_say(path, language):
+    text = " ".join((ROOT / "numbert" / "lecture" / f"text.{language}.md").read_text(encoding="utf-8").split())
+    words = {"shown": "shown", "refuted": "refuted", "undecided": "undecided"} if language == "en" else {
+        "shown": "成立", "refuted": "不成立", "undecided": "没有定论"}
+    for one in json.loads(path.read_text())["contrasts"]:
+        interval = f"{one['mean']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]".replace("-", "−")
+        assert interval in text, one["what"]
+        assert f"**{words[one['verdict']]}**" in text[text.index(interval):][:120]
