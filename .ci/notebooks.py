@@ -1,11 +1,9 @@
-"""Run scripts as notebooks: jupytext makes the cells, nbclient runs them in a kernel, two at a time.
+"""Run scripts as notebooks: jupytext makes the cells, nbclient runs them in a kernel, one script after another.
 
     NUMBERT_OPTIONS=--quick python .ci/notebooks.py FOLDER examples/lecture/*.py
 
-They write into FOLDER/0 and FOLDER/1, since a body is made by one script at a time. What a notebook printed last is
-shown; an error ends all, with its cell.
+They write into FOLDER. What a notebook printed last is shown; an error ends all, with its cell.
 """
-import asyncio
 import sys
 import time
 from pathlib import Path
@@ -14,13 +12,13 @@ import jupytext
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-TOGETHER, TIMEOUT = 2, 300              # kernels; seconds for a cell
+TIMEOUT = 300                           # seconds for a cell
 
 
-async def execute(path, folder):
+def execute(path, folder):
     notebook, began = jupytext.read(path), time.monotonic()
-    await NotebookClient(notebook, kernel_name="python3", timeout=TIMEOUT, extra_arguments=["--log-level=ERROR"],
-                         resources={"metadata": {"path": str(folder)}}).async_execute()
+    NotebookClient(notebook, kernel_name="python3", timeout=TIMEOUT, extra_arguments=["--log-level=ERROR"],
+                   resources={"metadata": {"path": str(folder)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     said = "".join(output["text"] for output in outputs if output["output_type"] == "stream")
     pictures = sum("image/svg+xml" in output.get("data", {}) for output in outputs)
@@ -28,19 +26,11 @@ async def execute(path, folder):
           f"{time.monotonic() - began:.0f} seconds\n{said.strip().splitlines()[-1]}", flush=True)
 
 
-async def execute_all(folder, paths):
-    waiting = list(reversed(paths))
-
-    async def one_after_another(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        while waiting:
-            await execute(waiting.pop(), folder)
-
-    await asyncio.gather(*(one_after_another(folder / str(i)) for i in range(TOGETHER)))
-
-
 if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        asyncio.run(execute_all(Path(sys.argv[1]), sys.argv[2:]))
+        for path in sys.argv[2:]:
+            execute(path, folder)
     except CellExecutionError as error:
         sys.exit(str(error))

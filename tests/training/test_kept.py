@@ -274,7 +274,7 @@ def test_out_is_a_file_or_the_model_or_nothing_can_be_read(name, data, tmp_path)
 @each_command
 @pytest.mark.parametrize("option, value", [
     ("--lr", "nan"), ("--lr", "0"), ("--lr", "-0.5"), ("--lr", "inf"), ("--dropout", "nan"), ("--dropout", "1"),
-    ("--dropout", "-0.1"), ("--epochs", "0"), ("--batch-size", "-1"), ("--seeds", "0"), ("--patience", "0"),
+    ("--dropout", "-0.1"), ("--epochs", "0"), ("--batch-size", "-1"), ("--seeds", "0"), ("--early-stopping", "0"),
     ("--layer-decay", "nan"), ("--layer-decay", "1.5"), ("--max-length", "2"), ("--max-length", "41"),
     ("--warmup", "1.5"), ("--weight-decay", "inf"), ("--label-smoothing", "1"), ("--eval-steps", "0"),
     ("--max-steps", "-3"), ("--max-train-samples", "0")])
