@@ -125,17 +125,15 @@ class Maker:
         def bars(card):
             return chart_of(markup.rows(card.only("table").body))
 
-        def full(card):
-            return markup.block(card.only("measured").body)
         caption = both(*(markup.inline(self.say(self.texts[language][entry.key].only("table").title))
                          for language in LANGUAGES))
         parts = [f'<div class="brief"><h4>{caption}</h4>']
         parts += [f"<figure>{each(bars)}</figure>"] if entry.picture is None else []
         parts.append(f'<div class="{"only" if entry.picture else ""}">{each(table)}</div>')
-        if self.texts["en"][entry.key].of("measured"):
-            date = self.texts["en"][entry.key].only("measured").key
-            summary = both(f"All figures, recorded on {date}", f"全部数字，记录于 {date}")
-            parts.append(f'<details class="full"><summary>{summary}</summary>{each(full)}</details>')
+        for i, measured in enumerate(self.texts["en"][entry.key].of("measured")):
+            summary = both(f"All figures, recorded on {measured.key}", f"全部数字，记录于 {measured.key}")
+            full = each(lambda card, i=i: markup.block(card.of("measured")[i].body))
+            parts.append(f'<details class="full"><summary>{summary}</summary>{full}</details>')
         return "".join(parts) + "</div>"
 
     def foot(self, entry):
