@@ -82,26 +82,22 @@ class Experiment:
 
 def inference(lab):
     """pre-training helps natural language inference"""
-    sizes = (200, 500, 2000)
-    for body in lab.bodies():
-        folder = made(lab.recipe(body, 3000), lab.workers)
-        for labels in sizes:
-            for how in ("pre-trained", "from scratch"):
-                lab.tuned(f"{how}, {labels} labels", body, folder, "infer", labels, from_scratch=how == "from scratch")
-    return [Contrast(f"pre-trained against from scratch, {labels} labels", "above",
-                     *(lab.grid.figures(f"{how}, {labels} labels") for how in ("pre-trained", "from scratch")))
-            for labels in sizes]
+    return against_scratch(lab, "infer", (200, 500, 2000))
 
 
 def labels(lab):
     """a pre-trained model needs fewer labels"""
-    sizes = (25, 50, 100, 200, 400, 800)
+    return against_scratch(lab, "classify", (25, 50, 100, 200, 400, 800))
+
+
+def against_scratch(lab, task, sizes):
+    """The contrast of a pre-trained model with one from scratch, for so many labels of a task."""
     for body in lab.bodies():
         folder = made(lab.recipe(body, 3000), lab.workers)
         for size in sizes:
             for how in ("pre-trained", "from scratch"):
-                lab.tuned(f"{how}, {size} labels", body, folder, "classify", size, from_scratch=how == "from scratch")
-    return [Contrast(f"sentiment from {size} labels, against from scratch", "above",
+                lab.tuned(f"{how}, {size} labels", body, folder, task, size, from_scratch=how == "from scratch")
+    return [Contrast(f"{task}, pre-trained against from scratch, {size} labels", "above",
                      *(lab.grid.figures(f"{how}, {size} labels") for how in ("pre-trained", "from scratch")))
             for size in sizes]
 

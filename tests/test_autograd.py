@@ -81,7 +81,8 @@ def test_repr_is_one_short_line():
     assert repr(multiply) == "<op multiply>"
 
 
-@pytest.mark.parametrize("made", [np.ones((2, 3)), [np.ones(2), ()], (np.ones(2),), 1.0])
+@pytest.mark.parametrize("made", [np.ones((2, 3)), [np.ones(2), ()], (np.ones(2),), 1.0, (np.ones(2), np.ones(2)),
+                                  (np.ones(2), None)])
 def test_a_forward_pass_that_forgets_what_it_saves_is_refused(made):
     """An array of two rows, for one, would be taken for an output and what it saved."""
     forgetful = op(lambda x: made)

@@ -80,6 +80,17 @@ def test_a_table_of_measured_figures_has_them_from_the_full_account(language):
 
 
 @pytest.mark.parametrize("language", page.LANGUAGES)
+def test_every_account_is_on_the_page_with_its_date(language, made):
+    """Of several in one card each; recognised by its first words, up to the first that is marked up."""
+    for card in TEXTS[language].values():
+        section = made.split(f'<section class="card" id="{card.key}">')[1].split("</section>")[0]
+        for one in card.of("measured"):
+            assert f"All figures, recorded on {one.key}" in section, card.key
+            assert markup.block(one.body) in section, card.key
+        assert section.count('<details class="full">') == len(card.of("measured")), card.key
+
+
+@pytest.mark.parametrize("language", page.LANGUAGES)
 def test_a_card_without_a_picture_of_its_own_has_bars(language):
     for entry, card in zip(contents.CARDS, TEXTS[language].values(), strict=True):
         if entry.picture is None:

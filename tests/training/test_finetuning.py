@@ -331,12 +331,18 @@ def test_weights_have_one_entry_for_each_class(shape):
         ops.cross_entropy(np.zeros((2, 3)), labels=np.array([0, 1]), weights=np.ones(shape))
 
 
-@pytest.mark.parametrize("cls", [BertForSequenceClassification, BertForTokenClassification])
-def test_a_class_of_weight_0_teaches_nothing(tmp_path, workers, cls):
-    folder, _ = tiny_run.write(tmp_path)
+def batch_for(cls):
+    """Eight texts of eight tokens with a class for each text, or for each token."""
     batch = collate(examples(8))
     if cls is BertForTokenClassification:
         batch["labels"] = np.repeat(batch["labels"][:, None], 8, 1)
+    return batch
+
+
+@pytest.mark.parametrize("cls", [BertForSequenceClassification, BertForTokenClassification])
+def test_a_class_of_weight_0_teaches_nothing(tmp_path, workers, cls):
+    folder, _ = tiny_run.write(tmp_path)
+    batch = batch_for(cls)
 
     def step(batch, **weights):
         for from_scratch in (True, False):
@@ -363,9 +369,7 @@ def test_smoothing_is_a_share(smoothing):
 def test_smoothed_labels_in_a_model(tmp_path, workers, cls):
     """The loss is the mean of that of the label and that of all classes, (1 - s) to s."""
     folder, _ = tiny_run.write(tmp_path)
-    batch = collate(examples(8))
-    if cls is BertForTokenClassification:
-        batch["labels"] = np.repeat(batch["labels"][:, None], 8, 1)
+    batch = batch_for(cls)
 
     def loss(labels, **options):
         model = starting_point(cls, folder, num_labels=2, **options)(0)
