@@ -11,12 +11,14 @@ as this script does, how other mixtures compare.
 """
 # %%
 import math
+import time
 
 import numpy as np
 
 from numbert import BertForPreTraining
 from numbert.lab import instance, laboratory, svg
-from numbert.lab.bodies import Recipe, config_of, tokenizer_of
+from numbert.lab.bodies import Recipe, body_step_seconds, config_of, tokenizer_of
+from numbert.lab.budget import Budget, head_seconds
 from numbert.lab.toy_tasks import draw, toy_task
 from numbert.ops import IGNORE
 from numbert.pretraining.baselines import unigram_baseline
@@ -32,9 +34,10 @@ FATES = ("[MASK]", "random", "itself")
 options, workers = laboratory.begin(laboratory.arguments(
     __doc__, name="masking_input",
     quick={"steps": 4, "seeds": 1, "stories": 100, "held_out": 20, "examples": 16, "test": 16, "epochs": 1},
+    least={"seeds": 2, "steps": 200},
     steps=600, width=64, max_length=32, pretraining_lr=3e-3, seeds=5, stories=2000, held_out=300, examples=60,
     test=200, epochs=10, lr=7e-4))
-results = laboratory.Results(options)
+budget, results = Budget(options), laboratory.Results(options)
 
 # %% One text
 # As it stands there, as a model gets it, and what a model says that has learnt nothing: its loss is about ln V, that of
@@ -177,6 +180,19 @@ def mean_and_std(seeds):
 
 asked = {"80/10/10": mixed} | {f"of these {fate}": with_fate(mixed, fate, tokenizer.mask_token_id)
                                for fate in FATES} | {"only [MASK]": held(mask_share=1.0, random_share=0.0)}
+splits = draw("tag", (options.examples, max(1, options.test // 2), options.test))
+if names := budget.open("seeds", "steps"):
+    each, began = body_step_seconds(recipe, workers), time.perf_counter()
+    for some in asked.values():
+        evaluate(untrained, some, workers)
+    judged, heads = time.perf_counter() - began, 0.0
+    for frozen in (False, True):
+        task = toy_task("tag", splits, tokenizer, laboratory.settings(options), workers)
+        chosen = laboratory.settings(options, freeze_body=frozen)
+        heads += head_seconds(task, untrained.config, chosen, workers)(chosen)
+    budget.fit(lambda o: o.seeds * (len(MIXTURES) * (o.steps * each + judged) + (len(MIXTURES) + 1) * heads), *names,
+               pace=f"{1 / each:.1f} steps a second")
+    recipe = recipe.replace(steps=options.steps)
 counts = np.bincount(data.text.tokens, minlength=len(tokenizer))
 baseline = {name: unigram_baseline(counts, np.concatenate([batch["labels"].reshape(-1) for batch in some]))
             for name, some in asked.items()}
@@ -204,7 +220,6 @@ print(instance.hidden_words(BertForPreTraining.from_pretrained(folders["80/10/10
 # In a task no [MASK] is ever seen. If every hidden word was a [MASK], a model never had to say anything about the
 # words that it sees. When all of it is trained further that may matter little; a body that stays frozen has nothing
 # but what it learnt.
-splits = draw("tag", (options.examples, max(1, options.test // 2), options.test))
 downstream, differences = {}, {}
 for how, frozen in (("fine-tuned", False), ("frozen body", True)):
     settings = laboratory.settings(options, freeze_body=frozen)

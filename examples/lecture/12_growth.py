@@ -15,12 +15,14 @@ Language Model Embryology".
 """
 # %%
 import itertools
+import time
 
 import numpy as np
 
 from numbert import BertForPreTraining
 from numbert.lab import instance, laboratory, svg
-from numbert.lab.bodies import Recipe, config_of, learn, stories_to_learn, tokenizer_of
+from numbert.lab.bodies import Recipe, body_step_seconds, config_of, learn, stories_to_learn, tokenizer_of
+from numbert.lab.budget import Budget
 from numbert.pretraining.masking import IGNORED, mask_tokens, ordinary_table
 from numbert.recording import no_grad
 from numbert.toyworld import LANGUAGES, stories
@@ -32,11 +34,12 @@ CLOSED = ("DET", "ADP", "AUX", "PRON", "PART", "CCONJ", "SCONJ")
 FEWEST = 20                                 # hidden words that a class must have to be shown
 QUICK = {"steps": 8, "points": 2, "width": 32, "held_out": 40, "seeds": 1}
 
-parser = laboratory.arguments(__doc__, name="growth", quick=QUICK, steps=1800, points=9, width=64, batch_size=16,
+parser = laboratory.arguments(__doc__, name="growth", quick=QUICK, least={"seeds": 2, "steps": 600},
+                              full={"seeds": 5}, steps=1800, points=9, width=64, batch_size=16,
                               lr=4e-3, held_out=400, seeds=3)
 parser.add_argument("--language", choices=LANGUAGES, default="en", help="(default: %(default)s)")
 options, workers = laboratory.begin(parser)
-results = laboratory.Results(options)
+budget, results = Budget(options), laboratory.Results(options)
 
 # %% One story with hidden words, each with its part of speech
 
@@ -126,6 +129,14 @@ def chart(title, y_label, curves, steps, tags, levels=None):
     return svg.chart(title, "step", y_label, {tag: list(zip(steps, curves[tag].mean(0), strict=True))
                                               for tag in tags if tag in curves}, levels)
 
+
+# %% How much of it there is time for
+if names := budget.open("seeds", "steps"):
+    each, began = body_step_seconds(recipe, workers), time.perf_counter()
+    answers(model, batch, workers)
+    look = 1.5 * (time.perf_counter() - began)              # and the loss of a hundred stories
+    budget.fit(lambda o: o.seeds * (o.steps * each + o.points * look), *names, pace=f"{1 / each:.1f} steps a second")
+    recipe = recipe.replace(steps=options.steps)
 
 # %% One pre-training run, looked at on the way
 data, held = stories_to_learn(recipe, tokenizer)

@@ -20,6 +20,7 @@ masking, 全词 mask: what belongs together is hidden together).
 """
 # %%
 import re
+import time
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from numbert.autograd import gradients
 from numbert.hub import files
 from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, config_of, learn
+from numbert.lab.budget import Budget, step_seconds
 from numbert.module import Parameter
 from numbert.ops import IGNORE, cross_entropy, linear
 from numbert.pretraining.batches import PretrainingData
@@ -87,14 +89,15 @@ TEN = {
            "老板用电线修理了苹果电脑", "然后投资者起诉苹果", "昨天快的苹果手机有屏幕", "上周苹果推出了最新的软件",
            "前几天他买苹果的股票"]}
 
-parser = laboratory.arguments(__doc__, name="contextual", quick=QUICK, steps=500, sentences=3000, width=64, layers=3,
+parser = laboratory.arguments(__doc__, name="contextual", quick=QUICK, least={"seeds": 2, "steps": 100},
+                              steps=500, sentences=3000, width=64, layers=3,
                               cbow_steps=300, seeds=5)
 parser.add_argument("--model", metavar="FOLDER", help="look at this model, of any family, and its tokenizer instead; "
                     "nothing is trained")
 parser.add_argument("--languages", nargs="+", choices=list(WORD), help="(default: en zh; with --model en)")
 options, workers = laboratory.begin(parser)
 languages = options.languages or (["en"] if options.model else list(WORD))
-results = laboratory.Results(options)
+budget, results = Budget(options), laboratory.Results(options)
 
 # %% One word in two sentences: its vector in each, layer by layer
 
@@ -268,8 +271,18 @@ def layers_of(language):
             for number, vectors in enumerate(layer_vectors(body, tokenizer, TEN[language], WORD[language]))}
 
 
-# a seed: the sentences that are learnt from, the blanks in them, and all first weights
 cases = [] if options.model else [case for case in CASES if case[0] in languages]
+if cases and (names := budget.open("seeds", "steps")):
+    began = time.perf_counter()
+    sentences = made_up(options.sentences, language, np.random.default_rng(0))
+    cbow(sentences, tokenizer, workers, width=options.width, steps=options.cbow_steps, seed=0)
+    beside = time.perf_counter() - began                                # a seed's sentences, and its CBOW
+    data = PretrainingData([[text] for text in sentences], tokenizer, objective="mlm", max_length=32, mask_rate=0.25,
+                          seed=0)
+    each = step_seconds(model, data.batches(), workers)
+    budget.fit(lambda o: len(cases) * o.seeds * (o.steps * each + beside), *names,
+               pace=f"{1 / each:.1f} steps a second")
+# a seed: the sentences that are learnt from, the blanks in them, and all first weights
 found = {case: [maps_of(*case, seed, options, workers) for seed in range(options.seeds)] for case in cases}
 maps = ({language: layers_of(language) for language in languages} if options.model else
         {f"{language}, {unit}": found[language, unit][0][0] for language, unit in cases})       # of the first seed

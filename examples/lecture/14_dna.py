@@ -25,7 +25,8 @@ import numpy as np
 from numbert import WordPieceTokenizer
 from numbert.hub import files
 from numbert.lab import controls, instance, laboratory, svg
-from numbert.lab.bodies import Recipe, pretrained_body, tokenizer_of
+from numbert.lab.bodies import Recipe, tokenizer_of
+from numbert.lab.budget import Budget
 from numbert.lab.comparison import mean_curve
 from numbert.lab.toy_tasks import class_task
 from numbert.training.experiment import run
@@ -35,9 +36,11 @@ LETTERS = "ACGT"
 
 parser = laboratory.arguments(
     __doc__, name="dna", quick={"pretraining_steps": 10, "examples": 30, "test": 30, "epochs": 1, "seeds": 1},
+    least={"pretraining_steps": 600, "seeds": 2, "epochs": 4},
     pretraining_steps=3000, examples=300, test=900, seeds=5, epochs=10, lr=5e-4)
 parser.add_argument("--sequences", metavar="FILE", help="label, name, sequence in each line (default: made up)")
 options, workers = laboratory.begin(parser)
+budget = Budget(options)
 results = laboratory.Results(options)
 
 # %% One sequence, as letters and as words
@@ -103,15 +106,17 @@ print(instance.text_class(instance.untrained_classifier(tokenizer, names), token
                           label) + "\n")
 
 # %% The four starting points, on the same sequences with the same settings
-folder = pretrained_body(Recipe(steps=options.pretraining_steps), workers)
+folder = laboratory.body(Recipe(), options, budget, workers)
 tokenizer = WordPieceTokenizer.from_pretrained(folder)
-setup = laboratory.settings(options)
 parts = [[(as_words(sequence, words), None, label) for sequence, label in part]
          for part in (training, development, test)]
 tokens = [len(ids) for part in parts for ids in tokenizer.encode_batch([text for text, _, _ in part])]
+setup = laboratory.settings(options)
 if longer := sum(count > setup.max_length for count in tokens):
     print(f"{longer} sequences have more than {setup.max_length} tokens and lose their ends")
 task = class_task(names, parts, tokenizer, setup, workers)
+laboratory.fit_heads(task, folder, options, budget, workers, lambda o: 4 * o.seeds, "seeds", "epochs")
+setup = laboratory.settings(options)
 starts = {"pre-trained": folder, "from scratch": folder,
           "shuffled": controls.changed(folder, results.folder / "shuffled", controls.shuffled),
           "same norms": controls.changed(folder, results.folder / "same-norms", controls.same_norm)}

@@ -97,6 +97,11 @@ def table(rows):
     return _aligned(lines)
 
 
+def counted(number, name):
+    """1, "seed" -> "1 seed"; 3, "seed" -> "3 seeds"."""
+    return f"{number:,} {name}{'s' * (number != 1)}"
+
+
 def _aligned(lines):
     """Lines of cells as a text: the first and the last column to the left, those between them to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
