@@ -26,7 +26,7 @@ from numbert.pretraining.batches import PretrainingData
 from numbert.pretraining.evaluation import evaluate
 from numbert.pretraining.masking import UNITS
 from numbert.toyworld import documents
-from numbert.training.seeds import Seeds, table
+from numbert.training.seeds import Seeds, plural, table
 
 MIXTURES = {"only [MASK]": (1.0, 0.0), "only random": (0.0, 1.0), "80/10/10": (0.8, 0.1)}
 FATES = ("[MASK]", "random", "itself")
@@ -226,7 +226,7 @@ for how, frozen in (("fine-tuned", False), ("frozen body", True)):
     task = toy_task("tag", splits, tokenizer, settings, workers)
     rows = {name: laboratory.downstream(task, folders[name], settings, workers) for name in MIXTURES}
     rows["from scratch"] = laboratory.downstream(task, folders["80/10/10"], settings, workers, from_scratch=True)
-    print(f"\nParts of speech, {options.examples} sentences to learn from, {how}, {options.seeds} seeds:\n")
+    print(f"\nParts of speech, {options.examples} sentences to learn from, {how}, {plural(options.seeds, 'seed')}:\n")
     print(table(rows))
     differences |= laboratory.compare(options, {f"{how}: 80/10/10 against {other}": (rows["80/10/10"], rows[other])
                                                 for other in MIXTURES if other != "80/10/10"})

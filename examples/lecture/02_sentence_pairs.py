@@ -28,7 +28,7 @@ from numbert.toyworld import documents
 from numbert.toyworld.glue import answers
 from numbert.toyworld.lexicon import COLOURS, PEOPLE, PLACES, THINGS
 from numbert.training.optimizer import AdamW
-from numbert.training.seeds import Seeds, table
+from numbert.training.seeds import Seeds, plural, table
 
 PAIRS = {"NSP": "mlm+nsp", "SOP": "mlm+sop"}
 LABELS = {"NSP": ("B follows A", "B is from another document"), "SOP": ("B follows A", "A and B are swapped")}
@@ -166,7 +166,7 @@ for name, objective in PAIRS.items():
     majority = {"accuracy": max(labels.mean(), 1 - labels.mean())}
     bags[name] = {kind: Seeds(figures, majority) for kind, figures in runs.items()}
     print(f"\n{name}: a bag of words, fitted to {len(wanted)} pairs, on {len(labels) // options.seeds} held-out "
-          f"ones, {options.seeds} seeds with pairs of their own:\n\n{table(bags[name])}")
+          f"ones, {plural(options.seeds, 'seed')} with pairs of their own:\n\n{table(bags[name])}")
 differences = laboratory.compare(options, {
     f"{name}: topic words against the others": (one["topic words"], one["all other words"])
     for name, one in bags.items()} | {f"{kind}: NSP against SOP": (bags["NSP"][kind], bags["SOP"][kind])
@@ -209,7 +209,7 @@ for task_name, task in tasks.items():
     rows = {name: laboratory.downstream(task, some, settings, workers) for name, some in folders.items()}
     rows["from scratch"] = laboratory.downstream(task, folders["MLM"], settings, workers, from_scratch=True)
     print(f"\n{described}: {options.sentences if task_name == 'tag' else options.pairs} to learn from, "
-          f"{options.test} to report on, {options.seeds} seeds:\n\n{table(rows)}")
+          f"{options.test} to report on, {plural(options.seeds, 'seed')}:\n\n{table(rows)}")
     in_tasks |= laboratory.compare(options, {f"{task_name}: {name} against MLM": (rows[name], rows["MLM"])
                                              for name in ("MLM + NSP", "MLM + SOP")})
     downstream[task_name] = rows

@@ -27,7 +27,7 @@ from numbert.lab.comparison import mean_curve
 from numbert.lab.toy_tasks import SOURCES, draw, toy_task
 from numbert.toyworld import SENTIMENT_LABELS
 from numbert.training.experiment import Runs, run
-from numbert.training.seeds import Seeds, table
+from numbert.training.seeds import Seeds, plural, table
 
 STARTS = ["pre-trained", "from scratch", "shuffled", "head only", "frozen noise"]
 FROZEN = ["head only", "frozen noise"]
@@ -118,7 +118,8 @@ for name in options.tasks:
         print(f"{name}, {start}: {runs[start].seeds.mean():.3f}, learning rate {rates[name][start]:g}", flush=True)
     tables[name] = rows = {start: one.seeds for start, one in runs.items()}
     figure = rows["pre-trained"].deciding
-    print(f"\n{name}: {labels} labels, {epochs} epochs, {options.test} test examples, {options.seeds} seeds\n\n"
+    print(f"\n{name}: {plural(labels, 'label')}, {plural(epochs, 'epoch')}, "
+          f"{plural(options.test, 'test example')}, {plural(options.seeds, 'seed')}\n\n"
           + table(rows))
     differences[name] = laboratory.compare(options, {
         f"{one} against {other}": (rows[one], rows[other]) for one, other in (

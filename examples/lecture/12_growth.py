@@ -26,7 +26,7 @@ from numbert.lab.budget import Budget
 from numbert.pretraining.masking import IGNORED, mask_tokens, ordinary_table
 from numbert.recording import no_grad
 from numbert.toyworld import LANGUAGES, stories
-from numbert.training.seeds import Seeds
+from numbert.training.seeds import Seeds, plural
 
 # Universal Dependencies' own division; punctuation is in neither.
 OPEN = ("NOUN", "PROPN", "VERB", "ADJ", "ADV", "NUM")
@@ -173,8 +173,8 @@ for tag, inside in members.items():
                  "accuracy": accuracy[tag], "advantage": controlled[tag],
                  "compared": float(advantage(runs[0, 0], inside, others[tag], bins)[1])}
 early = len(steps) // 2 - 1
-print(f"\nThe mean of {options.seeds} seeds (other first weights, other words hidden while it learns; the same "
-      "stories). 'always':\nthe share for guessing the most frequent word every time. 'half way': the step that "
+print(f"\nThe mean of {plural(options.seeds, 'seed')} (other first weights, other words hidden while it learns; the "
+      "same stories). 'always':\nthe share for guessing the most frequent word every time. 'half way': the step that "
       "reaches half of the last share.\n'against as frequent': the share restored less that of words of other classes "
       "of the same frequency (for closed, of\nopen ones), "
       f"early (step {steps[early]}) and last; and how many words have such companions.\n")

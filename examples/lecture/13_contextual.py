@@ -36,7 +36,7 @@ from numbert.pretraining.batches import PretrainingData
 from numbert.recording import no_grad
 from numbert.tokenizers.wordpiece import SPECIAL_TOKENS
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.seeds import Seeds, table
+from numbert.training.seeds import Seeds, plural, table
 
 QUICK = {"steps": 15, "cbow_steps": 15, "sentences": 300, "width": 32, "seeds": 1}
 CASES = [("en", "token"), ("zh", "token"), ("zh", "ngram")]    # what is hidden together: PretrainingData's mask_unit
@@ -292,8 +292,8 @@ content, differences, last = {}, {}, f"layer {options.layers}"
 for language, unit in cases:
     name, runs = f"{language}, {unit}", found[language, unit]
     rows = {row: Seeds([separation(maps[row]) for maps, _ in runs], BASELINE) for row in runs[0][0]}
-    print(f"\n{language}, hidden: {unit}; ten sentences with {WORD[language]!r}, {options.seeds} seeds. 'majority' "
-          f"is one vector for all:\n\n{table(rows)}")
+    print(f"\n{language}, hidden: {unit}; ten sentences with {WORD[language]!r}, "
+          f"{plural(options.seeds, 'seed')}:\n\n{table(rows, 'one vector for all')}")
     pairs = {f"{last} against {other}": (rows[last], rows[other])
              for other in ("CBOW", f"untrained, {last}", "layer 1")}
     if name == "zh, ngram":

@@ -30,7 +30,7 @@ from numbert.lab.budget import Budget
 from numbert.lab.comparison import mean_curve
 from numbert.lab.toy_tasks import class_task
 from numbert.training.experiment import run
-from numbert.training.seeds import in_words, table
+from numbert.training.seeds import in_words, plural, table
 
 LETTERS = "ACGT"
 
@@ -129,7 +129,8 @@ for name, start in starts.items():
 # %% What came of it
 # A difference that is not significant is a result too: then these figures do not show that stories help with genes.
 seeds = {name: one.seeds for name, one in runs.items()}
-print(f"\n{len(test)} test sequences, {len(training)} to learn from, {options.seeds} seeds:\n\n{table(seeds)}")
+print(f"\n{len(test)} test sequences, {len(training)} to learn from, {plural(options.seeds, 'seed')}:\n\n"
+      f"{table(seeds)}")
 differences = laboratory.compare(options, {f"pre-trained against {name}": (seeds["pre-trained"], other)
                                            for name, other in seeds.items() if name != "pre-trained"})
 results.add(words=words, accuracy=seeds, differences=differences)

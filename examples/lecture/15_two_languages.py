@@ -35,7 +35,7 @@ from numbert.tasks.squad.answers import best_threshold
 from numbert.tasks.squad.reader import read_passages, scores
 from numbert.toyworld import LANGUAGES, documents, stories
 from numbert.training.finetuning import save
-from numbert.training.seeds import table
+from numbert.training.seeds import plural, table
 
 QUICK = {"steps": 12, "points": 2, "width": 32, "examples": 24, "test": 24, "epochs": 1, "seeds": 1, "told": 20}
 
@@ -240,7 +240,7 @@ for name in ("answer", "tag"):
     chinese[f"{name} in Chinese, tuned on English, against from scratch"] = tuple(
         tables[name][row].only(f"{figure}_zh") for row in ("tuned on English", "English, from scratch"))
     print(f"\n{name}: tested in both languages, {options.examples} examples of the language it was tuned on, "
-          f"{options.seeds} seeds\n\n{table(tables[name])}", flush=True)
+          f"{plural(options.seeds, 'seed')}\n\n{table(tables[name])}", flush=True)
 
 # %% What came of it
 ranks = np.array([[rank for _, rank, _ in points] for points in runs])

@@ -31,7 +31,7 @@ from numbert.ops.attention import softmax
 from numbert.recording import watching
 from numbert.training.loop import train
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.seeds import Seeds
+from numbert.training.seeds import Seeds, plural
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 T = 32                                  # tokens in a text: 16 pairs, the last of which is the question
@@ -136,12 +136,12 @@ models, curves, chance = {}, {}, 1 / len(LETTERS)
 for layers, seed in itertools.product((1, 2), range(options.seeds)):
     model, loss = models[layers, seed] = trained(layers, seed, options, workers)
     curves[layers, seed] = {shots: accuracy(model, shots, options.questions, seed) for shots in SHOTS}
-    print(f"{layers} layer{'s' * (layers > 1)}, seed {seed}: loss on repetitions {loss:.3f} nats", flush=True)
+    print(f"{plural(layers, 'layer')}, seed {seed}: loss on repetitions {loss:.3f} nats", flush=True)
 NAMES = {1: "one layer", 2: "two layers"}
 table = {name: {shots: [curves[layers, seed][shots] for seed in range(options.seeds)] for shots in SHOTS}
          for layers, name in NAMES.items()}
-print(f"\nShare of right answers, mean ± standard deviation of {options.seeds} seeds; a letter at random is right "
-      f"in {chance:.1%}, and a model that only copies has 0% with no shot\n\nshots       "
+print(f"\nShare of right answers, mean ± standard deviation of {plural(options.seeds, 'seed')}; a letter at random is "
+      f"right in {chance:.1%}, and a model that only copies has 0% with no shot\n\nshots       "
       + "".join(f"{shots:>15}" for shots in SHOTS))
 for name, row in table.items():
     print(f"{name:12}" + "".join(f"{spread(values):>15}" for values in row.values()))

@@ -13,7 +13,7 @@ from ..toyworld import LANGUAGES
 from ..training.command import add_quick
 from ..training.experiment import FineTuning, add_options, run
 from ..training.kept import Kept, opened
-from ..training.seeds import counted, in_words, table
+from ..training.seeds import in_words, plural, table
 from . import laboratory
 from .bodies import Recipe, tokenizer_of
 from .budget import add_lesson
@@ -68,7 +68,7 @@ def compare(task, folder, tokenizer, options, budget, workers):
     runs = {}
     with opened(options.out, folder) as out:
         for name, kept in (("pre-trained", Kept(out, tokenizer)), ("from scratch", None)):
-            print(f"\n{name}, {counted(options.seeds, 'seed')}")
+            print(f"\n{name}, {plural(options.seeds, 'seed')}")
             runs[name] = run(task, folder, FineTuning.of(options), workers, from_scratch=name == "from scratch",
                              kept=kept)
     seeds = {name: one.seeds for name, one in runs.items()}

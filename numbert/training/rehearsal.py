@@ -14,7 +14,7 @@ from .loop import train
 from .optimizer import AdamW
 from .parallel import text_lengths
 from .run_folder import minutes
-from .seeds import counted
+from .seeds import plural
 
 TIMED = 3                           # steps, after the first, which is slower
 
@@ -74,7 +74,7 @@ def rehearse(task, model, settings, workers, runs):
         "A dry run: a few steps and one evaluation were measured, nothing is kept.",
         f"model: {type(model).__name__}, {sum(x.size for x in parameters):,} parameters, of which "
         f"{sum(x.size for x in trained):,} are trained",
-        f"runs: {runs} (lr {' '.join(map(str, settings.rates))}; {counted(settings.seeds, 'seed')})",
+        f"runs: {runs} (lr {' '.join(map(str, settings.rates))}; {plural(settings.seeds, 'seed')})",
         f"steps: {steps:,} a run, {len(timing.tokens):,} an epoch of {sum(timing.tokens):,} tokens; evaluations: "
         f"{timing.evaluations(settings):,} a run",
         f"time: {minutes(each * runs)} in all, {minutes(each)} a run ({training / steps:.2f} s a step, "

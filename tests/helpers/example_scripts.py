@@ -57,7 +57,8 @@ def run(name, folder, *arguments, quick=True):
         return step(*arguments, **options)
 
     before = os.getcwd()
-    with (mock.patch.object(sys, "argv", [name, *["--quick"] * quick, *arguments]), mock.patch.object(sys, "excepthook"),
+    words = [name, *["--quick"] * quick, *arguments]
+    with (mock.patch.object(sys, "argv", words), mock.patch.object(sys, "excepthook"),
           mock.patch.object(AdamW, "step", noted), contextlib.redirect_stdout(said), command.one_line(f"{name}.py"),
           contextlib.ExitStack() as leaving, mock.patch.object(command, "atexit", SimpleNamespace(
               register=leaving.callback))):
