@@ -1,8 +1,8 @@
 # %% [markdown]
 """Masking input: which words are hidden, what replaces them, and what a model learns from it.
 
-    python examples/lecture/01_masking_input.py               about two minutes: counts, then fifteen small models
-    python examples/lecture/01_masking_input.py --seeds 2     fewer models: the standard deviation is known less well
+    python examples/lecture/01_masking_input.py               two minutes: counts, then small models, as many as fit
+    python examples/lecture/01_masking_input.py --full        fifteen of them, however long it takes
     python examples/lecture/01_masking_input.py --steps 3000  models that have read more
 
 The lecture: BERT hides some words of a text, by [MASK] or by a word drawn at random, and guesses them. Devlin et al.

@@ -1,8 +1,8 @@
 # %% [markdown]
 """NSP and SOP: do two segments belong together, are they in order, and does such a task help?
 
-    python examples/lecture/02_sentence_pairs.py               about two minutes: words counted, then fifteen models
-    python examples/lecture/02_sentence_pairs.py --seeds 2     fewer: the standard deviation is known less well
+    python examples/lecture/02_sentence_pairs.py               two minutes: words counted, then models, as many as fit
+    python examples/lecture/02_sentence_pairs.py --full        fifteen of them, however long it takes
     python examples/lecture/02_sentence_pairs.py --steps 3000  models that have read more
 
 The lecture: besides guessing words BERT was asked whether the second of two segments follows the first (next sentence

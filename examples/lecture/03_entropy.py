@@ -1,7 +1,7 @@
 # %% [markdown]
 """The loss and its lower bound: two losses fall, towards the lowest values that any model can reach.
 
-    python examples/lecture/03_entropy.py                 about a minute
+    python examples/lecture/03_entropy.py                 two minutes, with as many steps as fit
     python examples/lecture/03_entropy.py --steps 6000    closer to the lower bound
     python examples/lecture/03_entropy.py --variant tiny  a world that is learnt in seconds
 

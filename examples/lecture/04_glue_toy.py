@@ -1,7 +1,7 @@
 # %% [markdown]
 """GLUE: nine tasks, nine scores, one number; and one task that is solved without being understood.
 
-    python examples/lecture/04_glue_toy.py                  about two minutes: nine small tasks, a body, fine-tuning
+    python examples/lecture/04_glue_toy.py                  two minutes: nine small tasks, a body, fine-tuning
     python examples/lecture/04_glue_toy.py --seeds 5        how far each score varies
     python examples/lecture/04_glue_toy.py --training 2000  more labelled examples
 

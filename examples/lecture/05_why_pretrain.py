@@ -1,9 +1,9 @@
 # %% [markdown]
 """Does pre-training help? The same small BERT with and without it: curves, numbers of labels, and which parts matter.
 
-    python examples/lecture/05_why_pretrain.py                       three minutes, with progress; two more for the body
-                                                                     if no example has made it yet
-    python examples/lecture/05_why_pretrain.py --tasks classify tag  two of the four tasks: one minute
+    python examples/lecture/05_why_pretrain.py                       two minutes, with as many tasks and runs as fit
+    python examples/lecture/05_why_pretrain.py --full                all of it, with progress
+    python examples/lecture/05_why_pretrain.py --tasks classify tag  two of the four tasks
 
 The lecture shows curves: a model that is fine-tuned from pre-trained weights learns faster than one from scratch, and
 to a lower loss (after Hao et al. 2019, "Visualizing and Understanding the Effectiveness of BERT"). Here are five ways

@@ -1,7 +1,7 @@
 # %% [markdown]
 """Extractive question answering: a question and a text go in, the place of the answer in the text comes out.
 
-    python examples/lecture/09_answer.py                  a few minutes: pre-trains on toy stories once, then fine-tunes
+    python examples/lecture/09_answer.py                  two minutes: pre-trains on toy stories, then fine-tunes
     python examples/lecture/09_answer.py --examples 5000  ten times as many questions to learn from
     python examples/lecture/09_answer.py --language zh    the same world in Chinese
 

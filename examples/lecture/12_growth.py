@@ -1,7 +1,8 @@
 # %% [markdown]
 """How knowledge grows: what does BERT learn first, nouns or verbs, "the" or "kitchen"? Looked at during pre-training.
 
-    python examples/lecture/12_growth.py                a minute: three small models, each looked at nine times
+    python examples/lecture/12_growth.py                two minutes: small models, each looked at nine times
+    python examples/lecture/12_growth.py --full         five of them, however long it takes
     python examples/lecture/12_growth.py --language zh  the same world in Chinese
 
 A word of a story that the model has never read is hidden, and the model guesses it. The toy world knows the part

@@ -1,7 +1,7 @@
 # %% [markdown]
 """One word, two senses: does BERT tell the apple that one eats from the Apple that makes phones (吃苹果, 苹果手机)?
 
-    python examples/lecture/13_contextual.py                 about a minute: BERTs and CBOWs, English and Chinese
+    python examples/lecture/13_contextual.py                 two minutes: BERTs and CBOWs, English and Chinese
     python examples/lecture/13_contextual.py --model FOLDER  a real BERT (--languages zh: a Chinese one)
 
 Ten sentences have the word in them, five in each sense. A vector of the word is taken from every sentence, in every

@@ -1,7 +1,8 @@
 # %% [markdown]
 """Two languages, one model: does what is learnt in English help in Chinese, which it never saw translated?
 
-    python examples/lecture/15_two_languages.py  two and a half minutes
+    python examples/lecture/15_two_languages.py         two minutes, with as many steps as fit
+    python examples/lecture/15_two_languages.py --full  five models, however long it takes
     python examples/lecture/15_two_languages.py --steps 6000 --seeds 3
 
 A BERT reads toy stories in English and other toy stories in Chinese, nowhere the same story in both, and no token is

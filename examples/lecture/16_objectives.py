@@ -1,8 +1,9 @@
 # %% [markdown]
 """Objectives side by side: BERT, RoBERTa, ALBERT and GPT, each pre-trained in its own way, and what each is good for.
 
-    python examples/lecture/16_objectives.py                       about a quarter of an hour, with progress
-    python examples/lecture/16_objectives.py --tasks classify tag  two of the four tasks: less than half of that
+    python examples/lecture/16_objectives.py                       two minutes: one task, few steps
+    python examples/lecture/16_objectives.py --full                all of it, with progress
+    python examples/lecture/16_objectives.py --tasks classify tag  two of the four tasks
     python examples/lecture/16_objectives.py --rows gpt bert,mlm   some of the rows
 
 All read the same toy stories with the same vocabulary (every word is a token), with as many layers of the same width

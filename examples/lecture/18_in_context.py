@@ -1,8 +1,8 @@
 # %% [markdown]
 """Learning without being trained: a small GPT is shown a few examples, and answers. No weight of it moves.
 
-    python examples/lecture/18_in_context.py            about a minute
-    python examples/lecture/18_in_context.py --seeds 1  a third of that
+    python examples/lecture/18_in_context.py         two minutes at most
+    python examples/lecture/18_in_context.py --full  five models of each kind
 
 BERT is fine-tuned: for each task gradient descent moves the weights, and leaves a model that does this one task. GPT is
 given the task as a text, to be read and continued (Brown et al. 2020, section 2 and figure 2.1):

@@ -19,9 +19,9 @@ from .seeds import plural
 TIMED = 3                           # steps, after the first, which is slower
 
 
-class Timing(NamedTuple):
-    """What was measured of a fine-tuning: the tokens of each batch of an epoch, tokens/s of its steps, and the seconds
-    of an evaluation."""
+class Rehearsal(NamedTuple):
+    """What a few steps and one evaluation have shown: the tokens of each batch of an epoch, the tokens/s of steps, and
+    the seconds of an evaluation."""
     tokens: list
     speed: float
     pause: float
@@ -42,8 +42,7 @@ class Timing(NamedTuple):
 
 
 def timed(task, model, settings, workers):
-    """The `Timing` of a few steps and one evaluation. task: an `experiment.Task`; settings: an `experiment.FineTuning`.
-    """
+    """The `Rehearsal` of a task (`experiment.Task`) with settings (`experiment.FineTuning`)."""
     if settings.freeze_body:
         freeze(model)
     tokens, chosen = [], []                             # of each batch; the batch with most tokens, and the first ones
@@ -59,7 +58,7 @@ def timed(task, model, settings, workers):
     speed = sum(step.tokens for step in measured) / sum(step.seconds for step in measured)
     began = time.perf_counter()
     task.evaluate(model)
-    return Timing(tokens, speed, time.perf_counter() - began)
+    return Rehearsal(tokens, speed, time.perf_counter() - began)
 
 
 def rehearse(task, model, settings, workers, runs):
