@@ -18,7 +18,7 @@ import numpy as np
 from numbert import BertForPreTraining
 from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, body_step_seconds, config_of, tokenizer_of
-from numbert.lab.budget import Budget, head_seconds
+from numbert.lab.lesson import Lesson, head_seconds
 from numbert.lab.toy_tasks import draw, toy_task
 from numbert.ops import IGNORE
 from numbert.pretraining.baselines import unigram_baseline
@@ -37,7 +37,7 @@ options, workers = laboratory.begin(laboratory.arguments(
     least={"seeds": 2, "steps": 200},
     steps=600, width=64, max_length=32, pretraining_lr=3e-3, seeds=5, stories=2000, held_out=300, examples=60,
     test=200, epochs=10, lr=7e-4))
-budget, results = Budget(options), laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One text
 # As it stands there, as a model gets it, and what a model says that has learnt nothing: its loss is about ln V, that of
@@ -181,7 +181,7 @@ def mean_and_std(seeds):
 asked = {"80/10/10": mixed} | {f"of these {fate}": with_fate(mixed, fate, tokenizer.mask_token_id)
                                for fate in FATES} | {"only [MASK]": held(mask_share=1.0, random_share=0.0)}
 splits = draw("tag", (options.examples, max(1, options.test // 2), options.test))
-if names := budget.open("seeds", "steps"):
+if names := lesson.open("seeds", "steps"):
     each, began = body_step_seconds(recipe, workers), time.perf_counter()
     for some in asked.values():
         evaluate(untrained, some, workers)
@@ -190,7 +190,7 @@ if names := budget.open("seeds", "steps"):
         task = toy_task("tag", splits, tokenizer, laboratory.settings(options), workers)
         chosen = laboratory.settings(options, freeze_body=frozen)
         heads += head_seconds(task, untrained.config, chosen, workers)(chosen)
-    budget.fit(lambda o: o.seeds * (len(MIXTURES) * (o.steps * each + judged) + (len(MIXTURES) + 1) * heads), *names,
+    lesson.fit(lambda o: o.seeds * (len(MIXTURES) * (o.steps * each + judged) + (len(MIXTURES) + 1) * heads), *names,
                pace=f"{1 / each:.1f} steps a second")
     recipe = recipe.replace(steps=options.steps)
 counts = np.bincount(data.text.tokens, minlength=len(tokenizer))

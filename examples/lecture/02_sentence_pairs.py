@@ -19,7 +19,7 @@ import numpy as np
 from numbert import BertForPreTraining, Parameter, gradients, ops
 from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, body_step_seconds, config_of, tokenizer_of
-from numbert.lab.budget import Budget, head_seconds
+from numbert.lab.lesson import Lesson, head_seconds
 from numbert.lab.toy_tasks import class_task, draw, toy_task
 from numbert.pretraining.batches import PretrainingData
 from numbert.pretraining.evaluation import evaluate
@@ -41,7 +41,7 @@ options, workers = laboratory.begin(laboratory.arguments(
     least={"seeds": 2, "steps": 200},
     steps=800, width=64, max_length=32, pretraining_lr=3e-3, seeds=5, stories=1000, held_out=200, sentences=60,
     pairs=400, test=300, epochs=8, lr=7e-4))
-budget, results = Budget(options), laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One pair of each kind
 # Only the vector of [CLS] is read. A model that has learnt nothing gives either answer about half, so its loss is about
@@ -101,10 +101,10 @@ def downstream_tasks(tokenizer, options, settings, workers):
 
 settings = laboratory.settings(options, max_length=64)
 tasks = downstream_tasks(tokenizer, options, settings, workers)
-if names := budget.open("seeds", "steps"):
+if names := lesson.open("seeds", "steps"):
     each = body_step_seconds(recipe, workers)
     heads = sum(head_seconds(task, untrained.config, settings, workers)(settings) for task in tasks.values())
-    budget.fit(lambda o: o.seeds * (3 * o.steps * each + 4 * heads), *names, share=0.9,     # words are counted, too
+    lesson.fit(lambda o: o.seeds * (3 * o.steps * each + 4 * heads), *names, share=0.9,     # words are counted, too
                pace=f"{1 / each:.1f} steps a second")
     recipe = recipe.replace(steps=options.steps)
 held = {name: [held_out(objective, seed) for seed in range(options.seeds)] for name, objective in PAIRS.items()}

@@ -19,7 +19,7 @@ import numpy as np
 from numbert import BertForPreTraining, no_grad, ops
 from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, config_of
-from numbert.lab.budget import Budget, step_seconds
+from numbert.lab.lesson import Lesson, step_seconds
 from numbert.lab.told import Told
 from numbert.toyworld.entropy import (
     enumerated,
@@ -38,7 +38,7 @@ options, workers = laboratory.begin(laboratory.arguments(
     variant="closed", steps=2000, batch=16, held=400, points=16, lr=1e-3, layers=2, width=128, seed=0))
 if options.held < 2:
     raise ValueError(f"--held must be at least 2, got {options.held}: its standard deviation is measured")
-budget, results = Budget(options), laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One story, one hidden word: the best guess, and that of a model
 # Of all stories there are, those remain that agree with the words that are seen; how probable a word is, is the sum of
@@ -114,9 +114,9 @@ def look(step):
 began = time.perf_counter()
 look(0)
 looking = time.perf_counter() - began
-if budget.open("steps"):
+if lesson.open("steps"):
     each = step_seconds(model, told.batches(options.batch, np.random.default_rng(0)), workers)
-    budget.fit(lambda o: o.steps * each + o.points * looking, "steps", pace=f"{1 / each:.1f} steps a second")
+    lesson.fit(lambda o: o.steps * each + o.points * looking, "steps", pace=f"{1 / each:.1f} steps a second")
 progress, every = Progress(options.steps), math.ceil(options.steps / options.points)
 for step in train(model, told.batches(options.batch, np.random.default_rng([options.seed, 2])),
                   optimizer=AdamW(model.parameters()), lr=linear_schedule(options.steps, options.lr),

@@ -18,7 +18,7 @@ from pathlib import Path
 from numbert import WordPieceTokenizer
 from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, tokenizer_of
-from numbert.lab.budget import Budget
+from numbert.lab.lesson import Lesson
 from numbert.tasks.classification import encode, evaluation, majority
 from numbert.tasks.glue import data as glue_data
 from numbert.tasks.glue.__main__ import task_of
@@ -35,7 +35,7 @@ options, workers = laboratory.begin(laboratory.arguments(
     least={"steps": 300, "seeds": 2, "epochs": 3},
     steps=1500, width=64, pretraining_lr=3e-3, training=400, development=200, epochs=8, seeds=3, lr=7e-4,
     max_length=64))
-budget, results = Budget(options), laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One example of each task
 # The files are GLUE's: the same folders, headers and label words, so the readers of the real ones read them. CoLA has
@@ -85,12 +85,12 @@ def as_text(figures):
     return " ".join(f"{value:.3f}" for name, value in figures.items() if name != CONTROL)
 
 
-body = laboratory.body(Recipe(width=options.width, lr=options.pretraining_lr), options, budget, workers, "steps",
+body = laboratory.body(Recipe(width=options.width, lr=options.pretraining_lr), options, lesson, workers, "steps",
                        share=0.3)
 tokenizer = WordPieceTokenizer.from_pretrained(body)
 tasks = {name: toy_task(name, splits, tokenizer, laboratory.settings(options), workers)
          for name, splits in texts.items()}
-laboratory.fit_heads(tasks["RTE"], body, options, budget, workers, lambda o: (2 * len(tasks) + 2) * o.seeds, "seeds",
+laboratory.fit_heads(tasks["RTE"], body, options, lesson, workers, lambda o: (2 * len(tasks) + 2) * o.seeds, "seeds",
                      "epochs")
 chosen = laboratory.settings(options)
 runs = {}

@@ -22,8 +22,8 @@ body; a seed draws the head, the order of the examples, and the weights from scr
 from numbert import WordPieceTokenizer
 from numbert.lab import controls, instance, laboratory, svg
 from numbert.lab.bodies import Recipe, tokenizer_of
-from numbert.lab.budget import Budget, head_seconds
 from numbert.lab.comparison import mean_curve
+from numbert.lab.lesson import Lesson, head_seconds
 from numbert.lab.toy_tasks import SOURCES, draw, toy_task
 from numbert.toyworld import SENTIMENT_LABELS
 from numbert.training.experiment import Runs, run
@@ -48,7 +48,7 @@ parser.add_argument("--labels", nargs="+", type=int, default=[30, 100, 300, 1000
                     help="how many labels, for the second question (default: %(default)s)")
 parser.add_argument("--labels-task", choices=list(SOURCES), default="tag", help="(default: %(default)s)")
 options, workers = laboratory.begin(parser)
-budget, results = Budget(options), laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One labelled example of each task, and what a model from scratch says of the first
 for name in SOURCES:
@@ -84,7 +84,7 @@ def repeated(examples, count):
     return examples if len(examples) >= count else [examples[i % len(examples)] for i in range(count)]
 
 
-body = laboratory.body(Recipe(), options, budget, workers, share=0.3)
+body = laboratory.body(Recipe(), options, lesson, workers, share=0.3)
 folders = {"pre-trained": body,
            "shuffled": controls.changed(body, results.folder / "shuffled", controls.shuffled)}
 tokenizer = WordPieceTokenizer.from_pretrained(body)
@@ -99,11 +99,11 @@ def prepared(name, labels, epochs, least=0):
 
 # %% How much of it there is time for
 # A way to begin takes a run for each seed, and one more, since it has two learning rates to choose from.
-if names := budget.open("seeds", "labels", "tasks"):
+if names := lesson.open("seeds", "labels", "tasks"):
     ready = {name: prepared(name, options.examples or labels, options.epochs or epochs)
              for name, (labels, epochs) in SIZES.items() if name in {*options.tasks, options.labels_task}}
     each = {name: head_seconds(task, body, setup, workers)(setup) for name, (task, setup) in ready.items()}
-    budget.fit(lambda o: (o.seeds + 1) * (len(STARTS) * sum(each[name] for name in o.tasks)
+    lesson.fit(lambda o: (o.seeds + 1) * (len(STARTS) * sum(each[name] for name in o.tasks)
                                           + 2 * len(o.labels) * each[o.labels_task]), *names,
                pace=f"{sum(each.values()) / len(each):.1f} seconds a fine-tuning")
 

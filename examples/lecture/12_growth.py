@@ -23,7 +23,7 @@ import numpy as np
 from numbert import BertForPreTraining
 from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, body_step_seconds, config_of, learn, stories_to_learn, tokenizer_of
-from numbert.lab.budget import Budget
+from numbert.lab.lesson import Lesson
 from numbert.pretraining.masking import IGNORED, mask_tokens, ordinary_table
 from numbert.recording import no_grad
 from numbert.toyworld import LANGUAGES, stories
@@ -40,7 +40,7 @@ parser = laboratory.arguments(__doc__, name="growth", quick=QUICK, least={"seeds
                               lr=4e-3, held_out=400, seeds=3)
 parser.add_argument("--language", choices=LANGUAGES, default="en", help="(default: %(default)s)")
 options, workers = laboratory.begin(parser)
-budget, results = Budget(options), laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One story with hidden words, each with its part of speech
 
@@ -132,11 +132,11 @@ def chart(title, y_label, curves, steps, tags, levels=None):
 
 
 # %% How much of it there is time for
-if names := budget.open("seeds", "steps"):
+if names := lesson.open("seeds", "steps"):
     each, began = body_step_seconds(recipe, workers), time.perf_counter()
     answers(model, batch, workers)
     look = 1.5 * (time.perf_counter() - began)              # and the loss of a hundred stories
-    budget.fit(lambda o: o.seeds * (o.steps * each + o.points * look), *names, pace=f"{1 / each:.1f} steps a second")
+    lesson.fit(lambda o: o.seeds * (o.steps * each + o.points * look), *names, pace=f"{1 / each:.1f} steps a second")
     recipe = recipe.replace(steps=options.steps)
 
 # %% One pre-training run, looked at on the way

@@ -29,7 +29,7 @@ from numbert.autograd import gradients
 from numbert.hub import files
 from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, config_of, learn
-from numbert.lab.budget import Budget, step_seconds
+from numbert.lab.lesson import Lesson, step_seconds
 from numbert.module import Parameter
 from numbert.ops import IGNORE, cross_entropy, linear
 from numbert.pretraining.batches import PretrainingData
@@ -97,7 +97,7 @@ parser.add_argument("--model", metavar="FOLDER", help="look at this model, of an
 parser.add_argument("--languages", nargs="+", choices=list(WORD), help="(default: en zh; with --model en)")
 options, workers = laboratory.begin(parser)
 languages = options.languages or (["en"] if options.model else list(WORD))
-budget, results = Budget(options), laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One word in two sentences: its vector in each, layer by layer
 
@@ -272,7 +272,7 @@ def layers_of(language):
 
 
 cases = [] if options.model else [case for case in CASES if case[0] in languages]
-if cases and (names := budget.open("seeds", "steps")):
+if cases and (names := lesson.open("seeds", "steps")):
     began = time.perf_counter()
     sentences = made_up(options.sentences, language, np.random.default_rng(0))
     cbow(sentences, tokenizer, workers, width=options.width, steps=options.cbow_steps, seed=0)
@@ -280,7 +280,7 @@ if cases and (names := budget.open("seeds", "steps")):
     data = PretrainingData([[text] for text in sentences], tokenizer, objective="mlm", max_length=32, mask_rate=0.25,
                           seed=0)
     each = step_seconds(model, data.batches(), workers)
-    budget.fit(lambda o: len(cases) * o.seeds * (o.steps * each + beside), *names,
+    lesson.fit(lambda o: len(cases) * o.seeds * (o.steps * each + beside), *names,
                pace=f"{1 / each:.1f} steps a second")
 # a seed: the sentences that are learnt from, the blanks in them, and all first weights
 found = {case: [maps_of(*case, seed, options, workers) for seed in range(options.seeds)] for case in cases}

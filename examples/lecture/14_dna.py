@@ -26,8 +26,8 @@ from numbert import WordPieceTokenizer
 from numbert.hub import files
 from numbert.lab import controls, instance, laboratory, svg
 from numbert.lab.bodies import Recipe, tokenizer_of
-from numbert.lab.budget import Budget
 from numbert.lab.comparison import mean_curve
+from numbert.lab.lesson import Lesson
 from numbert.lab.toy_tasks import class_task
 from numbert.training.experiment import run
 from numbert.training.seeds import in_words, plural, table
@@ -40,7 +40,7 @@ parser = laboratory.arguments(
     pretraining_steps=3000, examples=300, test=900, seeds=5, epochs=10, lr=5e-4)
 parser.add_argument("--sequences", metavar="FILE", help="label, name, sequence in each line (default: made up)")
 options, workers = laboratory.begin(parser)
-budget = Budget(options)
+lesson = Lesson(options)
 results = laboratory.Results(options)
 
 # %% One sequence, as letters and as words
@@ -106,7 +106,7 @@ print(instance.text_class(instance.untrained_classifier(tokenizer, names), token
                           label) + "\n")
 
 # %% The four starting points, on the same sequences with the same settings
-folder = laboratory.body(Recipe(), options, budget, workers)
+folder = laboratory.body(Recipe(), options, lesson, workers)
 tokenizer = WordPieceTokenizer.from_pretrained(folder)
 parts = [[(as_words(sequence, words), None, label) for sequence, label in part]
          for part in (training, development, test)]
@@ -115,7 +115,7 @@ setup = laboratory.settings(options)
 if longer := sum(count > setup.max_length for count in tokens):
     print(f"{longer} sequences have more than {setup.max_length} tokens and lose their ends")
 task = class_task(names, parts, tokenizer, setup, workers)
-laboratory.fit_heads(task, folder, options, budget, workers, lambda o: 4 * o.seeds, "seeds", "epochs")
+laboratory.fit_heads(task, folder, options, lesson, workers, lambda o: 4 * o.seeds, "seeds", "epochs")
 setup = laboratory.settings(options)
 starts = {"pre-trained": folder, "from scratch": folder,
           "shuffled": controls.changed(folder, results.folder / "shuffled", controls.shuffled),

@@ -27,7 +27,7 @@ import numpy as np
 from numbert import BertForPreTraining, no_grad
 from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, config_of, learn, story_count, tokenizer_of
-from numbert.lab.budget import Budget, head_seconds, step_seconds
+from numbert.lab.lesson import Lesson, head_seconds, step_seconds
 from numbert.lab.toy_tasks import draw, passages, toy_task
 from numbert.ops import IGNORE
 from numbert.pretraining.batches import PretrainingData
@@ -44,7 +44,7 @@ options, workers = laboratory.begin(laboratory.arguments(
     __doc__, name="two_languages", quick=QUICK, least={"steps": 300, "seeds": 1, "epochs": 2},
     full={"seeds": 5}, steps=1500, points=5, width=128, examples=500, test=400, epochs=5,
     lr=5e-4, seeds=2, told=300))
-budget, results = Budget(options), laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One word and its translation
 # The toy world knows for every story who and what each of its words names. So the pairs (kitchen, 厨房) are known
@@ -175,7 +175,7 @@ def two_languages(recipe, tokenizer):
     return training, list(held.evaluation_batches())
 
 
-if names := budget.open("steps", "seeds", "epochs"):
+if names := lesson.open("steps", "seeds", "epochs"):
     began = time.perf_counter()
     data, _ = two_languages(recipe.replace(steps=100), tokenizer)
     told_in = (time.perf_counter() - began) / 100                       # the stories of a step, told
@@ -185,7 +185,7 @@ if names := budget.open("steps", "seeds", "epochs"):
     sizes = options.examples, options.test // 2, options.test
     heads = [head_seconds(toy_task(name, draw(name, sizes), tokenizer, setup, workers), model.config, setup, workers)
              for name in ("answer", "tag")]
-    budget.fit(lambda o: o.seeds * (o.steps * each + (o.points + 1) * looking
+    lesson.fit(lambda o: o.seeds * (o.steps * each + (o.points + 1) * looking
                                     + 3 * sum(head(laboratory.settings(o)) for head in heads)), *names,
                pace=f"{1 / each:.1f} steps a second")
     recipe = recipe.replace(steps=options.steps)

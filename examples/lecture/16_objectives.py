@@ -21,7 +21,7 @@ import numpy as np
 
 from numbert.lab import laboratory, svg
 from numbert.lab.bodies import Recipe, body_step_seconds, config_of, learn, story_count, tokenizer_of
-from numbert.lab.budget import Budget, head_seconds
+from numbert.lab.lesson import Lesson, head_seconds
 from numbert.lab.toy_tasks import SOURCES, draw, toy_task
 from numbert.ops import IGNORE
 from numbert.pretraining.batches import PretrainingData
@@ -41,7 +41,7 @@ parser = laboratory.arguments(
 parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="(default: all)", metavar="ROW")
 parser.add_argument("--tasks", nargs="+", choices=list(SOURCES), default=list(SOURCES), help="(default: all four)")
 options, workers = laboratory.begin(parser)
-budget, results = Budget(options), laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One text, asked in as many ways
 # All have one vocabulary. RoBERTa and GPT know no segments, and are given none: there only the [SEP] between them tells
@@ -86,12 +86,12 @@ print(f"  (ln V = {math.log(len(tokenizer)):.3f}, ln 2 = {math.log(2):.3f})")
 # All rows are taken to cost what the first kind of BERT costs.
 sizes = options.examples, max(1, options.test // 2), options.test
 splits = {name: draw(name, sizes) for name in options.tasks}
-if names := budget.open("seeds", "tasks", "epochs", "steps"):
+if names := lesson.open("seeds", "tasks", "epochs", "steps"):
     setup, config, each = laboratory.settings(options), config_of(recipe, len(tokenizer)), body_step_seconds(
         recipe, workers)
     heads = {name: head_seconds(toy_task(name, splits[name], tokenizer, setup, workers), config, setup, workers)
              for name in options.tasks}
-    budget.fit(lambda o: len(o.rows) * (o.steps * each + o.seeds * sum(
+    lesson.fit(lambda o: len(o.rows) * (o.steps * each + o.seeds * sum(
         heads[name](laboratory.settings(o)) for name in o.tasks)), *names, pace=f"{1 / each:.1f} steps a second")
     recipe = recipe.replace(steps=options.steps)
 told = documents(story_count(recipe), np.random.default_rng(3), "en")

@@ -26,7 +26,7 @@ import numpy as np
 
 from numbert import GPT2Config, GPT2LMHeadModel, no_grad, ops
 from numbert.lab import laboratory, svg
-from numbert.lab.budget import Budget, step_seconds
+from numbert.lab.lesson import Lesson, step_seconds
 from numbert.ops.attention import softmax
 from numbert.recording import watching
 from numbert.training.loop import train
@@ -45,7 +45,7 @@ options, workers = laboratory.begin(laboratory.arguments(
     __doc__, name="in_context", quick={"steps": 20, "seeds": 1, "questions": 40}, least={"seeds": 1},
     full={"seeds": 5}, steps=200, seeds=3, questions=1000,
     lr=5e-3))
-budget, results = Budget(options), laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One question: words of a dictionary that was made up a moment ago
 # Eight words, eight translations, all different letters. 15 pairs in any order, then a word that has been shown 0, 1,
@@ -128,10 +128,10 @@ def spread(values):
 
 
 print("a text to learn from: " + "".join(LETTERS[i] for i in repetitions(np.random.default_rng(0), 1)["input_ids"][0]))
-if budget.open("seeds"):
+if lesson.open("seeds"):
     each = step_seconds(untrained(2, 0), (repetitions(rng) for rng in itertools.repeat(np.random.default_rng(0))),
                         workers)
-    budget.fit(lambda o: 2 * o.seeds * o.steps * each, "seeds", share=0.8, pace=f"{1 / each:.1f} steps a second")
+    lesson.fit(lambda o: 2 * o.seeds * o.steps * each, "seeds", share=0.8, pace=f"{1 / each:.1f} steps a second")
 models, curves, chance = {}, {}, 1 / len(LETTERS)
 for layers, seed in itertools.product((1, 2), range(options.seeds)):
     model, loss = models[layers, seed] = trained(layers, seed, options, workers)

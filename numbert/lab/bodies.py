@@ -27,7 +27,7 @@ from ..training.finetuning import save
 from ..training.loop import train
 from ..training.optimizer import AdamW, linear_schedule
 from ..training.run_folder import Progress, RunFolder
-from .budget import step_seconds
+from .lesson import step_seconds
 
 
 @dataclass(frozen=True)

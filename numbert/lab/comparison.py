@@ -16,7 +16,7 @@ from ..training.kept import Kept, opened
 from ..training.seeds import in_words, plural, table
 from . import laboratory
 from .bodies import Recipe, tokenizer_of
-from .budget import add_lesson
+from .lesson import add_lesson
 from .toy_tasks import draw
 
 QUICK = {"pretraining_steps": 20, "examples": 48, "test": 48, "epochs": 1, "seeds": 1}
@@ -44,9 +44,9 @@ def arguments(description, *, name, **defaults):
     return parser
 
 
-def body(options, budget, workers):
+def body(options, lesson, workers):
     """The folder of a pre-trained model with its tokenizer: `options.model`, or one that is made if need be."""
-    return options.model or laboratory.body(Recipe(language=options.language), options, budget, workers)
+    return options.model or laboratory.body(Recipe(language=options.language), options, lesson, workers)
 
 
 def tokenizer(options):
@@ -59,11 +59,11 @@ def splits(name, options):
     return draw(name, (options.examples, max(1, options.test // 2), options.test), options.language)
 
 
-def compare(task, folder, tokenizer, options, budget, workers):
-    """Fine-tune `task` from the model in `folder` and from scratch, with as many seeds as the budget has room for, and
+def compare(task, folder, tokenizer, options, lesson, workers):
+    """Fine-tune `task` from the model in `folder` and from scratch, with as many seeds as the lesson has room for, and
     print the results. Gives {"pre-trained": Runs, "from scratch": Runs}. The best pre-trained model is in
     `options.out`."""
-    laboratory.fit_heads(task, folder, options, budget, workers, lambda o: 2 * o.seeds * len(FineTuning.of(o).rates),
+    laboratory.fit_heads(task, folder, options, lesson, workers, lambda o: 2 * o.seeds * len(FineTuning.of(o).rates),
                          "seeds", "epochs")
     runs = {}
     with opened(options.out, folder) as out:

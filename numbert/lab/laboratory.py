@@ -3,7 +3,7 @@
 A laboratory script measures one claim of the lecture. It writes pictures and results.json, with the settings and every
 number that it prints, into a folder. It reports a difference only as far as the standard deviation over its seeds
 allows (`training.seeds.differences`). One that would take longer than two minutes does as much as fits into them, and
-says how much that is (`budget`): --minutes 10 does more, --full all of it. Its cells (`# %%`) are those of a notebook:
+says how much that is (`lesson`): --minutes 10 does more, --full all of it. Its cells (`# %%`) are those of a notebook:
 
     options, workers = laboratory.begin(laboratory.arguments(__doc__, name="x", quick={"steps": 4}, steps=600))
     results = laboratory.Results(options)
@@ -33,7 +33,7 @@ from ..training.parallel import Workers
 from ..training.run_folder import RunFolder
 from ..training.seeds import Seeds, differences
 from .bodies import body_step_seconds, is_made, pretrained_body
-from .budget import add_lesson, head_seconds
+from .lesson import add_lesson, head_seconds
 
 SETTINGS = {"epochs": 12, "lr": 7e-4, "batch_size": 16, "seeds": 5, "dropout": 0.0}     # of fine-tuning, on toy tasks
 
@@ -41,7 +41,7 @@ SETTINGS = {"epochs": 12, "lr": 7e-4, "batch_size": 16, "seeds": 5, "dropout": 0
 def arguments(description, *, name, quick, least=None, full=None, **defaults):
     """A parser with --out, --quick, --workers, and an option for each of `defaults`, of its type: seeds=5 becomes
     --seeds. quick: {option: value} for --quick, where the option is not given. least, full: of a script that takes more
-    than two minutes, see `budget.add_lesson`."""
+    than two minutes, see `lesson.add_lesson`."""
     parser = argparse.ArgumentParser(prog=f"{name}.py", description=description,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -57,7 +57,7 @@ def arguments(description, *, name, quick, least=None, full=None, **defaults):
 
 def begin(parser, argv=None):
     """(options, `Workers` at work) of a script: see `command.begin`. Says that --quick means nothing. One worker where
-    there is no --workers. Where the parser has --minutes, options.least is what a `Budget` may lower, and options.again
+    there is no --workers. Where the parser has --minutes, options.least is what a `Lesson` may lower, and options.again
     the command as it was typed."""
     options, leaving = command.begin(parser, argv)
     if "least" in vars(options):
@@ -135,23 +135,23 @@ def _plain(value):
     return value
 
 
-def body(recipe, options, budget, workers, option="pretraining_steps", share=0.5):
-    """The folder of a model made as `recipe` says, but for the steps, which stand in that option. The budget may lower
+def body(recipe, options, lesson, workers, option="pretraining_steps", share=0.5):
+    """The folder of a model made as `recipe` says, but for the steps, which stand in that option. The lesson may lower
     them: to as many as fit into that share of the time, or more if such a body is there already."""
     def of(options):
         return recipe.replace(steps=getattr(options, option))
-    if budget.open(option) and not is_made(of(options)):
+    if lesson.open(option) and not is_made(of(options)):
         each = body_step_seconds(recipe, workers)
-        budget.fit(lambda o: 0.0 if is_made(of(o)) else getattr(o, option) * each, option, share=share,
+        lesson.fit(lambda o: 0.0 if is_made(of(o)) else getattr(o, option) * each, option, share=share,
                    pace=f"{1 / each:.1f} steps a second")
     return pretrained_body(of(options), workers)
 
 
-def fit_heads(task, body, options, budget, workers, count, *names):
+def fit_heads(task, body, options, lesson, workers, count, *names):
     """Lower the options `names` until count(options) fine-tunings of the task fit into the time that is left."""
-    if budget.open(*names):
+    if lesson.open(*names):
         each = head_seconds(task, body, settings(options), workers)
-        budget.fit(lambda o: count(o) * each(settings(o)), *names,
+        lesson.fit(lambda o: count(o) * each(settings(o)), *names,
                    pace=f"{each(settings(options)):.1f} seconds a fine-tuning")
 
 

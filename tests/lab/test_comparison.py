@@ -8,7 +8,7 @@ import pytest
 from example_scripts import ran, run
 
 from numbert.lab import comparison as toy
-from numbert.lab.budget import Budget
+from numbert.lab.lesson import Lesson
 from numbert.training import command
 from numbert.training.parallel import Workers
 
@@ -29,7 +29,7 @@ def options(*arguments, **defaults):
 
 def body(*arguments, workers):
     said = options(*arguments)
-    return toy.body(said, Budget(said), workers)
+    return toy.body(said, Lesson(said), workers)
 
 
 def test_splits_share_no_text():

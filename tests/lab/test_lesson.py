@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from example_scripts import run
 
-from numbert.lab import bodies, budget, laboratory
+from numbert.lab import bodies, laboratory, lesson
 from numbert.lab.bodies import Recipe, config_of
-from numbert.lab.budget import Budget, head_seconds, smaller, step_seconds
+from numbert.lab.lesson import Lesson, head_seconds, smaller, step_seconds
 from numbert.lab.toy_tasks import draw, toy_task
 from numbert.models.bert import BertForPreTraining
 from numbert.training import command
@@ -29,7 +29,7 @@ def options(*argv, **more):
 def chosen(*argv, second=0.01, passed=0.0, share=1.0):
     """(the options, the lines) after a choice where a step takes so many seconds, and so many have passed before it."""
     found, lines, now = options(*argv), [], [0.0]
-    plan = Budget(found, clock=lambda: now[0], say=lines.append)
+    plan = Lesson(found, clock=lambda: now[0], say=lines.append)
     now[0] = passed
     plan.fit(lambda o: o.seeds * o.steps * second, "seeds", "steps", share=share, pace="41 steps a second")
     assert not plan.open("seeds", "steps")
@@ -103,7 +103,7 @@ def test_a_body_that_is_there_is_taken(tmp_path, monkeypatch):
 
     def steps(*argv):
         found = options(*argv)
-        laboratory.body(Recipe(), found, Budget(found, say=lambda text: None), None, "steps")
+        laboratory.body(Recipe(), found, Lesson(found, say=lambda text: None), None, "steps")
         return found.steps
 
     assert steps() == 1500 and steps("--minutes", "20") == 3000 and steps("--steps", "77") == 77
@@ -132,7 +132,7 @@ def test_the_printed_command_repeats_a_script(tmp_path, monkeypatch):
     """Bit for bit, whatever the speed: here one that leaves room for the least alone."""
     small = ("--variant", "tiny", "--held", "4", "--points", "2", "--width", "32", "--layers", "1", "--batch", "2",
              "--workers", "1")
-    monkeypatch.setattr(budget, "TARGET", 1e-9)
+    monkeypatch.setattr(lesson, "TARGET", 1e-9)
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
         folder.mkdir()

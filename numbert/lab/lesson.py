@@ -1,9 +1,9 @@
 """A script that fits into a lesson: as much of its experiment as two minutes have room for, on the machine it runs on.
 
     options, workers = laboratory.begin(parser)                     # which has --minutes and --full: `add_lesson`
-    budget = Budget(options)
+    lesson = Lesson(options)
     each = step_seconds(model, batches, workers)                    # the first steps on this machine are timed
-    budget.fit(lambda o: o.seeds * o.steps * each, "seeds", "steps", pace=f"{1 / each:.0f} steps a second")
+    lesson.fit(lambda o: o.seeds * o.steps * each, "seeds", "steps", pace=f"{1 / each:.0f} steps a second")
     # 41 steps a second here: 2 minutes have room for 2 of 5 seeds and 1,800 of 3,000 steps (about 1:28 of 1:55 left);
     # --minutes 7 runs all of it
 
@@ -41,7 +41,7 @@ def add_lesson(parser, least, full):
     parser.set_defaults(least=least)
 
 
-class Budget:
+class Lesson:
     """The time of a script, from now on. options: those of `laboratory.begin`; of them `least`, which is removed, says
     what may be lowered. clock() gives seconds; say(text) prints a line."""
 
@@ -51,7 +51,7 @@ class Budget:
         self.least = {} if options.quick or options.minutes is None else least
 
     def left(self):
-        """Seconds that are left. Only of a Budget that may lower something, and so has a limit."""
+        """Seconds that are left. Only of a Lesson that may lower something, and so has a limit."""
         return 60 * self.options.minutes - (self.clock() - self.began)
 
     def open(self, *names):
