@@ -67,7 +67,7 @@ def test_what_it_says():
     assert line == ("41 steps a second here: 1 minute has room for all of it, 5 seeds and 3,000 steps (about 0:15 of "
                     "1:00 left)")
     _, (line,) = chosen(second=1.0)
-    assert "2 of 5 seeds and 300 of 3,000 steps are the least, and more than 2 minutes have room for (about" in line
+    assert "2 minutes have room for less than the least, 2 of 5 seeds and 300 of 3,000 steps (about 10:00 of" in line
 
 
 @pytest.mark.parametrize("minutes, second", [(14, 0.05), (2, 0.001), (3, 0.01)])
@@ -137,7 +137,7 @@ def test_the_printed_command_repeats_a_script(tmp_path, monkeypatch):
     for folder in folders:
         folder.mkdir()
     first = run("entropy", folders[0], *small, quick=False)
-    assert "200 of 2,000 steps are the least" in first.said and first.results["settings"]["steps"] == 200
+    assert "less than the least, 200 of 2,000 steps" in first.said and first.results["settings"]["steps"] == 200
     again = shlex.split(first.said.split("The same again: ")[1].splitlines()[0])
     assert again[-2:] == ["--steps", "200"] and again[:2] == ["python", "entropy"]
     second = run("entropy", folders[1], *again[2:], quick=False)
