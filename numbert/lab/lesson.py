@@ -96,8 +96,8 @@ def _in_words(limit, pace, values, seconds, left, fits, whole):
     parts = " and ".join(_of(*one) for one in values)
     room = f"{limit:g} minute{'s' * (limit != 1)} {'has' if limit == 1 else 'have'} room for"
     lowered = any(value != wanted for _, value, wanted in values)
-    text = (f"{room} less than the least, {parts}" if not fits else f"{room} {parts}" if lowered else f"{room} all of it, {parts}")
-    return (f"{pace} here: " * bool(pace) + f"{text} (about {minutes(seconds)} of {minutes(left)} left)"
+    how = "less than the least, " if not fits else "" if lowered else "all of it, "
+    return (f"{pace} here: " * bool(pace) + f"{room} {how}{parts} (about {minutes(seconds)} of {minutes(left)} left)"
             + f"; --minutes {math.ceil(whole / 60)} runs all of it" * lowered)
 
 
