@@ -77,7 +77,7 @@ class Lesson:
         vars(self.options).update(chosen)
         self.options.again = getattr(self.options, "again", "") + " " + said(chosen).replace(",", "")
         self.say(_in_words(self.options.minutes, pace, [(name, chosen[name], wanted[name]) for name in names],
-                           takes(chosen), left, takes(chosen) <= room,
+                           takes(chosen), left, takes(chosen) <= share * left,
                            60 * self.options.minutes - left + takes(wanted) / share / TARGET))
 
 
