@@ -34,7 +34,7 @@ FATES = ("[MASK]", "random", "itself")
 options, workers = laboratory.begin(laboratory.arguments(
     __doc__, name="masking_input",
     quick={"steps": 4, "seeds": 1, "stories": 100, "held_out": 20, "examples": 16, "test": 16, "epochs": 1},
-    least={"seeds": 2, "steps": 200},
+    least={"seeds": 2, "steps": 200}, claim="masking",
     steps=600, width=64, max_length=32, pretraining_lr=3e-3, seeds=5, stories=2000, held_out=300, examples=60,
     test=200, epochs=10, lr=7e-4))
 lesson, results = Lesson(options), laboratory.Results(options)

@@ -38,7 +38,7 @@ options, workers = laboratory.begin(laboratory.arguments(
     __doc__, name="sentence_pairs",
     quick={"steps": 4, "seeds": 1, "stories": 40, "held_out": 20, "sentences": 16, "pairs": 16, "test": 16,
            "epochs": 1},
-    least={"seeds": 2, "steps": 200},
+    least={"seeds": 2, "steps": 200}, claim="pairs",
     steps=800, width=64, max_length=32, pretraining_lr=3e-3, seeds=5, stories=1000, held_out=200, sentences=60,
     pairs=400, test=300, epochs=8, lr=7e-4))
 lesson, results = Lesson(options), laboratory.Results(options)

@@ -18,7 +18,7 @@ from numbert.lab.toy_tasks import toy_task
 from numbert.tasks.classification import classify
 from numbert.toyworld import SENTIMENT_LABELS
 
-options, workers = laboratory.begin(toy.arguments(__doc__, name="classify", epochs=16, lr=4e-4))
+options, workers = laboratory.begin(toy.arguments(__doc__, name="classify", claim="labels", epochs=16, lr=4e-4))
 lesson = Lesson(options)
 
 # %% One text

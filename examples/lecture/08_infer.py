@@ -18,7 +18,7 @@ from numbert.lab.toy_tasks import toy_task
 from numbert.tasks.classification import classify
 from numbert.toyworld import NLI_LABELS
 
-options, workers = laboratory.begin(toy.arguments(__doc__, name="infer"))
+options, workers = laboratory.begin(toy.arguments(__doc__, name="infer", claim="inference"))
 lesson = Lesson(options)
 
 # %% One pair: the beginning of a story, and a statement about where things stand at its end

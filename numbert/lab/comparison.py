@@ -23,9 +23,9 @@ QUICK = {"pretraining_steps": 20, "examples": 48, "test": 48, "epochs": 1, "seed
 LEAST = {"pretraining_steps": 600, "seeds": 2, "epochs": 4}
 
 
-def arguments(description, *, name, **defaults):
+def arguments(description, *, name, claim=None, **defaults):
     """A parser with the options of an example, for `laboratory.begin`; `defaults` are those of
-    `experiment.add_options`."""
+    `experiment.add_options`. claim: see `add_lesson`."""
     parser = argparse.ArgumentParser(prog=f"{name}.py", description=description,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -39,7 +39,7 @@ def arguments(description, *, name, **defaults):
         "(default: %(default)s)")
     add("--out", default=f"runs/{name}", help="the folder for the best model and the curves (default: %(default)s)")
     add_quick(parser, QUICK)
-    add_lesson(parser, LEAST, {})
+    add_lesson(parser, LEAST, claim=claim)
     add_options(parser, **laboratory.SETTINGS | defaults)
     return parser
 

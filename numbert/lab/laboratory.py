@@ -38,10 +38,10 @@ from .lesson import add_lesson, head_seconds
 SETTINGS = {"epochs": 12, "lr": 7e-4, "batch_size": 16, "seeds": 5, "dropout": 0.0}     # of fine-tuning, on toy tasks
 
 
-def arguments(description, *, name, quick, least=None, full=None, **defaults):
+def arguments(description, *, name, quick, least=None, full=None, claim=None, **defaults):
     """A parser with --out, --quick, --workers, and an option for each of `defaults`, of its type: seeds=5 becomes
-    --seeds. quick: {option: value} for --quick, where the option is not given. least, full: of a script that takes more
-    than two minutes, see `lesson.add_lesson`."""
+    --seeds. quick: {option: value} for --quick, where the option is not given. least, full, claim: of a script that
+    takes more than two minutes, see `lesson.add_lesson`."""
     parser = argparse.ArgumentParser(prog=f"{name}.py", description=description,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -51,7 +51,7 @@ def arguments(description, *, name, quick, least=None, full=None, **defaults):
     add("--workers", type=int, default=cores(), help="threads (default: all cores, %(default)s here)")
     add_quick(parser, quick)
     if least:
-        add_lesson(parser, least, full or {})
+        add_lesson(parser, least, full, claim)
     return parser
 
 
@@ -63,7 +63,8 @@ def begin(parser, argv=None):
     if "least" in vars(options):
         given = command.given(parser, argv)
         options.least = {name: one for name, one in options.least.items() if name not in given}
-        options.again = shlex.join(["python", sys.argv[0], *command.words_of(argv)])
+        script = parser.prog if command.in_notebook() else sys.argv[0]
+        options.again = shlex.join(["python", script, *command.words_of(argv)])
     if options.quick:
         print("--quick: everything is done once, with very little of it. The numbers mean nothing.\n")
     return options, leaving.enter_context(Workers(getattr(options, "workers", 1)))

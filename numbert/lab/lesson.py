@@ -30,14 +30,16 @@ from ..training.run_folder import minutes
 TARGET = 0.9                            # of the time: the rest is for what is not estimated, such as pictures
 
 
-def add_lesson(parser, least, full):
+def add_lesson(parser, least, full=None, claim=None):
     """Add --minutes and --full to the parser of a script. least: {option: its least value, or how many of a list}, in
-    the order in which they are lowered. full: {option: value} that --full sets, beside no limit of time."""
+    the order in which they are lowered. full: {option: value} that --full sets, beside no limit of time. claim: of
+    examples/claims.py, which measures the same with several bodies."""
     lowered = ", ".join(f"--{name.replace('_', '-')}" for name in least)
     parser.add_argument("--minutes", type=float, default=2.0, help="do as much as fits into this time on this machine: "
                         f"{lowered} may become less, where not given (default: %(default)g)")
-    add_preset(parser, "full", {"minutes": None} | full, "no limit of time: all of it"
-               + (f", with {said(full)}" if full else ""))
+    add_preset(parser, "full", {"minutes": None} | (full or {}), "no limit of time: all of it"
+               + (f", with {said(full)}" if full else "")
+               + (f"; python examples/claims.py {claim} settles the claim with several bodies" if claim else ""))
     parser.set_defaults(least=least)
 
 
@@ -75,7 +77,8 @@ class Lesson:
             values = smaller(wanted[name], self.least.pop(name))
             chosen[name] = next((one for one in values if takes(chosen | {name: one}) <= room), values[-1])
         vars(self.options).update(chosen)
-        self.options.again = getattr(self.options, "again", "") + " " + said(chosen).replace(",", "")
+        self.options.again = " ".join([getattr(self.options, "again", ""), *(said({name: one}) for name, one in
+                                                                              chosen.items())])
         self.say(_in_words(self.options.minutes, pace, [(name, chosen[name], wanted[name]) for name in names],
                            takes(chosen), left, takes(chosen) <= share * left,
                            60 * self.options.minutes - left + takes(wanted) / share / TARGET))

@@ -1,12 +1,13 @@
 """How much of an experiment fits into the time: the choice with a clock that does not tick, what it says, and that the
 command it prints chooses nothing any more and gives the same numbers."""
 import json
+import re
 import shlex
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from example_scripts import run
+from example_scripts import EXAMPLES, load, run
 
 from numbert.lab import bodies, laboratory, lesson
 from numbert.lab.bodies import Recipe, config_of
@@ -85,6 +86,14 @@ def test_full_can_be_more_than_the_defaults_and_have_a_limit():
     assert (found.minutes, found.seeds, found.least) == (60.0, 9, LEAST)
     with pytest.raises(SystemExit, match="^x.py: --minutes must be above 0, got 0.0$"):
         options("--minutes", "0")
+
+
+def test_the_claims_that_full_points_to_are_there():
+    named = {claim for path in (EXAMPLES / "lecture").glob("*.py")
+             for claim in re.findall(r'claim="(\w+)"', path.read_text(encoding="utf-8"))}
+    assert {"masking", "inference"} <= named <= load("claims").CLAIMS.keys()
+    helped = laboratory.arguments("", name="x", quick={}, least=LEAST, claim="masking", seeds=5, steps=9).format_help()
+    assert "claims.py masking" in " ".join(helped.split())
 
 
 @pytest.mark.parametrize("value, least, values", [
