@@ -10,74 +10,28 @@ with several pre-trainings, and a claim is settled by the interval of their mean
 writes one JSON file with every figure, the settings and the machine; an interrupted run goes on where it was.
 """
 import argparse
-import functools
 import shlex
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from numbert import BertForPreTraining, WordPieceTokenizer
-from numbert.hub import files
 from numbert.hub.errors import read_json
-from numbert.lab import effects
-from numbert.lab.bodies import Recipe, config_of, pretrained_body
-from numbert.lab.grid import Grid
-from numbert.lab.toy_tasks import SOURCES, draw, toy_task
+from numbert.lab import controls, splice
+from numbert.lab.bodies import config_of
+from numbert.lab.claim import made, settle, table
+from numbert.lab.toy_tasks import SOURCES, class_task
 from numbert.machine import cores
 from numbert.pretraining.batches import PretrainingData
 from numbert.pretraining.corpus import hold_out, python_documents
 from numbert.pretraining.evaluation import evaluate
 from numbert.training import command
-from numbert.training.experiment import FineTuning, run
+from numbert.training.experiment import FineTuning
 from numbert.training.loop import train
 from numbert.training.optimizer import AdamW, linear_schedule
 
 RESULTS = Path(__file__).parent / "results" / "claims"
 QUICK = {"bodies": 2, "heads": 1, "steps": 4, "test": 16, "epochs": 1, "out": "runs/claims-quick"}
-ACCURACY = 0.02                                 # a smaller difference of accuracies, or of F1 / 100, does not matter
-
-
-class Contrast(NamedTuple):
-    """One comparison of a claim: `ours` less `others`, rows of heads for each body; claimed to be `above`, `below` or
-    `equal` to 0."""
-    what: str
-    claim: str
-    ours: list
-    others: list
-    margin: float = ACCURACY
-
-
-class Experiment:
-    """What the claims share: the grid of figures, the options, the workers."""
-
-    def __init__(self, grid, options, workers):
-        self.grid, self.options, self.workers = grid, options, workers
-
-    def bodies(self):
-        return self.grid.bodies(self.options.bodies, self.options.minutes)
-
-    def recipe(self, body, steps, **settings):
-        return Recipe(steps=self.options.steps or steps, seed=body, **settings)
-
-    def tuned(self, condition, body, folder, name, labels, *, from_scratch=False, **settings):
-        """Fine-tune each head on `labels` examples, drawn anew for each body and alike for all conditions."""
-        keys = [f"{condition} / {body} / {head}" for head in range(self.options.heads)]
-        if all(key in self.grid.content["figures"] for key in keys):
-            return
-        test = self.options.test
-        tokenizer = WordPieceTokenizer.from_pretrained(folder())
-        setup = FineTuning(**{"epochs": self.options.epochs, "lr": 7e-4, "batch_size": 16, "dropout": 0.0} | settings)
-        splits = draw(name, (16 if self.options.quick else labels, test // 2, test), seed=100 + body)
-        task = toy_task(name, splits, tokenizer, setup, self.workers)
-
-        def one(head):
-            found = run(task, folder(), setup, self.workers, from_scratch=from_scratch, seeds=[100 * body + head],
-                        say=None).seeds
-            return found.mean() / (100 if found.deciding == "f1" else 1)
-
-        for head in range(self.options.heads):
-            self.grid.cell(condition, body, head, lambda head=head: one(head))
 
 
 def inference(lab):
@@ -97,9 +51,8 @@ def against_scratch(lab, task, sizes):
         for size in sizes:
             for how in ("pre-trained", "from scratch"):
                 lab.tuned(f"{how}, {size} labels", body, folder, task, size, from_scratch=how == "from scratch")
-    return [Contrast(f"{task}, pre-trained against from scratch, {size} labels", "above",
-                     *(lab.grid.figures(f"{how}, {size} labels") for how in ("pre-trained", "from scratch")))
-            for size in sizes]
+    return [lab.contrast(f"{task}, pre-trained against from scratch, {size} labels", "above",
+                         f"pre-trained, {size} labels", f"from scratch, {size} labels") for size in sizes]
 
 
 def pairs(lab):
@@ -110,8 +63,8 @@ def pairs(lab):
             folder = made(lab.recipe(body, 1500, objective=objective), lab.workers)
             for task in SOURCES:
                 lab.tuned(f"{name}, {task}", body, folder, task, 200)
-    return [Contrast(f"{name} against MLM, {task}", "equal" if "NSP" in name else "above",
-                     *(lab.grid.figures(f"{which}, {task}") for which in (name, "MLM")))
+    return [lab.contrast(f"{name} against MLM, {task}", "equal" if "NSP" in name else "above",
+                         f"{name}, {task}", f"MLM, {task}")
             for name in ("MLM + NSP", "MLM + SOP") for task in SOURCES]
 
 
@@ -124,8 +77,7 @@ def masking(lab):
                           lab.workers)
             lab.tuned(f"{kind}, fine-tuned", body, folder, "tag", 60)
             lab.tuned(f"{kind}, frozen body", body, folder, "tag", 60, freeze_body=True)
-    return [Contrast(f"80/10/10 against {kind}, {how}", "above",
-                     *(lab.grid.figures(f"{which}, {how}") for which in ("80/10/10", kind)))
+    return [lab.contrast(f"80/10/10 against {kind}, {how}", "above", f"80/10/10, {how}", f"{kind}, {how}")
             for how in ("fine-tuned", "frozen body") for kind in list(kinds)[1:]]
 
 
@@ -156,21 +108,41 @@ def order(lab):
             labels = np.concatenate([batch["next_sentence_label"] for batch in batches])
             share = max(labels.mean(), 1 - labels.mean())
             lab.grid.cell(f"majority, {name}", body, 0, lambda share=share: share)
-    found = lab.grid.figures
-    return [Contrast("NSP asked NSP against SOP asked SOP", "above", found("trained on NSP, asked NSP"),
-                     found("trained on SOP, asked SOP")),
-            Contrast("trained on SOP, asked NSP, against the majority", "above", found("trained on SOP, asked NSP"),
-                     found("majority, NSP")),
-            Contrast("trained on NSP, asked SOP, against the majority", "equal", found("trained on NSP, asked SOP"),
-                     found("majority, SOP"))]
+    return [lab.contrast("each asked its own question, NSP against SOP", "above", "trained on NSP, asked NSP",
+                         "trained on SOP, asked SOP"),
+            lab.contrast("trained on SOP, asked NSP, against the majority", "above", "trained on SOP, asked NSP",
+                         "majority, NSP"),
+            lab.contrast("trained on NSP, asked SOP, against the majority", "equal", "trained on NSP, asked SOP",
+                         "majority, SOP")]
 
 
-CLAIMS = {function.__name__: function for function in (inference, labels, pairs, masking, order)}
+def dna(lab):
+    """what a model has read helps it with DNA, beyond the sizes of its weights"""
+    options, controlled = lab.options, {"shuffled": controls.shuffled, "same norms": controls.same_norm}
+    sources = {"made up": None} | ({"real": options.data} if options.data else {})
+    for body in lab.bodies():
+        recipe = lab.recipe(body, 3000)
+        folder = made(recipe, lab.workers)
+        starts = {"pre-trained": folder, "from scratch": folder} | {
+            name: lab.kept(f"{recipe.folder.name}-{name}", lambda out, change=change, body=body, folder=folder:
+                           controls.changed(folder(), out, change, seed=body)) for name, change in controlled.items()}
+        for source, path in sources.items():
+            def task(setup, body=body, path=path, folder=folder):
+                rng, tokenizer = np.random.default_rng(100 + body), WordPieceTokenizer.from_pretrained(folder())
+                words = splice.random_words(tokenizer, rng)
+                parts, names = splice.splits(lab.size(500), rng, path)
+                return class_task(names, [[(splice.as_words(sequence, words), None, label) for sequence, label in part]
+                                          for part in parts], tokenizer, setup, lab.workers)
+
+            for start, begin in starts.items():
+                lab.heads(f"{start}, {source}", body, begin, task, from_scratch=start == "from scratch")
+            lab.grid.cell(f"majority, {source}", body, 0, lambda task=task: task(FineTuning()).baseline["accuracy"])
+    return [lab.contrast(f"{ours} against {other}, {source}", "above", f"{ours}, {source}", f"{other}, {source}")
+            for source in sources for ours, other in (
+                ("from scratch", "majority"), *(("pre-trained", other) for other in ("from scratch", *controlled)))]
 
 
-def made(recipe, workers):
-    """A function that gives the folder of such a body, which is pre-trained when it is first asked for."""
-    return functools.cache(lambda: pretrained_body(recipe, workers))
+CLAIMS = {function.__name__: function for function in (inference, labels, pairs, masking, order, dna)}
 
 
 def text_tokenizer(folder, documents):
@@ -193,38 +165,12 @@ def trained_on_text(documents, tokenizer, objective, recipe, seed, workers):
     return model
 
 
-def settle(name, options, workers):
-    """Run the experiment of one claim; print and keep what it says."""
-    settings = {key: getattr(options, key) for key in ("heads", "steps", "test", "epochs", "quick")}
-    path = Path(options.out) / f"{name}.json"
-    grid = Grid(path, settings, workers=options.workers)
-    print(f"\n{name}: {CLAIMS[name].__doc__}")
-    contrasts = CLAIMS[name](Experiment(grid, options, workers))
-    rows = {one.what: effects.difference(one.ours, one.others) for one in contrasts}
-    grid.save(claim=CLAIMS[name].__doc__, command=typed(name, options), contrasts=[
-        {"what": one.what, "claim": one.claim, "margin": one.margin, "bodies": len(one.ours),
-         **{field: round(getattr(rows[one.what], field), 4) for field in ("mean", "low", "high", "could_be_seen")},
-         "verdict": effects.verdict(rows[one.what], one.claim, one.margin)} for one in contrasts])
-    files.write_text(path.with_suffix(".svg"), effects.picture(name, "difference", rows, ACCURACY))
-    if not options.quick:
-        print("\n" + table(grid.content) + f"\n{path.with_suffix('.svg')}: a dot for each body")
-
-
 def typed(name, options):
     """The command that such options come from."""
     said = [[f"--{key}", str(value)] for key in ("bodies", "heads", "steps", "test", "epochs")
             if (value := getattr(options, key)) != arguments().get_default(key)]
+    said += [["--data", Path(options.data).name]] if options.data else []
     return shlex.join(["python", "examples/claims.py", name, *sum(said, [])])
-
-
-def table(content):
-    """The contrasts of a result file, as lines of text."""
-    lines = [("", "difference [95%]", "could be seen", "bodies", "claimed", "verdict")]
-    lines += [(one["what"], f"{one['mean']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]",
-               f"{one['could_be_seen']:.3f}", str(one["bodies"]), one["claim"], one["verdict"])
-              for one in content["contrasts"]]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def arguments():
@@ -239,6 +185,7 @@ def arguments():
     add("--steps", type=int, help="of pre-training (default: as the claim needs)")
     add("--test", type=int, default=500, help="examples to report on (default: %(default)s)")
     add("--epochs", type=int, default=8, help="of fine-tuning (default: %(default)s)")
+    add("--data", metavar="FILE", help="for dna, real sequences as well: label, name, sequence in each line")
     add("--out", default="runs/claims", help="the folder of the result files (default: %(default)s)")
     add("--workers", type=int, default=cores(), help="threads (default: all cores, %(default)s here)")
     add("--show", action="store_true", help="print the table of the results in examples/results/claims, and stop")
@@ -263,7 +210,7 @@ def experiment(options, workers):
         return
     Path(options.out).mkdir(parents=True, exist_ok=True)
     for name in options.claims or CLAIMS:
-        settle(name, options, workers)
+        settle(name, CLAIMS[name], options, workers, typed(name, options))
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ import pytest
 from example_scripts import ran
 
 from numbert import BertForPreTraining
+from numbert.lab import splice
 from numbert.lab.bodies import Recipe, config_of, tokenizer_of
 
 # ---- dna -------------------------------------------------------------------------------------------------------------
 
 
 def test_made_up_sequences_have_their_signals():
-    found = ran("dna").script.made_up(3000, np.random.default_rng(0))
+    found = splice.made_up(3000, np.random.default_rng(0))
     assert all(len(sequence) == 60 and set(sequence) <= set("ACGT") for sequence, _ in found)
     share = {label: np.mean([bool(re.search("GGT[AG]AGT", sequence[10:50])) for sequence, one in found if one == label])
              for label in ("EI", "IE", "N")}
@@ -20,14 +21,13 @@ def test_made_up_sequences_have_their_signals():
 
 
 def test_a_file_of_sequences(tmp_path):
-    dna = ran("dna").script
     path = tmp_path / "some.csv"
     path.write_text("label,name,sequence\nEI,  one,   CCAN\nN,two,acgt\n")
-    assert dna.read(path) == [("CCAN", "EI"), ("ACGT", "N")]
-    assert dna.as_words("CAN", {"A": "red", "C": "ball"}) == "ball red ?!"
+    assert splice.read(path) == [("CCAN", "EI"), ("ACGT", "N")]
+    assert splice.as_words("CAN", {"A": "red", "C": "ball"}) == "ball red ?!"
     path.write_text("label,name,sequence\nEI,one\n")
     with pytest.raises(ValueError, match="line 2 is not label, name, sequence"):
-        dna.read(path)
+        splice.read(path)
 
 
 def test_dna():
