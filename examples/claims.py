@@ -10,6 +10,7 @@ with several pre-trainings, and a claim is settled by the interval of their mean
 writes one JSON file with every figure, the settings and the machine; an interrupted run goes on where it was.
 """
 import argparse
+import functools
 import shlex
 from pathlib import Path
 
@@ -17,8 +18,8 @@ import numpy as np
 
 from numbert import BertForPreTraining, WordPieceTokenizer
 from numbert.hub.errors import read_json
-from numbert.lab import controls, splice
-from numbert.lab.bodies import config_of
+from numbert.lab import controls, splice, two_senses
+from numbert.lab.bodies import config_of, learn
 from numbert.lab.claim import made, settle, table
 from numbert.lab.toy_tasks import SOURCES, class_task
 from numbert.machine import cores
@@ -142,7 +143,43 @@ def dna(lab):
                 ("from scratch", "majority"), *(("pre-trained", other) for other in ("from scratch", *controlled)))]
 
 
-CLAIMS = {function.__name__: function for function in (inference, labels, pairs, masking, order, dna)}
+def apples(lab):
+    """BERT's vectors of 苹果 tell the fruit from the company, where CBOW has one vector for both"""
+    kinds = {"runs hidden": "ngram", "single tokens hidden": "token"}
+    quick, tokenizer = lab.options.quick, two_senses.tokenizer_of("zh")
+    ten, word = two_senses.TEN["zh"], two_senses.WORD["zh"]
+    recipe = lab.recipe(0, 500, objective="mlm", batch_size=32, layers=3, width=64, lr=5e-3)
+    for body in lab.bodies():
+        sentences = two_senses.made_up(300 if quick else 3000, "zh", np.random.default_rng([7, body, 1]))
+        learnt, new = ([[text] for text in part] for part in (sentences[100:], sentences[:100]))
+
+        def bert(unit, trained, body=body, learnt=learnt, new=new):
+            settings = dict(objective="mlm", max_length=32, mask_rate=recipe.mask_rate, mask_unit=unit, seed=body)
+            data, held = (PretrainingData(part, tokenizer, **settings) for part in (learnt, new))
+            model = BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(body))
+            for _ in learn(model, data, list(held.evaluation_batches()), recipe.replace(seed=body), lab.workers,
+                           points=1) if trained else ():
+                pass
+            return two_senses.layer_vectors(model.body, tokenizer, ten, word)[-1]
+
+        def cbow(body=body, sentences=sentences):
+            table = two_senses.cbow(sentences[100:], tokenizer, lab.workers, width=64, steps=4 if quick else 300,
+                                    seed=body)
+            return two_senses.static_vectors(table, tokenizer, ten, word)
+
+        vectors = {name: functools.partial(bert, unit, True) for name, unit in kinds.items()} | {
+            "untrained": functools.partial(bert, "token", False), "CBOW": cbow}
+        for name, of in vectors.items():
+            found = functools.cache(lambda of=of: two_senses.separation(two_senses.cosines(of())))
+            for figure in ("gap", "nearest"):
+                lab.grid.cell(f"{figure}, {name}", body, 0, lambda found=found, figure=figure: found()[figure])
+    return [lab.contrast(f"{figure}, {ours} against {other}", "above", f"{figure}, {ours}", f"{figure}, {other}")
+            for figure in ("gap", "nearest") for ours, other in (
+                *(("runs hidden", other) for other in ("CBOW", "untrained", "single tokens hidden")),
+                ("single tokens hidden", "CBOW"))]
+
+
+CLAIMS = {function.__name__: function for function in (inference, labels, pairs, masking, order, dna, apples)}
 
 
 def text_tokenizer(folder, documents):
