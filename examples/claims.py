@@ -11,6 +11,7 @@ writes one JSON file with every figure, the settings and the machine; an interru
 """
 import argparse
 import functools
+import itertools
 import shlex
 from pathlib import Path
 
@@ -19,13 +20,16 @@ import numpy as np
 from numbert import BertForPreTraining, WordPieceTokenizer
 from numbert.hub.errors import read_json
 from numbert.lab import controls, splice, two_senses
-from numbert.lab.bodies import config_of, learn
+from numbert.lab.bodies import config_of, story_count, tokenizer_of
 from numbert.lab.claim import made, settle, table
 from numbert.lab.toy_tasks import SOURCES, class_task
 from numbert.machine import cores
+from numbert.ops import IGNORE
 from numbert.pretraining.batches import PretrainingData
 from numbert.pretraining.corpus import hold_out, python_documents
 from numbert.pretraining.evaluation import evaluate
+from numbert.pretraining.families import FAMILIES, build_model
+from numbert.toyworld import documents
 from numbert.training import command
 from numbert.training.experiment import FineTuning
 from numbert.training.loop import train
@@ -84,27 +88,24 @@ def masking(lab):
 
 def order(lab):
     """next sentence prediction is too easy: it is solved where sentence order is not, and teaches nothing about it"""
-    recipe = lab.recipe(0, 1500, max_length=64)
     documents = python_documents()
     documents = documents[:40] if lab.options.quick else documents
     tokenizer = text_tokenizer(Path(lab.options.out), documents)
     names = {"NSP": "mlm+nsp", "SOP": "mlm+sop"}
+
+    def answers(objective, recipe, told, asked):
+        data = PretrainingData(told, tokenizer, objective=objective, max_length=recipe.max_length,
+                               batch_size=recipe.batch_size, mask_rate=recipe.mask_rate, seed=recipe.seed)
+        model = pretrained(new_bert(recipe, tokenizer), data, recipe, lab.workers)
+        return {name: evaluate(model, batches, lab.workers)["nsp_accuracy"] for name, batches in asked.items()}
+
     for body in lab.bodies():
         told, held = hold_out(documents, 0.05, np.random.default_rng(body))
         asked = {name: list(PretrainingData(held, tokenizer, objective=objective, max_length=64,
                                             seed=body).evaluation_batches()) for name, objective in names.items()}
         for trained, objective in names.items():
-            figures = {}                        # of both questions, once the model is there
-
-            def answers(name, trained=trained, objective=objective, body=body, told=told, asked=asked, figures=figures):
-                if not figures:
-                    model = trained_on_text(told, tokenizer, objective, recipe, body, lab.workers)
-                    figures.update((question, evaluate(model, batches, lab.workers)["nsp_accuracy"])
-                                   for question, batches in asked.items())
-                return figures[name]
-
-            for name in names:
-                lab.grid.cell(f"trained on {trained}, asked {name}", body, 0, lambda name=name: answers(name))
+            lab.measured({f"trained on {trained}, asked {name}": name for name in names}, body,
+                         functools.partial(answers, objective, lab.recipe(body, 1500), told, asked))
         for name, batches in asked.items():
             labels = np.concatenate([batch["next_sentence_label"] for batch in batches])
             share = max(labels.mean(), 1 - labels.mean())
@@ -145,41 +146,85 @@ def dna(lab):
 
 def apples(lab):
     """BERT's vectors of 苹果 tell the fruit from the company, where CBOW has one vector for both"""
-    kinds = {"runs hidden": "ngram", "single tokens hidden": "token"}
+    kinds = {"runs hidden": "ngram", "single tokens hidden": "token", "untrained": None}
     quick, tokenizer = lab.options.quick, two_senses.tokenizer_of("zh")
     ten, word = two_senses.TEN["zh"], two_senses.WORD["zh"]
-    recipe = lab.recipe(0, 500, objective="mlm", batch_size=32, layers=3, width=64, lr=5e-3)
+
+    def bert(unit, recipe, sentences):
+        model = new_bert(recipe, tokenizer)
+        if unit:
+            data = PretrainingData([[text] for text in sentences], tokenizer, objective="mlm", max_length=32,
+                                   mask_rate=recipe.mask_rate, mask_unit=unit, seed=recipe.seed)
+            pretrained(model, data, recipe, lab.workers)
+        return two_senses.layer_vectors(model.body, tokenizer, ten, word)[-1]
+
+    def cbow(recipe, sentences):
+        table = two_senses.cbow(sentences, tokenizer, lab.workers, width=recipe.width, steps=4 if quick else 300,
+                                seed=recipe.seed)
+        return two_senses.static_vectors(table, tokenizer, ten, word)
+
+    def told_apart(vectors, *arguments):
+        return two_senses.separation(two_senses.cosines(vectors(*arguments)))
+
     for body in lab.bodies():
+        recipe = lab.recipe(body, 500, objective="mlm", batch_size=32, layers=3, width=64, lr=5e-3)
         sentences = two_senses.made_up(300 if quick else 3000, "zh", np.random.default_rng([7, body, 1]))
-        learnt, new = ([[text] for text in part] for part in (sentences[100:], sentences[:100]))
-
-        def bert(unit, trained, body=body, learnt=learnt, new=new):
-            settings = dict(objective="mlm", max_length=32, mask_rate=recipe.mask_rate, mask_unit=unit, seed=body)
-            data, held = (PretrainingData(part, tokenizer, **settings) for part in (learnt, new))
-            model = BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(body))
-            for _ in learn(model, data, list(held.evaluation_batches()), recipe.replace(seed=body), lab.workers,
-                           points=1) if trained else ():
-                pass
-            return two_senses.layer_vectors(model.body, tokenizer, ten, word)[-1]
-
-        def cbow(body=body, sentences=sentences):
-            table = two_senses.cbow(sentences[100:], tokenizer, lab.workers, width=64, steps=4 if quick else 300,
-                                    seed=body)
-            return two_senses.static_vectors(table, tokenizer, ten, word)
-
-        vectors = {name: functools.partial(bert, unit, True) for name, unit in kinds.items()} | {
-            "untrained": functools.partial(bert, "token", False), "CBOW": cbow}
-        for name, of in vectors.items():
-            found = functools.cache(lambda of=of: two_senses.separation(two_senses.cosines(of())))
-            for figure in ("gap", "nearest"):
-                lab.grid.cell(f"{figure}, {name}", body, 0, lambda found=found, figure=figure: found()[figure])
+        for name, vectors in {**{kind: functools.partial(bert, unit) for kind, unit in kinds.items()},
+                              "CBOW": cbow}.items():
+            lab.measured({f"{figure}, {name}": figure for figure in ("gap", "nearest")}, body,
+                         functools.partial(told_apart, vectors, recipe, sentences))
     return [lab.contrast(f"{figure}, {ours} against {other}", "above", f"{figure}, {ours}", f"{figure}, {other}")
             for figure in ("gap", "nearest") for ours, other in (
                 *(("runs hidden", other) for other in ("CBOW", "untrained", "single tokens hidden")),
                 ("single tokens hidden", "CBOW"))]
 
 
-CLAIMS = {function.__name__: function for function in (inference, labels, pairs, masking, order, dna, apples)}
+def objectives(lab):
+    """hiding words serves later tasks better than guessing the next one; RoBERTa is better than BERT, ALBERT worse"""
+    rows = {"BERT": ("bert", "mlm+nsp"), "RoBERTa": ("roberta", "full-sentences"), "ALBERT": ("albert", "mlm+sop"),
+            "GPT": ("gpt", "causal")}
+    tasks, tokenizer = {"classify": 200, "tag": 60}, tokenizer_of("en")
+    told = documents(story_count(lab.recipe(0, 800)), np.random.default_rng(3))
+
+    def data_of(row, recipe):
+        family, objective = rows[row]
+        hidden = {} if objective == "causal" else {"mask_rate": recipe.mask_rate,
+                                                   "mask_unit": FAMILIES[family].mask_unit}
+        named = {"pair_label": FAMILIES[family].pair_label} if FAMILIES[family].pair_label else {}
+        return PretrainingData(told, tokenizer, objective=objective, max_length=recipe.max_length,
+                               batch_size=recipe.batch_size, seed=recipe.seed, **hidden, **named)
+
+    def pretrain(row, recipe, folder):
+        model = build_model(rows[row][0], tokenizer, layers=recipe.layers, width=recipe.width, max_positions=256,
+                            heads=recipe.width // 32, rng=np.random.default_rng(recipe.seed))
+        pretrained(model, data_of(row, recipe), recipe, lab.workers).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    guessed = {row: np.mean([(batch["labels"] != IGNORE).sum() for batch in
+                             itertools.islice(data_of(row, lab.recipe(0, 800)).batches(), 50)]) for row in rows}
+    print("tokens guessed in a step: " + ", ".join(f"{row} {count:.0f}" for row, count in guessed.items()))
+    steps = {row: {"as many steps": lab.recipe(0, 800).steps,
+                   "as many guesses": max(1, round(lab.recipe(0, 800).steps * guessed["BERT"] / guessed[row]))}
+             for row in rows}
+    for body in lab.bodies():
+        for row, measures in steps.items():
+            for count in sorted(set(measures.values())):
+                recipe = lab.recipe(body, 800).replace(steps=count)
+                folder = lab.kept(f"{row}-{recipe.folder.name}", functools.partial(pretrain, row, recipe))
+                for task, labels in tasks.items():
+                    lab.tuned(f"{row}, {count} steps, {task}", body, folder, task, labels)
+    return [lab.contrast(f"{ours} against {other}, {measure}, {task}", claim,
+                         *(f"{row}, {steps[row][measure]} steps, {task}" for row in (ours, other)))
+            for measure in ("as many steps", "as many guesses") for ours, other, claim in (
+                ("BERT", "GPT", "above"), ("RoBERTa", "BERT", "above"), ("ALBERT", "BERT", "below")) for task in tasks]
+
+
+CLAIMS = {function.__name__: function for function in (
+    inference, labels, pairs, masking, order, dna, apples, objectives)}
+
+
+def new_bert(recipe, tokenizer):
+    return BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(recipe.seed))
 
 
 def text_tokenizer(folder, documents):
@@ -192,11 +237,9 @@ def text_tokenizer(folder, documents):
     return WordPieceTokenizer.from_pretrained(folder)
 
 
-def trained_on_text(documents, tokenizer, objective, recipe, seed, workers):
-    data = PretrainingData(documents, tokenizer, objective=objective, max_length=64, batch_size=recipe.batch_size,
-                           mask_rate=recipe.mask_rate, seed=seed)
-    model = BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(seed))
-    for _ in train(model, data.batches(), optimizer=AdamW(model.parameters()), steps=recipe.steps, seed=seed,
+def pretrained(model, data, recipe, workers):
+    """The model after recipe.steps steps."""
+    for _ in train(model, data.batches(), optimizer=AdamW(model.parameters()), steps=recipe.steps, seed=recipe.seed,
                    lr=linear_schedule(recipe.steps, recipe.lr), workers=workers):
         pass
     return model

@@ -77,6 +77,13 @@ class Experiment:
         for head in range(self.options.heads):
             self.grid.cell(condition, body, head, lambda head=head: one(head))
 
+    def measured(self, conditions, body, compute):
+        """A cell for each of `conditions` {condition: name} with that one of the figures {name: figure} that compute()
+        gives. It is called once, if a cell is missing."""
+        found = functools.cache(compute)
+        for condition, name in conditions.items():
+            self.grid.cell(condition, body, 0, lambda name=name: found()[name])
+
     def kept(self, name, make):
         """A function that gives a folder beside the result file. make(folder) writes a model into it, when it is first
         asked for. The name tells all settings of the model."""
