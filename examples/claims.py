@@ -18,18 +18,19 @@ from pathlib import Path
 import numpy as np
 
 from numbert import BertForPreTraining, WordPieceTokenizer
+from numbert.hub import files
 from numbert.hub.errors import read_json
-from numbert.lab import controls, splice, two_senses
+from numbert.lab import controls, splice, translations, two_senses
 from numbert.lab.bodies import config_of, story_count, tokenizer_of
 from numbert.lab.claim import made, settle, table
-from numbert.lab.toy_tasks import SOURCES, class_task
+from numbert.lab.toy_tasks import SOURCES, class_task, draw
 from numbert.machine import cores
 from numbert.ops import IGNORE
 from numbert.pretraining.batches import PretrainingData
 from numbert.pretraining.corpus import hold_out, python_documents
 from numbert.pretraining.evaluation import evaluate
 from numbert.pretraining.families import FAMILIES, build_model
-from numbert.toyworld import documents
+from numbert.toyworld import LANGUAGES, documents
 from numbert.training import command
 from numbert.training.experiment import FineTuning
 from numbert.training.loop import train
@@ -137,7 +138,7 @@ def dna(lab):
                                           for part in parts], tokenizer, setup, lab.workers)
 
             for start, begin in starts.items():
-                lab.heads(f"{start}, {source}", body, begin, task, from_scratch=start == "from scratch")
+                lab.heads({f"{start}, {source}": None}, body, begin, task, from_scratch=start == "from scratch")
             lab.grid.cell(f"majority, {source}", body, 0, lambda task=task: task(FineTuning()).baseline["accuracy"])
     return [lab.contrast(f"{ours} against {other}, {source}", "above", f"{ours}, {source}", f"{other}, {source}")
             for source in sources for ours, other in (
@@ -219,8 +220,57 @@ def objectives(lab):
                 ("BERT", "GPT", "above"), ("RoBERTa", "BERT", "above"), ("ALBERT", "BERT", "below")) for task in tasks]
 
 
+def languages(lab):
+    """a model that reads two languages aligns them, with no word in both, and answers in the one it was not tuned on"""
+    tokenizer, tasks = tokenizer_of(*LANGUAGES), {"answer": (500, "f1"), "tag": (200, "accuracy")}
+    texts = {"nothing shared": translations.unchanged, "names shared": translations.shared}
+    points, told = (0, 0.2, 0.4, 0.6, 0.8, 1), 20 if lab.options.quick else 200
+
+    def pretrain(recipe, change, folder):
+        data, _ = translations.two_languages(recipe, tokenizer, change)
+        model, ranks = new_bert(recipe, tokenizer), {}
+
+        def look(step):
+            if step in [round(point * recipe.steps) for point in points]:
+                ranks[step] = translations.alignment(model, tokenizer, told, change, without=("person",))[0]
+        look(0)
+        pretrained(model, data, recipe, lab.workers, each=lambda step: look(step.number))
+        files.write_text(folder / "ranks.json", files.json_text(ranks))
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    def crossed(name, body, setup):
+        splits = {one: draw(name, lab.size(tasks[name][0]), one, seed=100 + body) for one in LANGUAGES}
+        return translations.crossed(name, "en", splits, tokenizer, setup, lab.workers)
+
+    for body in lab.bodies():
+        recipe = lab.recipe(body, 3000, objective="mlm", width=64)
+        steps = {point: str(round(point * recipe.steps)) for point in points}
+        folders = {text: lab.kept(f"{text}-{recipe.folder.name}", functools.partial(pretrain, recipe, change))
+                   for text, change in texts.items()}
+        for text, folder in folders.items():
+            lab.measured({f"rank, {step} steps, {text}": step for step in steps.values()}, body,
+                         lambda folder=folder: read_json(folder() / "ranks.json"))
+        for name, (_, figure) in tasks.items():
+            task = functools.partial(crossed, name, body)
+            both = {language: f"{figure}_{language}" for language in LANGUAGES}
+            lab.heads({f"{name} in {language}": one for language, one in both.items()}, body,
+                      folders["nothing shared"], task)
+            lab.measured({f"majority, {name} in {language}": one for language, one in both.items()}, body,
+                         lambda task=task, name=name: {one: share / (100 if name == "answer" else 1) for one, share in
+                                                       task(FineTuning()).baseline.items()})
+    last = f"{steps[1]} steps"
+    return [*(lab.contrast(f"rank after {last} against before, {text}", "above", f"rank, {last}, {text}",
+                           f"rank, 0 steps, {text}") for text in texts),
+            lab.contrast(f"rank after {last}, names shared against nothing shared", "equal",
+                         f"rank, {last}, names shared", f"rank, {last}, nothing shared"),
+            *(lab.contrast(f"{name} in {language}, tuned on English, against the majority", "above",
+                           f"{name} in {language}", f"majority, {name} in {language}")
+              for name in tasks for language in LANGUAGES)]
+
+
 CLAIMS = {function.__name__: function for function in (
-    inference, labels, pairs, masking, order, dna, apples, objectives)}
+    inference, labels, pairs, masking, order, dna, apples, objectives, languages)}
 
 
 def new_bert(recipe, tokenizer):
@@ -237,11 +287,11 @@ def text_tokenizer(folder, documents):
     return WordPieceTokenizer.from_pretrained(folder)
 
 
-def pretrained(model, data, recipe, workers):
-    """The model after recipe.steps steps."""
-    for _ in train(model, data.batches(), optimizer=AdamW(model.parameters()), steps=recipe.steps, seed=recipe.seed,
+def pretrained(model, data, recipe, workers, each=lambda step: None):
+    """The model after recipe.steps steps; each(step) is called after every one."""
+    for step in train(model, data.batches(), optimizer=AdamW(model.parameters()), steps=recipe.steps, seed=recipe.seed,
                    lr=linear_schedule(recipe.steps, recipe.lr), workers=workers):
-        pass
+        each(step)
     return model
 
 

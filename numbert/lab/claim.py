@@ -10,6 +10,7 @@
     settle("labels", labels, options, workers, command="python examples/claims.py labels")
 """
 import functools
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,37 +62,43 @@ class Experiment:
         def task(setup):
             return toy_task(name, draw(name, self.size(labels), seed=100 + body),
                             WordPieceTokenizer.from_pretrained(folder()), setup, self.workers)
-        self.heads(condition, body, folder, task, from_scratch=from_scratch, **settings)
+        self.heads({condition: None}, body, folder, task, from_scratch=from_scratch, **settings)
 
-    def heads(self, condition, body, folder, task, *, from_scratch=False, **settings):
-        """A cell for each head: fine-tuned from folder() on the Task that task(setup) gives, both made when a figure is
-        missing. settings: of the FineTuning, where they differ."""
+    def heads(self, conditions, body, folder, task, *, from_scratch=False, **settings):
+        """Cells for each head, as `measured`: fine-tuned from folder() on the Task that task(setup) gives, both made
+        when a figure is missing. The name None is the figure that decides; F1 is a share, too. settings: of the
+        FineTuning, where they differ."""
         setup = FineTuning(**{"epochs": self.options.epochs, "lr": 7e-4, "batch_size": 16, "dropout": 0.0} | settings)
         prepared = functools.cache(lambda: task(setup))
 
         def one(head):
             found = run(prepared(), folder(), setup, self.workers, from_scratch=from_scratch, seeds=[100 * body + head],
                         say=None).seeds
-            return found.mean() / (100 if found.deciding == "f1" else 1)
+            shares = {name: found.mean(name) / (100 if name.startswith("f1") else 1) for name in found.baseline}
+            return shares | {None: shares[found.deciding]}
 
         for head in range(self.options.heads):
-            self.grid.cell(condition, body, head, lambda head=head: one(head))
+            self.measured(conditions, body, functools.partial(one, head), head)
 
-    def measured(self, conditions, body, compute):
+    def measured(self, conditions, body, compute, head=0):
         """A cell for each of `conditions` {condition: name} with that one of the figures {name: figure} that compute()
         gives. It is called once, if a cell is missing."""
         found = functools.cache(compute)
         for condition, name in conditions.items():
-            self.grid.cell(condition, body, 0, lambda name=name: found()[name])
+            self.grid.cell(condition, body, head, lambda name=name: found()[name])
 
     def kept(self, name, make):
-        """A function that gives a folder beside the result file. make(folder) writes a model into it, when it is first
-        asked for. The name tells all settings of the model."""
+        """A function that gives a folder beside the result file. make(folder) fills it when it is first asked for. The
+        name tells all settings of what is in it."""
         folder = self.grid.path.parent / "bodies" / name
 
         def found():
-            if not (folder / "config.json").exists():
-                make(folder)
+            if not folder.exists():
+                unfinished = folder.with_name(f"{name}.unfinished")
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir(parents=True)
+                make(unfinished)
+                unfinished.rename(folder)
             return folder
         return found
 

@@ -208,7 +208,7 @@ CARDS = (
           ("python examples/lecture/15_two_languages.py",),
           ("tests/examples/test_transfer.py::test_vectors_are_moved_towards_the_second_language",
            "tests/examples/test_transfer.py::test_mean_reciprocal_rank"),
-          source=("examples/lecture/15_two_languages.py::mean_reciprocal_rank",)),
+          source=("numbert/lab/translations.py::mean_reciprocal_rank",)),
 
     Entry("encoder", ("encoder",), (Code("layer", part="pretraining", module="layers.0"),),
           ("python examples/bert_on_one_page.py", "python -m numbert.trace \"the cat sat on the mat\""),
