@@ -20,9 +20,9 @@ import numpy as np
 from numbert import BertForPreTraining, WordPieceTokenizer
 from numbert.hub import files
 from numbert.hub.errors import read_json
-from numbert.lab import controls, splice, translations, two_senses
+from numbert.lab import controls, effects, splice, translations, two_senses
 from numbert.lab.bodies import config_of, story_count, tokenizer_of
-from numbert.lab.claim import made, settle, table
+from numbert.lab.claim import Contrast, made, settle, table
 from numbert.lab.toy_tasks import SOURCES, class_task, draw
 from numbert.machine import cores
 from numbert.ops import IGNORE
@@ -47,7 +47,24 @@ def inference(lab):
 
 def labels(lab):
     """a pre-trained model needs fewer labels"""
-    return against_scratch(lab, "classify", (25, 50, 100, 200, 400, 800))
+    sizes = 25, 50, 100, 200, 400, 800
+    contrasts = against_scratch(lab, "classify", sizes)
+    return [*contrasts, worth(100, sizes, contrasts)]
+
+
+def worth(labels, sizes, contrasts):
+    """What so many labels are worth with pre-training: how many a model from scratch needs to be as good, in doublings
+    of `labels`. contrasts: of both, with labels of each of `sizes`. Where scratch is never as good, the largest size
+    counts, and the mean is too low: the Contrast names the number of such bodies."""
+    ours, scratch = (np.array([[np.mean(heads) for heads in getattr(one, which)] for one in contrasts]).T
+                     for which in ("ours", "others"))                                       # (bodies, sizes)
+    needed = [effects.labels_needed(sizes, theirs, mine[sizes.index(labels)])
+              for mine, theirs in zip(ours, scratch, strict=True)]
+    censored = sum(known == "at least" for _, known in needed)
+    return Contrast(f"what {labels} labels are worth from scratch, in doublings"
+                    + (f" (of {censored} of {len(needed)} bodies at least)" if censored else ""), "above",
+                    [[np.log2(number / labels)] for number, _ in needed], [[0.0]] * len(needed), margin=0.5,
+                    unit="doublings")
 
 
 def against_scratch(lab, task, sizes):
