@@ -263,7 +263,7 @@ CARDS = (
     Entry("gpt", ("gpt", "gpt_attention"),
           (Code("gpt_labels", ("labels = packed.labels", "return {"), part="gpt"), Code("causal", part="gpt")),
           ("python examples/lecture/17_complete.py", "python examples/lecture/18_in_context.py",
-           "python examples/lecture/19_three_masks.py"),
+           "python examples/lecture/19_three_masks.py", "python examples/lecture/20_restore.py"),
           ("tests/models/test_gpt2.py::test_a_changed_future_token_never_changes_an_earlier_output",
            "tests/models/test_gpt2.py::test_the_loss_is_that_of_the_next_token",
            "tests/models/test_generation.py::test_the_cache_gives_the_logits_of_the_whole_text"),
