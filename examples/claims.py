@@ -242,7 +242,7 @@ def languages(lab):
     """a model that reads two languages aligns them, with no word in both, and answers in the one it was not tuned on"""
     tokenizer, tasks = tokenizer_of(*LANGUAGES), {"answer": (500, "f1"), "tag": (200, "accuracy")}
     texts = {"nothing shared": translations.unchanged, "names shared": translations.shared}
-    points, told = (0, 0.2, 0.4, 0.6, 0.8, 1), 20 if lab.options.quick else 200
+    points, told = (0, 0.2, 0.4, 0.6, 0.8, 1), 5 if lab.options.quick else 200
 
     def pretrain(recipe, change, folder):
         data, _ = translations.two_languages(recipe, tokenizer, change)
@@ -262,7 +262,7 @@ def languages(lab):
         return translations.crossed(name, "en", splits, tokenizer, setup, lab.workers)
 
     for body in lab.bodies():
-        recipe = lab.recipe(body, 3000, objective="mlm", width=64)
+        recipe = lab.recipe(body, 1500, objective="mlm", width=64)
         steps = {point: str(round(point * recipe.steps)) for point in points}
         folders = {text: lab.kept(f"{text}-{recipe.folder.name}", functools.partial(pretrain, recipe, change))
                    for text, change in texts.items()}
