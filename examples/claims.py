@@ -1,7 +1,8 @@
 """The lecture's claims, settled: shown, refuted for models of this size, or undecided and what could have been seen.
 
     python examples/claims.py --quick                   every experiment once, with numbers that mean nothing
-    python examples/claims.py inference masking         two of them, about half an hour each on two cores
+    python examples/claims.py inference masking         two of them, a quarter of an hour to an hour each
+    python examples/claims.py dna --data splice.csv     with real sequences, too
     python examples/claims.py --bodies 8 --minutes 60   each with as many of eight bodies as fit into an hour
     python examples/claims.py --show                    the table of the results in examples/results/claims
 
@@ -17,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from numbert import BertForPreTraining, WordPieceTokenizer
+from numbert import WordPieceTokenizer, svg
 from numbert.hub import files
 from numbert.hub.errors import read_json
-from numbert.lab import controls, effects, splice, translations, two_senses
-from numbert.lab.bodies import config_of, story_count, tokenizer_of
-from numbert.lab.claim import Contrast, made, settle, table
+from numbert.lab import controls, splice, translations, two_senses
+from numbert.lab.bodies import story_count, tokenizer_of
+from numbert.lab.claim import made, new_bert, pretrained, settle, table, worth
 from numbert.lab.toy_tasks import SOURCES, class_task, draw
 from numbert.machine import cores
 from numbert.ops import IGNORE
@@ -33,8 +34,6 @@ from numbert.pretraining.families import FAMILIES, build_model
 from numbert.toyworld import LANGUAGES, documents
 from numbert.training import command
 from numbert.training.experiment import FineTuning
-from numbert.training.loop import train
-from numbert.training.optimizer import AdamW, linear_schedule
 
 RESULTS = Path(__file__).parent / "results" / "claims"
 QUICK = {"bodies": 2, "heads": 1, "steps": 4, "test": 16, "epochs": 1, "out": "runs/claims-quick"}
@@ -50,21 +49,6 @@ def labels(lab):
     sizes = 25, 50, 100, 200, 400, 800
     contrasts = against_scratch(lab, "classify", sizes)
     return [*contrasts, worth(100, sizes, contrasts)]
-
-
-def worth(labels, sizes, contrasts):
-    """What so many labels are worth with pre-training: how many a model from scratch needs to be as good, in doublings
-    of `labels`. contrasts: of both, with labels of each of `sizes`. Where scratch is never as good, the largest size
-    counts, and the mean is too low: the Contrast names the number of such bodies."""
-    ours, scratch = (np.array([[np.mean(heads) for heads in getattr(one, which)] for one in contrasts]).T
-                     for which in ("ours", "others"))                                       # (bodies, sizes)
-    needed = [effects.labels_needed(sizes, theirs, mine[sizes.index(labels)])
-              for mine, theirs in zip(ours, scratch, strict=True)]
-    censored = sum(known == "at least" for _, known in needed)
-    return Contrast(f"what {labels} labels are worth from scratch, in doublings"
-                    + (f" (of {censored} of {len(needed)} bodies at least)" if censored else ""), "above",
-                    [[np.log2(number / labels)] for number, _ in needed], [[0.0]] * len(needed), margin=0.5,
-                    unit="doublings")
 
 
 def against_scratch(lab, task, sizes):
@@ -277,6 +261,10 @@ def languages(lab):
             lab.measured({f"majority, {name} in {language}": one for language, one in both.items()}, body,
                          lambda task=task, name=name: {one: share / (100 if name == "answer" else 1) for one, share in
                                                        task(FineTuning()).baseline.items()})
+    curves = {text: [(int(step), np.mean(lab.grid.figures(f"rank, {step} steps, {text}"))) for step in steps.values()]
+              for text in texts}
+    files.write_text(lab.grid.path.with_name("languages-curve.svg"), svg.page([svg.chart(
+        "Is the translation the nearest word? Mean of the bodies", "step", "mean reciprocal rank", curves)]))
     last = f"{steps[1]} steps"
     return [*(lab.contrast(f"rank after {last} against before, {text}", "above", f"rank, {last}, {text}",
                            f"rank, 0 steps, {text}") for text in texts),
@@ -291,10 +279,6 @@ CLAIMS = {function.__name__: function for function in (
     inference, labels, pairs, masking, order, dna, apples, objectives, languages)}
 
 
-def new_bert(recipe, tokenizer):
-    return BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(recipe.seed))
-
-
 def text_tokenizer(folder, documents):
     """A vocabulary of 8,000 pieces of the English that Python carries, made once."""
     folder = folder / "english"
@@ -303,14 +287,6 @@ def text_tokenizer(folder, documents):
         WordPieceTokenizer.train((text for document in documents for text in document),
                                  vocab_size=8000).save_pretrained(folder)
     return WordPieceTokenizer.from_pretrained(folder)
-
-
-def pretrained(model, data, recipe, workers, each=lambda step: None):
-    """The model after recipe.steps steps; each(step) is called after every one."""
-    for step in train(model, data.batches(), optimizer=AdamW(model.parameters()), steps=recipe.steps, seed=recipe.seed,
-                   lr=linear_schedule(recipe.steps, recipe.lr), workers=workers):
-        each(step)
-    return model
 
 
 def typed(name, options):

@@ -14,11 +14,16 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from ..hub import files
+from ..models.bert import BertForPreTraining
 from ..tokenizers.wordpiece import WordPieceTokenizer
 from ..training.experiment import FineTuning, run
+from ..training.loop import train
+from ..training.optimizer import AdamW, linear_schedule
 from . import effects
-from .bodies import Recipe, pretrained_body
+from .bodies import Recipe, config_of, pretrained_body
 from .grid import Grid
 from .toy_tasks import draw, toy_task
 
@@ -106,6 +111,34 @@ class Experiment:
 def made(recipe, workers):
     """A function that gives the folder of such a body, which is pre-trained when it is first asked for."""
     return functools.cache(lambda: pretrained_body(recipe, workers))
+
+
+def new_bert(recipe, tokenizer):
+    """A model as the recipe says, with the words of any tokenizer."""
+    return BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(recipe.seed))
+
+
+def pretrained(model, data, recipe, workers, each=lambda step: None):
+    """The model after recipe.steps steps; each(step) is called after every one."""
+    for step in train(model, data.batches(), optimizer=AdamW(model.parameters()), steps=recipe.steps, seed=recipe.seed,
+                   lr=linear_schedule(recipe.steps, recipe.lr), workers=workers):
+        each(step)
+    return model
+
+
+def worth(labels, sizes, contrasts):
+    """What so many labels are worth with pre-training: how many a model from scratch needs to be as good, in doublings
+    of `labels`. contrasts: of both, with labels of each of `sizes`. Where scratch is never as good, the largest size
+    counts, and the mean is too low: the Contrast names the number of such bodies."""
+    ours, scratch = (np.array([[np.mean(heads) for heads in getattr(one, which)] for one in contrasts]).T
+                     for which in ("ours", "others"))                                       # (bodies, sizes)
+    needed = [effects.labels_needed(sizes, theirs, mine[sizes.index(labels)])
+              for mine, theirs in zip(ours, scratch, strict=True)]
+    censored = sum(known == "at least" for _, known in needed)
+    return Contrast(f"what {labels} labels are worth from scratch, in doublings"
+                    + (f" (of {censored} of {len(needed)} bodies at least)" if censored else ""), "above",
+                    [[np.log2(number / labels)] for number, _ in needed], [[0.0]] * len(needed), margin=0.5,
+                    unit="doublings")
 
 
 def settle(name, claim, options, workers, command):

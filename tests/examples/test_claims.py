@@ -2,7 +2,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from example_scripts import load
 
@@ -75,15 +74,3 @@ def test_the_cards_say_what_the_results_say(path, language):
         interval = f"{one['mean']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]".replace("-", "−")
         assert interval in text, one["what"]
         assert f"**{words[one['verdict']]}**" in text[text.index(interval):][:120]
-
-
-def test_what_labels_are_worth():
-    """One body needs 400 labels from scratch for what 100 do with pre-training, one never gets there."""
-    sizes = 25, 100, 400, 800
-    scratch = np.array([[0.5, 0.6, 0.7, 0.8], [0.5, 0.55, 0.6, 0.65]])
-    ours = np.array([[0.6, 0.7, 0.8, 0.9], [0.6, 0.7, 0.8, 0.9]])
-    contrasts = [claims.Contrast(f"{size} labels", "above", mine[:, None] + [[-0.01, 0.01]], theirs[:, None])
-                 for size, mine, theirs in zip(sizes, ours.T, scratch.T, strict=True)]
-    found = claims.worth(100, sizes, contrasts)
-    assert found.ours == [[pytest.approx(2)], [pytest.approx(3)]] and found.others == [[0], [0]]
-    assert "100 labels" in found.what and "of 1 of 2 bodies at least" in found.what

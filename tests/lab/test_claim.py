@@ -2,10 +2,11 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from numbert.lab import effects
-from numbert.lab.claim import Contrast, Experiment, settle
+from numbert.lab.claim import Contrast, Experiment, settle, worth
 from numbert.lab.grid import Grid
 
 
@@ -57,3 +58,15 @@ def test_what_is_settled(tmp_path, capsys):
     picture = (tmp_path / "some.svg").read_text()
     assert "b against a" in picture and "doublings" not in picture
     assert "in doublings  +3.100 [" in capsys.readouterr().out
+
+
+def test_what_labels_are_worth():
+    """One body needs 400 labels from scratch for what 100 do with pre-training, one never gets there."""
+    sizes = 25, 100, 400, 800
+    scratch = np.array([[0.5, 0.6, 0.7, 0.8], [0.5, 0.55, 0.6, 0.65]])
+    ours = np.array([[0.6, 0.7, 0.8, 0.9], [0.6, 0.7, 0.8, 0.9]])
+    contrasts = [Contrast(f"{size} labels", "above", mine[:, None] + [[-0.01, 0.01]], theirs[:, None])
+                 for size, mine, theirs in zip(sizes, ours.T, scratch.T, strict=True)]
+    found = worth(100, sizes, contrasts)
+    assert found.ours == [[pytest.approx(2)], [pytest.approx(3)]] and found.others == [[0], [0]]
+    assert "100 labels" in found.what and "of 1 of 2 bodies at least" in found.what
