@@ -126,19 +126,21 @@ def pretrained(model, data, recipe, workers, each=lambda step: None):
     return model
 
 
-def worth(labels, sizes, contrasts):
-    """What so many labels are worth with pre-training: how many a model from scratch needs to be as good, in doublings
-    of `labels`. contrasts: of both, with labels of each of `sizes`. Where scratch is never as good, the largest size
-    counts, and the mean is too low: the Contrast names the number of such bodies."""
+def worth(level, sizes, contrasts):
+    """The Contrast of how many labels pre-training is worth: to reach that level, how many times as many labels does a
+    model from scratch need? In doublings, so 1 is twice as many. contrasts: of both, with each number of `sizes`.
+
+    Where scratch never reaches the level, the largest size counts, and the mean is too low; where the pre-trained model
+    never does, it is the other way round. The Contrast names the number of such bodies (censored).
+    """
     ours, scratch = (np.array([[np.mean(heads) for heads in getattr(one, which)] for one in contrasts]).T
                      for which in ("ours", "others"))                                       # (bodies, sizes)
-    needed = [effects.labels_needed(sizes, theirs, mine[sizes.index(labels)])
-              for mine, theirs in zip(ours, scratch, strict=True)]
-    censored = sum(known == "at least" for _, known in needed)
-    return Contrast(f"what {labels} labels are worth from scratch, in doublings"
-                    + (f" (of {censored} of {len(needed)} bodies at least)" if censored else ""), "above",
-                    [[np.log2(number / labels)] for number, _ in needed], [[0.0]] * len(needed), margin=0.5,
-                    unit="doublings")
+    needed = [[effects.labels_needed(sizes, curve, level) for curve in pair]
+              for pair in zip(ours, scratch, strict=True)]
+    censored = sum(any(known != "exactly" for _, known in pair) for pair in needed)
+    return Contrast(f"labels to reach {level:.0%}, from scratch against pre-trained, in doublings"
+                    + (f" ({censored} of {len(needed)} bodies censored)" if censored else ""), "above",
+                    *([[np.log2(pair[which][0])] for pair in needed] for which in (1, 0)), margin=0.5, unit="doublings")
 
 
 def settle(name, claim, options, workers, command):

@@ -55,24 +55,6 @@ def test_a_curve_that_falls_is_made_ascending():
             assert ((found - values) ** 2).sum() <= ((other - values) ** 2).sum()
 
 
-@pytest.mark.parametrize("factor", [1.0, 4.0])
-def test_how_many_labels_pretraining_is_worth_in_simulated_curves(factor):
-    """With pre-training as good as with `factor` times the labels: the interval of five bodies, in doublings, holds the
-    truth nineteen times in twenty, though every figure is measured with an error."""
-    rng, sizes = np.random.default_rng(1), np.array([25, 50, 100, 200, 400, 800])
-
-    def accuracy(labels):
-        return 0.5 + 0.08 * np.log2(labels / 25)
-
-    def doublings():
-        scratch = accuracy(sizes) + rng.normal(0, 0.01, 6)
-        return math.log2(labels_needed(sizes, scratch, accuracy(100 * factor) + rng.normal(0, 0.01))[0] / 100)
-    found = [effect([doublings() for _ in range(5)]) for _ in range(300)]
-    assert abs(np.mean([one.mean for one in found]) - math.log2(factor)) < 0.02
-    share = np.mean([one.low < math.log2(factor) < one.high for one in found])
-    assert abs(share - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 300)
-
-
 def simulated(size, bodies, times, spread_of_bodies=1.0, spread_of_heads=2.0, heads=3):
     """`times` experiments in which one condition is better by `size`, as rows of heads for each body."""
     rng = np.random.default_rng(0)
