@@ -17,26 +17,21 @@ the small random weights, the size of the numbers was what helped. The lecture r
 by Kao and Lee 2021, "Is BERT a cross-disciplinary knowledge learner?".
 """
 # %%
-import csv
-import io
-
 import numpy as np
 
 from numbert import WordPieceTokenizer
-from numbert.hub import files
 from numbert.lab import controls, instance, laboratory, svg
 from numbert.lab.bodies import Recipe, tokenizer_of
 from numbert.lab.comparison import mean_curve
 from numbert.lab.lesson import Lesson
+from numbert.lab.splice import as_words, random_words, splits
 from numbert.lab.toy_tasks import class_task
 from numbert.training.experiment import run
 from numbert.training.seeds import in_words, plural, table
 
-LETTERS = "ACGT"
-
 parser = laboratory.arguments(
     __doc__, name="dna", quick={"pretraining_steps": 10, "examples": 30, "test": 30, "epochs": 1, "seeds": 1},
-    least={"pretraining_steps": 600, "seeds": 2, "epochs": 4},
+    least={"pretraining_steps": 600, "seeds": 2, "epochs": 4}, claim="dna",
     pretraining_steps=3000, examples=300, test=900, seeds=5, epochs=10, lr=5e-4)
 parser.add_argument("--sequences", metavar="FILE", help="label, name, sequence in each line (default: made up)")
 options, workers = laboratory.begin(parser)
@@ -50,55 +45,10 @@ results = laboratory.Results(options)
 # and T and then CAG ends it. They stand somewhere near the middle, so that a place alone does not tell.
 
 
-def made_up(n, rng, length=60):
-    """[(sequence, label), ...]: random letters, and in two of three classes a signal near the middle."""
-    found = []
-    for _ in range(n):
-        letters = list(rng.choice(list(LETTERS), length))
-        label = ("EI", "IE", "N")[rng.integers(3)]
-        signal = {"EI": "MAGGTRAGT", "IE": "YYYYYYYYNCAGG", "N": ""}[label]
-        start = length // 2 - len(signal) // 2 + int(rng.integers(-10, 11))
-        for place, one in enumerate(signal, start):
-            if rng.random() < 0.85:                     # nature is not strict
-                letters[place] = rng.choice(list({"R": "AG", "Y": "CT", "M": "AC", "N": LETTERS}.get(one, one)))
-        found.append(("".join(letters), label))
-    return found
-
-
-def read(path):
-    """[(sequence, label), ...] of a file with a header and lines of label, name, sequence."""
-    found = []
-    for number, row in enumerate(csv.reader(io.StringIO(files.read_text(path))), 1):
-        if number > 1 and row:
-            if len(row) != 3 or not row[2].strip().isalpha():
-                raise ValueError(f"{path}: line {number} is not label, name, sequence: {row}")
-            found.append((row[2].strip().upper(), row[0].strip()))
-    return found
-
-
-def splits(options):
-    """Training, development and test sequences, and the names of the classes. No sequence occurs twice."""
-    sizes = options.examples, max(1, options.test // 3), options.test
-    rng = np.random.default_rng(7)
-    pool = list(dict(read(options.sequences) if options.sequences else made_up(2 * sum(sizes), rng)).items())
-    if len(pool) < sum(sizes):
-        raise ValueError(f"{len(pool)} different sequences are fewer than --examples {options.examples}, --test "
-                         f"{options.test} and a third as many to choose by")
-    pool = [pool[i] for i in rng.permutation(len(pool))[:sum(sizes)]]
-    names = sorted({label for _, label in pool})
-    first, second = sizes[0], sizes[0] + sizes[1]
-    return (pool[:first], pool[first:second], pool[second:]), names
-
-
-def as_words(sequence, words):
-    """ "AC" -> "garden hungry". A letter for which there is no word (N: any of the four) becomes [UNK]."""
-    return " ".join(words.get(letter, "?!") for letter in sequence)
-
-
-(training, development, test), names = splits(options)
+sizes = options.examples, max(1, options.test // 3), options.test
+(training, development, test), names = splits(sizes, np.random.default_rng(7), options.sequences)
 tokenizer = tokenizer_of("en")
-drawn = np.random.default_rng(8).choice([word for word in tokenizer.tokens if word.isalpha()], 4, replace=False)
-words = dict(zip(LETTERS, drawn.tolist(), strict=True))
+words = random_words(tokenizer, np.random.default_rng(8))
 sequence, label = training[0]
 print("drawn at random: " + ", ".join(f"{letter} is {word!r}" for letter, word in words.items())
       + f"\n\n{sequence}\n\nA model that has learnt nothing:\n")

@@ -26,22 +26,19 @@ import numpy as np
 
 from numbert import BertForPreTraining, no_grad
 from numbert.lab import instance, laboratory, svg
-from numbert.lab.bodies import Recipe, config_of, learn, story_count, tokenizer_of
+from numbert.lab.bodies import Recipe, config_of, learn, tokenizer_of
 from numbert.lab.lesson import Lesson, head_seconds, step_seconds
-from numbert.lab.toy_tasks import draw, passages, toy_task
+from numbert.lab.toy_tasks import draw, toy_task
+from numbert.lab.translations import alignment, crossed, new_stories, pairs_of, two_languages
 from numbert.ops import IGNORE
-from numbert.pretraining.batches import PretrainingData
-from numbert.tasks import tagging
-from numbert.tasks.squad.answers import best_threshold
-from numbert.tasks.squad.reader import read_passages, scores
-from numbert.toyworld import LANGUAGES, documents, stories
+from numbert.toyworld import LANGUAGES, stories
 from numbert.training.finetuning import save
 from numbert.training.seeds import plural, table
 
 QUICK = {"steps": 12, "points": 2, "width": 32, "examples": 24, "test": 24, "epochs": 1, "seeds": 1, "told": 20}
 
 options, workers = laboratory.begin(laboratory.arguments(
-    __doc__, name="two_languages", quick=QUICK, least={"steps": 300, "seeds": 1, "epochs": 2},
+    __doc__, name="two_languages", claim="languages", quick=QUICK, least={"steps": 300, "seeds": 1, "epochs": 2},
     full={"seeds": 5}, steps=1500, points=5, width=128, examples=500, test=400, epochs=5,
     lr=5e-4, seeds=2, told=300))
 lesson, results = Lesson(options), laboratory.Results(options)
@@ -50,61 +47,6 @@ lesson, results = Lesson(options), laboratory.Results(options)
 # The toy world knows for every story who and what each of its words names. So the pairs (kitchen, 厨房) are known
 # without a dictionary, and no model has seen them. A word's vector is the mean over all places where it stands, of all
 # its tokens (one a character in Chinese), less the mean of its language.
-
-
-def new_stories(language, told):
-    """So many stories that are as new to a model as their twins in the other language."""
-    return itertools.islice(stories(np.random.default_rng([9, LANGUAGES.index(language)]), language), told)
-
-
-def word_vectors(model, tokenizer, language, told):
-    """({(category, name): vector (D,)}, the mean of all tokens' vectors (D,)), of the last layer, over
-    `told` new stories."""
-    sums, counts, everything = {}, {}, []
-    for story in new_stories(language, told):
-        encoding = tokenizer(story.text, max_length=model.max_tokens)
-        with no_grad():
-            vectors = model.body(**tokenizer.pad([encoding])).last_hidden_state.data[0]
-        starts = np.array([start for start, _ in encoding.offsets])
-        real = np.array([word is not None for word in encoding.word_ids])
-        everything.append(vectors[real])
-        for sentence, begin in zip(story.sentences, story.starts, strict=True):
-            for category, name, start, end in sentence.mentions:
-                inside = real & (begin + start <= starts) & (starts < begin + end)
-                if inside.any():
-                    key = category, name
-                    sums[key] = sums.get(key, 0.0) + vectors[inside].mean(0)
-                    counts[key] = counts.get(key, 0) + 1
-    return {key: sums[key] / counts[key] for key in sums}, np.concatenate(everything).mean(0)
-
-
-def mean_reciprocal_rank(one, other):
-    """Of two arrays (n, D) with the same meaning in each row: the mean of 1 / (the place of the right row of `other`
-    when its rows are sorted by cosine), from each row of `one` and the other way round, halved."""
-    one, other = (array / np.linalg.norm(array, axis=1, keepdims=True) for array in (one, other))
-    cosine = one @ other.T
-    return float(np.mean([1 / (matrix >= np.diag(matrix)[:, None]).sum(1) for matrix in (cosine, cosine.T)]))
-
-
-def by_chance(n):
-    """The mean reciprocal rank of a lot among n words: the mean of 1, 1/2, ..., 1/n."""
-    return float(np.mean(1 / np.arange(1, n + 1)))
-
-
-def pairs_of(model, tokenizer, told):
-    """(what both languages have a word for, its vectors in each language (n, D), both means (D,))."""
-    (one, its_mean), (other, other_mean) = (word_vectors(model, tokenizer, language, told) for language in LANGUAGES)
-    both = sorted(one.keys() & other.keys())
-    if not both:
-        raise ValueError(f"--told must be more than {told}: such stories name nothing in both languages")
-    return (both, np.stack([one[key] for key in both]) - its_mean, np.stack([other[key] for key in both]) - other_mean,
-            (its_mean, other_mean))
-
-
-def alignment(model, tokenizer, told):
-    """(mean reciprocal rank, what chance would give, the vectors of both languages' means)."""
-    both, one, other, means = pairs_of(model, tokenizer, told)
-    return mean_reciprocal_rank(one, other), by_chance(len(both)), means
 
 
 def nearest(model, tokenizer, told, key, best=5):
@@ -163,18 +105,6 @@ def turned(model, tokenizer, means, told, strength):
 # %% Learning: both languages in one text, no story in both
 
 
-def two_languages(recipe, tokenizer):
-    """PretrainingData and held-out batches of stories in both languages, each story in one."""
-    halves = [(max(2, story_count(recipe) // 2), 3), (50, 4)]
-    parts = [[document for number, language in enumerate(LANGUAGES)
-              for document in documents(count, np.random.default_rng([seed, number]), language)]
-             for count, seed in halves]
-    settings = dict(objective=recipe.objective, batch_size=recipe.batch_size, max_length=recipe.max_length,
-                    mask_rate=recipe.mask_rate, seed=recipe.seed)
-    training, held = (PretrainingData(part, tokenizer, **settings) for part in parts)
-    return training, list(held.evaluation_batches())
-
-
 if names := lesson.open("steps", "seeds", "epochs"):
     began = time.perf_counter()
     data, _ = two_languages(recipe.replace(steps=100), tokenizer)
@@ -208,25 +138,6 @@ for seed in range(options.seeds):
     save(folders[-1], model, tokenizer, [])
 
 # %% Fine-tuned on English, tested on Chinese
-
-
-def crossed(name, language, splits, tokenizer, setup, workers):
-    """A task learnt in one language. It is reported in it and in the other, as FIGURE_en and FIGURE_zh. All that is
-    chosen by development examples, also how sure a model must be that there is no answer, is chosen in the one."""
-    tasks = {one: toy_task(name, splits[one], tokenizer, setup, workers) for one in LANGUAGES}
-    figure = next(iter(tasks[language].baseline))
-
-    def score(model, one):
-        if name == "tag":                       # by the model's own names of tags: Chinese may not have all of them
-            words, tags = zip(*splits[one][2], strict=True)
-            return tagging.measure(tags, tagging.tag(model, tokenizer, words, workers))[figure]
-        dev, test = (passages(part, tokenizer, setup.max_length) for part in (splits[language][1], splits[one][2]))
-        threshold = best_threshold(dev, read_passages(model, tokenizer, dev, workers))
-        return scores(test, read_passages(model, tokenizer, test, workers, threshold=threshold))[figure]
-
-    return tasks[language]._replace(
-        test=lambda model: {f"{figure}_{one}": score(model, one) for one in LANGUAGES},
-        baseline={f"{figure}_{one}": tasks[one].baseline[figure] for one in LANGUAGES})
 
 
 setup, tables, chinese = laboratory.settings(options), {}, {}

@@ -68,6 +68,36 @@ def verdict(effect, claim, margin):
     return "shown" if low > 0 else "refuted" if high < margin else "undecided"
 
 
+def labels_needed(sizes, curve, level):
+    """(The number of labels at which a learning curve reaches a level, what is known of it).
+
+    sizes: numbers of labels, ascending; curve: the figure with so many. More labels do not make a model worse, so the
+    curve is made ascending (`ascending`); between two sizes it is a straight line over the logarithm of the labels.
+    Known is "exactly"; or "at least" the largest size, where the level is never reached (the number is censored); or
+    "at most" the smallest, where it is reached at once.
+    """
+    curve = ascending(curve)
+    if level <= curve[0]:
+        return float(sizes[0]), "at most"
+    if level > curve[-1]:
+        return float(sizes[-1]), "at least"
+    above = next(i for i, figure in enumerate(curve) if figure >= level)
+    share = (level - curve[above - 1]) / (curve[above] - curve[above - 1])
+    return sizes[above - 1] * (sizes[above] / sizes[above - 1]) ** share, "exactly"
+
+
+def ascending(values):
+    """The ascending numbers nearest to `values` by squares (isotonic regression): where they fall, neighbours are
+    replaced by their mean ("pool adjacent violators", Ayer et al. 1955, Annals of Mathematical Statistics 26)."""
+    pools = []                                          # [sum, count]
+    for value in values:
+        pools.append([float(value), 1])
+        while len(pools) > 1 and pools[-2][0] / pools[-2][1] > pools[-1][0] / pools[-1][1]:
+            total, count = pools.pop()
+            pools[-1] = [pools[-1][0] + total, pools[-1][1] + count]
+    return [total / count for total, count in pools for _ in range(count)]
+
+
 def t_distribution(t, df):
     """The share of Student's t distribution with a whole number `df` of degrees of freedom that lies below t.
 

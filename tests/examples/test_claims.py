@@ -62,6 +62,8 @@ def test_a_kept_result_follows_from_its_figures(path):
         shown = effects.Effect(one["mean"], one["low"], one["high"], one["could_be_seen"], ())
         assert effects.verdict(shown, one["claim"], one["margin"]) == one["verdict"]
         assert one["low"] < one["mean"] < one["high"] and one["bodies"] >= 2
+        row = f"| {one['what']} | {one['mean']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}] | "
+        assert row in (ROOT / "examples" / "results" / "EXPERIMENTS.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import numbert as nb
 from numbert.lab import written
+from numbert.ops import IGNORE
 from numbert.toyworld import enumerated
 from numbert.training.parallel import Workers
 
@@ -218,3 +219,46 @@ def test_errors_of_complete_are_one_line(tmp_path, arguments, message):
     with pytest.raises(SystemExit) as error:
         run("complete", tmp_path, *arguments)
     assert str(error.value.code) == f"complete.py: {message}"
+
+
+# ---- restoring -------------------------------------------------------------------------------------------------------
+
+
+def test_five_ways_to_ruin_a_text():
+    script, rng = ran("restore").script, np.random.default_rng(0)
+    sentences, mask = [[11, 12, 13], [14, 15], [16, 17, 18, 19]], script.tokenizer.mask_token_id
+    whole = list(range(11, 20))
+    for _ in range(50):
+        masked, infilled, deleted, permuted, rotated = (
+            script.ruined(sentences, way, rng) for way in ("masked", "infilled", "deleted", "permuted", "rotated"))
+        hidden = [place for place, one in enumerate(masked) if one == mask]
+        assert len(masked) == 9 and hidden == list(range(hidden[0], hidden[0] + 4))
+        assert all(one in (mask, right) for one, right in zip(masked, whole, strict=True))
+        assert len(infilled) == 6 and infilled.count(mask) == 1
+        assert infilled == [*whole[:infilled.index(mask)], mask, *whole[infilled.index(mask) + 4:]]
+        assert deleted == sorted(deleted) and set(deleted) <= set(whole)
+        assert sorted(permuted) == whole and all(
+            permuted[permuted.index(one[0]):][:len(one)] == one for one in sentences)
+        start = rotated.index(11)
+        assert rotated[start:] + rotated[:start] == whole
+
+
+def test_what_is_restored_is_the_text_and_nothing_before_it():
+    script = ran("restore").script
+    piece = script.held_out[0]
+    batch, whole = script.batch_of([piece, piece[:1]], "permuted", np.random.default_rng(0)), sum(piece, [])
+    row, labels = batch["input_ids"][0], batch["labels"][0]
+    end = script.N + 1 + len(whole)
+    assert row[script.N] == script.tokenizer.cls_token_id and row[script.N + 1:end].tolist() == whole
+    assert (labels[:script.N + 1] == IGNORE).all() and (labels[script.N + 1:] == row[script.N + 1:]).all()
+    assert batch["attention_mask"][1].sum() == script.N + 2 + len(piece[0])
+    assert (batch["labels"][1] != IGNORE).sum() == len(piece[0]) + 1                    # [SEP], too, is written
+
+
+def test_restore():
+    said, results = ran("restore").said, ran("restore").results
+    assert set(results["restored"]) == {"masked", "permuted", "next token"}
+    for name, seeds in results["downstream"].items():
+        assert re.search(rf"^{name} +{seeds['mean']:.3f}", said, re.M)
+    found = results["differences"]["masked against next token"]["difference"]
+    assert found == pytest.approx(results["downstream"]["masked"]["mean"] - results["downstream"]["next token"]["mean"])

@@ -10,6 +10,7 @@ from example_scripts import ran, run
 
 from numbert import BertConfig, BertModel, WordPieceTokenizer
 from numbert.lab.bodies import tokenizer_of
+from numbert.lab.two_senses import TIMES, contexts
 from numbert.toyworld import stories
 from numbert.training.experiment import Runs
 from numbert.training.parallel import Workers
@@ -89,7 +90,7 @@ def test_ten_sentences_ask_for_the_sense_and_nothing_else(language, contextual):
     assert not any(tokenizer.unk_token_id in row for row in ids)
     places = [row.index(tokenizer.encode_batch([word], add_special_tokens=False)[0][0]) for row in ids[:10]]
     assert sorted(places[:5]) == sorted(places[5:])
-    empty = {"the", "a", "of", "in", "with", "的", "了", "在", *tokenizer.tokenize(" ".join(script.TIMES[language]))}
+    empty = {"the", "a", "of", "in", "with", "的", "了", "在", *tokenizer.tokenize(" ".join(TIMES[language]))}
     for sense in (ten[:5], ten[5:]):
         words = Counter(w for text in sense for w in set(tokenizer.tokenize(text.replace(word, ""))) - empty)
         assert max(words.values()) == 1, words.most_common(3)
@@ -139,7 +140,7 @@ def test_layer_vectors_are_those_of_the_word(contextual):
 def test_cbow_guesses_from_the_mean_of_its_neighbours(contextual):
     script = contextual.script
     tokenizer = WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "x", "y"])
-    bags, ids = script.contexts(["a b c x"], tokenizer)
+    bags, ids = contexts(["a b c x"], tokenizer)
     assert ids.tolist() == [5, 6, 7, 8]
     np.testing.assert_allclose(bags[:, 5:9], [[0, 0.5, 0.5, 0], [1/3, 0, 1/3, 1/3], [1/3, 1/3, 0, 1/3],
                                               [0, 0.5, 0.5, 0]], rtol=1e-6)

@@ -6,13 +6,14 @@ import pytest
 from example_scripts import ran
 
 from numbert import BertForPreTraining
+from numbert.lab import splice, translations
 from numbert.lab.bodies import Recipe, config_of, tokenizer_of
 
 # ---- dna -------------------------------------------------------------------------------------------------------------
 
 
 def test_made_up_sequences_have_their_signals():
-    found = ran("dna").script.made_up(3000, np.random.default_rng(0))
+    found = splice.made_up(3000, np.random.default_rng(0))
     assert all(len(sequence) == 60 and set(sequence) <= set("ACGT") for sequence, _ in found)
     share = {label: np.mean([bool(re.search("GGT[AG]AGT", sequence[10:50])) for sequence, one in found if one == label])
              for label in ("EI", "IE", "N")}
@@ -20,14 +21,13 @@ def test_made_up_sequences_have_their_signals():
 
 
 def test_a_file_of_sequences(tmp_path):
-    dna = ran("dna").script
     path = tmp_path / "some.csv"
     path.write_text("label,name,sequence\nEI,  one,   CCAN\nN,two,acgt\n")
-    assert dna.read(path) == [("CCAN", "EI"), ("ACGT", "N")]
-    assert dna.as_words("CAN", {"A": "red", "C": "ball"}) == "ball red ?!"
+    assert splice.read(path) == [("CCAN", "EI"), ("ACGT", "N")]
+    assert splice.as_words("CAN", {"A": "red", "C": "ball"}) == "ball red ?!"
     path.write_text("label,name,sequence\nEI,one\n")
     with pytest.raises(ValueError, match="line 2 is not label, name, sequence"):
-        dna.read(path)
+        splice.read(path)
 
 
 def test_dna():
@@ -51,14 +51,14 @@ def test_the_instance_is_the_sequence_in_words():
 
 
 def test_mean_reciprocal_rank():
-    script, rng = ran("two_languages").script, np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     one = rng.standard_normal((50, 16))
-    assert script.mean_reciprocal_rank(one, 3 * one) == 1
+    assert translations.mean_reciprocal_rank(one, 3 * one) == 1
     other = np.array([[1.0, 0.1], [0.0, 1.0]])                  # from each side: one word is first, the other second
-    assert script.mean_reciprocal_rank(np.array([[1.0, 0.0], [1.0, 0.2]]), other) == pytest.approx(0.75)
-    luck = [script.mean_reciprocal_rank(rng.standard_normal((50, 64)), rng.standard_normal((50, 64)))
+    assert translations.mean_reciprocal_rank(np.array([[1.0, 0.0], [1.0, 0.2]]), other) == pytest.approx(0.75)
+    luck = [translations.mean_reciprocal_rank(rng.standard_normal((50, 64)), rng.standard_normal((50, 64)))
             for _ in range(40)]
-    assert np.mean(luck) == pytest.approx(script.by_chance(50), rel=0.1)
+    assert np.mean(luck) == pytest.approx(translations.by_chance(50), rel=0.1)
 
 
 def test_vectors_are_moved_towards_the_second_language():

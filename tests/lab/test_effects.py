@@ -4,7 +4,17 @@ import math
 import numpy as np
 import pytest
 
-from numbert.lab.effects import Effect, difference, effect, picture, t_distribution, t_quantile, verdict
+from numbert.lab.effects import (
+    Effect,
+    ascending,
+    difference,
+    effect,
+    labels_needed,
+    picture,
+    t_distribution,
+    t_quantile,
+    verdict,
+)
 
 # quantiles from the tables of textbooks: (share, degrees of freedom): t
 TABLE = {(0.975, 1): 12.706, (0.975, 2): 4.303, (0.975, 3): 3.182, (0.975, 4): 2.776, (0.975, 9): 2.262,
@@ -25,6 +35,24 @@ def test_an_effect_by_hand():
     assert one.high - one.mean == pytest.approx(4.3027 * error, rel=1e-4)
     assert one.mean - one.low == pytest.approx(one.high - one.mean)
     assert one.could_be_seen == pytest.approx((4.3027 + 1.0607) * error, rel=1e-3)
+
+
+@pytest.mark.parametrize("level, needed", [
+    (0.6, (50, "exactly")), (0.65, (100, "exactly")), (0.7, (200, "exactly")), (0.5, (25, "at most")),
+    (0.3, (25, "at most")), (0.71, (200, "at least"))])
+def test_labels_needed_by_hand(level, needed):
+    found = labels_needed((25, 50, 200), (0.5, 0.6, 0.7), level)            # 100 is half way from 50 to 200
+    assert found == (pytest.approx(needed[0]), needed[1])
+
+
+def test_a_curve_that_falls_is_made_ascending():
+    assert ascending([1, 3, 2, 4]) == [1, 2.5, 2.5, 4] and ascending([3, 2, 1]) == [2, 2, 2]
+    rng = np.random.default_rng(0)
+    for values in rng.standard_normal((50, 6)):
+        found = np.array(ascending(values))
+        assert (np.diff(found) >= 0).all() and found.sum() == pytest.approx(values.sum())
+        for other in np.sort(rng.standard_normal((50, 6))):                 # no ascending numbers are nearer
+            assert ((found - values) ** 2).sum() <= ((other - values) ** 2).sum()
 
 
 def simulated(size, bodies, times, spread_of_bodies=1.0, spread_of_heads=2.0, heads=3):
