@@ -189,7 +189,8 @@ def pretrain(folder, options, workers):
     if large:
         training = tokenised(training, tokenizer, separator_of(tokenizer, options["objective"]),
                              options["cache"] or folder.path / "tokens", workers, say)
-    data = PretrainingData(training, tokenizer, batch_size=options["batch_size"], **recipe)
+    data = PretrainingData(training, tokenizer, batch_size=options["batch_size"], **recipe,
+                           folder=folder.path if large else None)
     measured = recipe | {"mask_rate": 0.15, "mask_unit": "token"}   # BERT's: so that runs can be compared
     held = list(PretrainingData(held_out, tokenizer, **measured).evaluation_batches())
     say(f"{len(tokenizer)} entries in the vocabulary, {len(data.text.tokens):,} tokens, "

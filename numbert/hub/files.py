@@ -12,9 +12,12 @@ import math
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 
 @contextlib.contextmanager
@@ -94,6 +97,19 @@ def _finite(value):
     if isinstance(value, list | tuple):
         return [_finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def gathered(blocks: Iterable[np.ndarray], dtype: np.typing.DTypeLike, folder: str | Path | None = None) -> np.ndarray:
+    """All numbers of arrays of this dtype, one array behind the other, as one flat array. In memory; or in a file
+    without a name in `folder` that is mapped into memory, of which the system holds as much as there is room for, and
+    which is gone when the array is."""
+    if folder is None:
+        return np.concatenate([np.empty(0, dtype), *(block.reshape(-1) for block in blocks)])
+    with naming(folder), tempfile.TemporaryFile(dir=folder) as file:
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype))
+        file.flush()
+        return np.asarray(np.memmap(file, dtype, "r+")) if file.tell() else np.empty(0, dtype)
 
 
 def open_to_read(path: str | Path) -> BinaryIO:
