@@ -5,6 +5,7 @@ at every moment, also after a crash, there is either the whole old file or the w
 """
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import json
@@ -133,10 +134,17 @@ def open_to_read(path: str | Path) -> BinaryIO:
 
 
 def read_text(path: str | Path, keep_mark: bool = False) -> str:
-    """The text of a UTF-8 file, without its byte-order mark unless `keep_mark`. Raises ValueError for anything but
-    a regular file, and with the byte offset and the line for text that is not UTF-8."""
+    """The text of a UTF-8 file, without its byte-order mark unless `keep_mark`; or of one in UTF-16 with such a mark,
+    which Excel calls Unicode text. Raises ValueError for anything but a regular file, and with the byte offset and the
+    line for text that is neither."""
     with open_to_read(path) as file:
         data = file.read()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return "\ufeff" * keep_mark + data.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: begins as UTF-16, and is not at offset {error.start}: save the file as UTF-8"
+                             ) from None
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

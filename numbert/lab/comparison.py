@@ -60,7 +60,7 @@ def compare(task, folder, tokenizer, options, workers):
     """Fine-tune `task` from the model in `folder` and from scratch, and print the results. Gives {"pre-trained": Runs,
     "from scratch": Runs}. The best pre-trained model is in `options.out`."""
     runs = {}
-    with opened(options.out, folder) as out:
+    with opened(options.out, folder, replacing=True) as out:
         for name, kept in (("pre-trained", Kept(out, tokenizer)), ("from scratch", None)):
             print(f"\n{name}, {options.seeds} seeds")
             runs[name] = run(task, folder, FineTuning.of(options), workers, from_scratch=name == "from scratch",

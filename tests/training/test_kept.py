@@ -96,6 +96,16 @@ def test_what_a_run_leaves(name, whole):
         (seed, epoch) for seed in (0, 1) for epoch in (1, 2, 3)]
 
 
+@each_command
+@pytest.mark.parametrize("more", [(), ("--seeds", "1"), ("--dry-run",)])
+def test_a_run_that_is_finished_is_not_overwritten(name, more, data, whole, tmp_path):
+    for path, content in whole[name].items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    assert refused(name, data, tmp_path, *more).endswith("holds a model, which would be overwritten: take another --out")
+    assert contents(tmp_path) == whole[name]
+
+
 # ---- stopped, and gone on ----
 
 

@@ -30,6 +30,8 @@ from .data import read
 from .reader import Reader, load_threshold, qa_task, read_passages, save_threshold, scores
 from .windows import describe, make_passages
 
+PREDICTING = ("dev", "model", "evaluate", "cmrc", "max_length", "workers", "out", "step", "max_question_length",
+              "max_answer_length", "n_best", "threshold")           # the options that count without --train
 USE = """from numbert.tasks.squad.reader import Reader
 
 reader = Reader.from_pretrained(FOLDER)
@@ -105,15 +107,15 @@ def main(argv=None):
 def fine_tune_and_predict(options, workers):
     deciding = {name: getattr(options, name) for name in ("n_best", "max_answer_length", "threshold")}
     check_limits(options.n_best, options.max_answer_length)             # fails now, not after the training
-    if options.evaluate and options.train:
+    if not options.train:
+        command.only_for(arguments(), options, "answering without --train", PREDICTING)
+    elif options.evaluate:
         raise ValueError("--train is for fine-tuning, not for --evaluate")
     options.model = options.model or options.evaluate
     del options.evaluate                                # no setting of a run
     if options.train:
         with opened(options.out, options.model, options.resume, ranks=workers.ranks) as folder:
             fine_tune(options, folder, deciding, workers)
-    elif options.resume or options.keep_head or options.from_scratch or options.dry_run:
-        raise ValueError("--resume, --keep-head, --from-scratch and --dry-run are for fine-tuning, with --train")
     else:
         with RunFolder(options.out, workers.ranks) as folder:
             reader = Reader.from_pretrained(options.model, max_length=options.max_length)
