@@ -39,8 +39,8 @@ def arguments():
         add = task.add_argument
         add("model", metavar="FOLDER", help="a model of any family that can do this, and its tokenizer")
         add("texts", nargs="*", metavar="TEXT", help="(default: the lines of standard input)")
-        add("--file", metavar="FILE", help="read the texts from its lines, but for blank ones; *.jsonl: what the pipeline takes from "
-            "Python, one JSON value a line")
+        add("--file", metavar="FILE", help="read the texts from its lines, but for blank ones; *.jsonl: what the "
+            "pipeline takes from Python, one JSON value a line")
         add("--json", action="store_true", help="print one line of JSON for each text")
         for option, settings in cls.arguments.items():
             add(option, **{"default": argparse.SUPPRESS} | settings)
@@ -51,7 +51,7 @@ def arguments():
 
 def main(argv=None):
     parser = arguments()
-    options = command.parse(parser, argv, check=lambda options: None)       # the pipeline checks its options itself
+    options = command.parse(parser, argv, check=lambda options: None)       # the pipeline does it
     with (command.one_line(command.name_of(parser), (ValueError, OSError, ImportError)),
           command.in_options(parser)):
         run(options)

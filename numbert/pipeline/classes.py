@@ -31,8 +31,8 @@ class TextClassification(Pipeline):
         found = super().__call__(inputs, **options)
         return [found] if isinstance(inputs, str) and isinstance(found, dict) else found
 
-    def results(self, inputs: list, *, top_k: int | Literal["best"] | None = "best", function_to_apply: str | None = None,
-                truncation: bool = False) -> list:
+    def results(self, inputs: list, *, top_k: int | Literal["best"] | None = "best",
+                function_to_apply: str | None = None, truncation: bool = False) -> list:
         config = self.model.config
         if function_to_apply is None:
             function_to_apply = ("none" if config.problem_type == "regression" else

@@ -39,7 +39,7 @@ def tokenised(documents, tokenizer, separator, folder, workers, say=print):
         ranks.first(lambda: folder.mkdir(parents=True, exist_ok=True))
         with contextlib.ExitStack() as stack:
             tokens, *bounds = (stack.enter_context(replacing(folder / file)) for file in FILES)
-            ends = [np.zeros(1, np.int64)] * 2          # of the sentences and of the documents so far, the last one each
+            ends = [np.zeros(1, np.int64)] * 2          # of the last sentence and the last document
             for file, end in zip(bounds, ends, strict=True):
                 file.write(end)
             for text in _encode_all(documents, tokenizer, separator, workers, say):

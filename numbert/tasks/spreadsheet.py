@@ -67,8 +67,8 @@ def read(path, columns=None, header=None, skip_broken=False, labelled=True):
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(f"{path}: the name of the file must end in {', '.join(FORMATS)}, to say its format"
-                         + ("; save the sheet as CSV" if suffix in SHEETS else "; if its columns are separated by tabs, "
-                            "call it .tsv" if suffix in (".txt", ".tab") else ""))
+                         + ("; save the sheet as CSV" if suffix in SHEETS else
+                            "; if tabs separate its columns, call it .tsv" if suffix in (".txt", ".tab") else ""))
     names, records = _records(path, suffix)
     if not records:
         raise ValueError(f"{path}: no row in it")

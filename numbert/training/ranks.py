@@ -142,8 +142,8 @@ def together(command, shared=True):
         sys.exit(f"{command}: {refused}" if rank == 0 else 0)
     ranks = Ranks(MPI.COMM_WORLD)
     if rank == 0 and LAUNCHED[0][0] in os.environ:
-        print(f"{command}: Open MPI's mpiexec does not let a step end after Ctrl-C; kill -USR1 {os.getppid()} does, and "
-              "what is done is saved", file=sys.stderr, flush=True)
+        print(f"{command}: Open MPI's mpiexec does not let a step end after Ctrl-C; kill -USR1 {os.getppid()} does, "
+              "and what is done is saved", file=sys.stderr, flush=True)
     errors = MPI.COMM_WORLD.Dup()                       # on which nothing else is sent
     try:
         with _silent() if ranks.rank else contextlib.nullcontext():

@@ -57,12 +57,12 @@ def test_texts_from_arguments_a_file_and_standard_input(folder, run, tmp_path):
     (tmp_path / "texts.txt").write_bytes("\ufeff".encode() + "\r\n".join(TEXTS).encode())
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps(text) + "\n" for text in TEXTS))
     lines = [one for text, one in zip(TEXTS, wanted, strict=True) if text]
-    for arguments, given, wanted in ((TEXTS, None, wanted), (["--file", tmp_path / "texts.txt"], None, lines),
-                                     ([], "\n".join(TEXTS).encode(), lines),
-                                     (["--file", tmp_path / "texts.jsonl"], None, wanted)):
+    for arguments, given, some in ((TEXTS, None, wanted), (["--file", tmp_path / "texts.txt"], None, lines),
+                                   ([], "\n".join(TEXTS).encode(), lines),
+                                   (["--file", tmp_path / "texts.jsonl"], None, wanted)):
         found = values(run("text-classification", model, "--json", *arguments, given=given))
-        assert [one["label"] for one in found] == [one["label"] for one in wanted]
-        assert [one["score"] for one in found] == pytest.approx([one["score"] for one in wanted], abs=1e-6)
+        assert [one["label"] for one in found] == [one["label"] for one in some]
+        assert [one["score"] for one in found] == pytest.approx([one["score"] for one in some], abs=1e-6)
     (tmp_path / "pairs.jsonl").write_text(json.dumps({"text": "a dog", "text_pair": "a cat"}) + "\n")
     pair, = values(run("text-classification", model, "--json", "--file", tmp_path / "pairs.jsonl"))
     assert pair["score"] == pytest.approx(nb.pipeline("text-classification", model)(

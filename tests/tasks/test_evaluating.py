@@ -9,7 +9,8 @@ from numbert.tasks.squad import __main__ as squad
 
 # The command, how it is called without fine-tuning, and the options that count then.
 READS = {
-    "classify": (classify, ["--evaluate", "F", "--dev", "D.csv"], {"dev", "test", "columns", "no_header", "skip_broken"}),
+    "classify": (classify, ["--evaluate", "F", "--dev", "D.csv"],
+                 {"dev", "test", "columns", "no_header", "skip_broken"}),
     "glue": (glue, ["--evaluate", "F", "--task", "rte", "--data", "D"],
              {"task", "data", "files", "columns", "no_header", "labels", "skip_broken"}),
     "tagging": (tagging, ["--evaluate", "F", "--dev", "D.conllu"],

@@ -216,8 +216,8 @@ def test_no_known_name_has_two_roles():
     ("|", "sep=|", ".csv"), ("\t", "", ".tsv"), (";", "sep=;", ".tsv")])
 def test_files_of_other_programs_are_read_alike(tmp_path, encoding, end, separator, first, suffix):
     path = tmp_path / f"sheet{suffix}"
-    lines = [*([first] if first else []), separator.join(["text", "label"]), separator.join(["ein schönes Bild", "gut"]),
-             separator.join(["nie wieder", "schlecht"])]
+    rows = ["text", "label"], ["ein schönes Bild", "gut"], ["nie wieder", "schlecht"]
+    lines = [*([first] if first else []), *map(separator.join, rows)]
     text = end.join([*lines, ""])
     path.write_bytes(("\ufeff" + text).encode("utf-16-be") if encoding == "utf-16-be" else text.encode(encoding))
     sheet = read(path)

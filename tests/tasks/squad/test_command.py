@@ -175,7 +175,8 @@ def test_limits_are_refused_before_anything_is_read_or_trained(trained, capsys):
 @pytest.mark.parametrize("arguments, complaint", [
     (("--dev", "dev.json", "--model", "body", "--out", "elsewhere"), "not fine-tuned for answers"),
     (("--dev", "missing.json", "--model", "out", "--out", "elsewhere", "--max-length", "32"), "missing.json"),
-    (("--dev", "dev.json", "--model", "out", "--out", "elsewhere"), "--max-length = 384, but the model has only 32"),
+    (("--dev", "dev.json", "--model", "out", "--out", "elsewhere", "--max-length", "384"),
+     "--max-length = 384, but the model has only 32"),
     (("--dev", "dev.json", "--model", "out", "--out", "elsewhere", "--max-length", "8"), "leaves no room"),
     ((*TRAIN, "--dev", "test.json"), "test.json: has questions without an entry for answers"),
     ((*TRAIN, "--max-length", "33"), "--max-length = 33, but the model has only 32 positions"),
