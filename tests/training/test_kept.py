@@ -248,8 +248,8 @@ def other_run(folder):
 
 @each_command
 @pytest.mark.parametrize("make, message", [
-    (foreign_metrics, "metrics.jsonl: line 1 is no record of a run"), (foreign_model, "no fine-tuning left there"),
-    (other_run, "is in use by process")])
+    (foreign_metrics, "metrics.jsonl: line 1 is no record of a run"),
+    (foreign_model, "holds a model, which would be overwritten"), (other_run, "is in use by process")])
 def test_a_folder_that_is_not_for_this_run(name, make, message, data, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
