@@ -6,6 +6,7 @@
     mpiexec -n 4 python examples/pretrain.py ...         the same on 4 processes, --workers threads each (numbert[mpi])
     python examples/pretrain.py --model gpt --out RUN    or roberta, or albert: the same layers, taught in another way
 
+Ctrl-C lets the step end, saves, and says how to go on; under mpiexec it ends all processes.
 Sources: Devlin et al. 2019, section 3.1 and appendix A; for the others, see the first lines of numbert/models/.
 """
 import argparse
@@ -14,7 +15,6 @@ import functools
 import hashlib
 import itertools
 import math
-import os
 import sys
 import time
 import warnings
@@ -189,7 +189,8 @@ def pretrain(folder, options, workers):
     if large:
         training = tokenised(training, tokenizer, separator_of(tokenizer, options["objective"]),
                              options["cache"] or folder.path / "tokens", workers, say)
-    data = PretrainingData(training, tokenizer, batch_size=options["batch_size"], **recipe)
+    data = PretrainingData(training, tokenizer, batch_size=options["batch_size"], **recipe,
+                           folder=folder.path if large else None)
     measured = recipe | {"mask_rate": 0.15, "mask_unit": "token"}   # BERT's: so that runs can be compared
     held = list(PretrainingData(held_out, tokenizer, **measured).evaluation_batches())
     say(f"{len(tokenizer)} entries in the vocabulary, {len(data.text.tokens):,} tokens, "
@@ -206,8 +207,6 @@ def pretrain(folder, options, workers):
     optimizer = make(model.parameters(), ranks=ranks)
     say(f"{sum(p.data.size for p in model.parameters()):,} parameters, {options['workers']} workers"
         + (f" on each of {ranks.size} ranks" if ranks.size > 1 else ""))
-    if ranks.size > 1:
-        say(f"kill -USR1 {os.getppid()} lets the step end and saves; Ctrl-C gives the ranks less than half a second")
     if (before := state.get("ranks", 1)) != ranks.size and options["resume"]:
         say(f"the run had {before} ranks so far, now {ranks.size}: sums will be rounded differently")
     state |= {"ranks": ranks.size, "held_out": len(held_out)}
@@ -231,7 +230,8 @@ def pretrain(folder, options, workers):
     characters = ranks.first(lambda: characters_per_token(held_out, tokenizer))
     measure = functools.partial(evaluate, model, held, workers, characters)
     if not learn(folder, options, settings, state, workers, model, optimizer, data, measure, start):
-        print(f"stopped; python examples/pretrain.py --resume --out {folder.path}  goes on")
+        mpiexec = f"mpiexec -n {ranks.size} " if ranks.size > 1 else ""
+        print(f"stopped; {mpiexec}python examples/pretrain.py --resume --out {folder.path}  goes on")
         return
     if ranks.rank == 0:
         model.save_pretrained(folder.path)

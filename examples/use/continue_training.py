@@ -61,7 +61,7 @@ before = evaluate(model)["accuracy"]
 print(f"before: accuracy {before:.3f}; always the majority {baseline:.3f}")
 
 # %% The training, which saves the model of the best pass before it says anything, and then read again: the same
-with opened(options.out, folder) as out:
+with opened(options.out, folder, replacing=True) as out:
     result = finetune(model, Shuffled(training, 16, collate(tokenizer)), epochs=options.epochs, lr=options.lr,
                       evaluate=evaluate, workers=workers, seed=0, keep=lambda course: course.best_is_new() and save(
                           out, model, tokenizer, course.history))

@@ -5,6 +5,7 @@ at every moment, also after a crash, there is either the whole old file or the w
 """
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import json
@@ -12,9 +13,12 @@ import math
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 
 @contextlib.contextmanager
@@ -96,6 +100,19 @@ def _finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def gathered(blocks: Iterable[np.ndarray], dtype: np.typing.DTypeLike, folder: str | Path | None = None) -> np.ndarray:
+    """All numbers of arrays of this dtype, one array behind the other, as one flat array. In memory; or in a file
+    without a name in `folder` that is mapped into memory, of which the system holds as much as there is room for, and
+    which is gone when the array is."""
+    if folder is None:
+        return np.concatenate([np.empty(0, dtype), *(block.reshape(-1) for block in blocks)])
+    with naming(folder), tempfile.TemporaryFile(dir=folder) as file:
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype))
+        file.flush()
+        return np.asarray(np.memmap(file, dtype, "r+")) if file.tell() else np.empty(0, dtype)
+
+
 def open_to_read(path: str | Path) -> BinaryIO:
     """The regular file at `path`, opened for reading bytes. Raises ValueError for anything else that can be opened:
     a named pipe to which nobody writes would wait for ever, and /dev/zero has no end.
@@ -117,10 +134,17 @@ def open_to_read(path: str | Path) -> BinaryIO:
 
 
 def read_text(path: str | Path, keep_mark: bool = False) -> str:
-    """The text of a UTF-8 file, without its byte-order mark unless `keep_mark`. Raises ValueError for anything but
-    a regular file, and with the byte offset and the line for text that is not UTF-8."""
+    """The text of a UTF-8 file, without its byte-order mark unless `keep_mark`; or of one in UTF-16 with such a mark,
+    which Excel calls Unicode text. Raises ValueError for anything but a regular file, and with the byte offset and the
+    line for text that is neither."""
     with open_to_read(path) as file:
         data = file.read()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return "\ufeff" * keep_mark + data.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: begins as UTF-16, and is not at offset {error.start}: save the file as UTF-8"
+                             ) from None
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -66,7 +66,7 @@ def compare(task, folder, tokenizer, options, lesson, workers):
     laboratory.fit_heads(task, folder, options, lesson, workers, lambda o: 2 * o.seeds * len(FineTuning.of(o).rates),
                          "seeds", "epochs")
     runs = {}
-    with opened(options.out, folder) as out:
+    with opened(options.out, folder, replacing=True) as out:
         for name, kept in (("pre-trained", Kept(out, tokenizer)), ("from scratch", None)):
             print(f"\n{name}, {plural(options.seeds, 'seed')}")
             runs[name] = run(task, folder, FineTuning.of(options), workers, from_scratch=name == "from scratch",

@@ -39,8 +39,8 @@ def arguments():
         add = task.add_argument
         add("model", metavar="FOLDER", help="a model of any family that can do this, and its tokenizer")
         add("texts", nargs="*", metavar="TEXT", help="(default: the lines of standard input)")
-        add("--file", metavar="FILE", help="read the texts from its lines; *.jsonl: what the pipeline takes from "
-            "Python, one JSON value a line")
+        add("--file", metavar="FILE", help="read the texts from its lines, but for blank ones; *.jsonl: what the "
+            "pipeline takes from Python, one JSON value a line")
         add("--json", action="store_true", help="print one line of JSON for each text")
         for option, settings in cls.arguments.items():
             add(option, **{"default": argparse.SUPPRESS} | settings)
@@ -51,7 +51,7 @@ def arguments():
 
 def main(argv=None):
     parser = arguments()
-    options = command.parse(parser, argv)
+    options = command.parse(parser, argv, check=lambda options: None)       # the pipeline does it
     with (command.one_line(command.name_of(parser), (ValueError, OSError, ImportError)),
           command.in_options(parser)):
         run(options)
@@ -92,21 +92,26 @@ def in_words(given):
 
 
 def inputs_of(path):
-    """The inputs on the lines of a UTF-8 file, or without one of standard input, as they come."""
-    json_lines = path is not None and path.endswith(".jsonl")
+    """The inputs on the lines of a UTF-8 file, or without one of standard input, as they come. Blank lines are left
+    out, and at the end it is said how many they were."""
+    json_lines, blank = path is not None and path.endswith(".jsonl"), 0
     with contextlib.nullcontext(sys.stdin.buffer) if path is None else files.open_to_read(path) as file:
         for number, line in enumerate(file, 1):
             where = f"{path or 'standard input'}, line {number}"
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
+            if not line.strip():
+                blank += 1
+                continue
             if json_lines:
-                if line.strip():
-                    yield checked(parse_json(where, line.rstrip(), None), where)
+                yield checked(parse_json(where, line.rstrip(), None), where)
                 continue
             try:
                 yield line.decode("utf-8").rstrip("\r\n")
             except UnicodeDecodeError as error:
                 raise ValueError(f"{where}: not UTF-8: byte {line[error.start]:#04x} at offset {error.start}") from None
+    if blank:
+        print(f"{path or 'standard input'}: {blank} blank lines are left out", file=sys.stderr)
 
 
 def checked(value, where):

@@ -13,7 +13,7 @@ from ..tasks.squad.answers import AnswerSpan
 from ..tasks.squad.data import Example
 from ..tasks.squad.show import highlight
 from ..tasks.squad.windows import batch_of, make_passages, windows_of
-from .base import Pipeline, at_least_1, bars, softmax
+from .base import Pipeline, bars, softmax
 
 AROUND = 200                        # characters of the context that a picture shows on either side of an answer
 
@@ -28,7 +28,7 @@ class QuestionAnswering(Pipeline):
     tokens with the question (default: 384, or what the model takes), that share doc_stride tokens (default: 128, or
     half of max_seq_len). align_to_words: an answer begins and ends with a word.
     """
-    task, auto_class = "question-answering", AutoModelForQuestionAnswering
+    task, auto_class, may_be_0 = "question-answering", AutoModelForQuestionAnswering, ("doc_stride",)
     arguments = {"--context": {"metavar": "TEXT", "help": "where the answers are; the texts are questions"},
                  "--top-k": {"type": int, "metavar": "N", "help": "how many answers (default: 1)"},
                  "--handle-impossible-answer": {"action": "store_true", "help": "there may be no answer"},
@@ -47,16 +47,15 @@ class QuestionAnswering(Pipeline):
             question = [{"question": q, "context": c} for q, c in zip(question, context, strict=True)]
         return super().__call__(question, **options)
 
-    def results(self, questions: list, *, context: str | None = None, top_k: int = 1,
+    def results(self, questions: list, *, context: str | list[str] | None = None, top_k: int = 1,
                 handle_impossible_answer: bool = False, max_answer_len: int = 15, max_seq_len: int | None = None,
                 doc_stride: int | None = None, align_to_words: bool = True) -> list:
-        at_least_1(top_k=top_k, max_answer_len=max_answer_len, max_seq_len=max_seq_len)
         longest = self.model.max_tokens
         if max_seq_len is not None and max_seq_len > longest:
             raise ValueError(f"max_seq_len = {max_seq_len}, but the model takes only {longest} tokens")
         max_seq_len = max_seq_len or min(384, longest)
         doc_stride = min(max_seq_len // 2, 128) if doc_stride is None else doc_stride
-        if not 0 <= doc_stride <= max_seq_len:
+        if doc_stride > max_seq_len:
             raise ValueError(f"doc_stride must be from 0 to max_seq_len = {max_seq_len}, got {doc_stride}")
         examples = [_example(given, context) for given in questions]
         try:

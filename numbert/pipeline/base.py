@@ -6,6 +6,9 @@ A pipeline for a task is a subclass that says which model it needs (`auto_class`
 from __future__ import annotations
 
 import inspect
+import math
+import types
+import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -33,11 +36,11 @@ class Pipeline:
     auto_class = None           # the class of `models.auto` that has the head for the task
     unused = ()                 # parts of names of weights that the task does not need
     arguments = {}              # {option of the command line: arguments of add_argument}
+    may_be_0 = ()               # the whole numbers among the options that may be; all others are at least 1
 
     def __init__(self, model: PretrainedModel, tokenizer: Tokenizer, *, batch_size: int = 32,
                  workers: int | None = None, **options):
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.known({"batch_size": batch_size, "workers": workers}, "batch_size", "workers")
         self.model, self.tokenizer, self.batch_size, self.workers = model, tokenizer, batch_size, Workers(workers).n
         self.options = self.known(options)
         self.check(type(model), model.config, **options)
@@ -51,9 +54,10 @@ class Pipeline:
                 raise ValueError(f"a {type(model).__name__} needs its tokenizer: pipeline({cls.task!r}, model, "
                                  "tokenizer)")
             return cls(model, tokenizer, **options)
+        of_task = cls.known(options, "batch_size", "workers")
         needed = cls.auto_class.class_of(model)
         check_head(model, cls.auto_class)
-        cls.check(needed, AutoConfig.from_pretrained(model), **cls.known(options, "batch_size", "workers"))
+        cls.check(needed, AutoConfig.from_pretrained(model), **of_task)
         if tokenizer is None:
             tokenizer, _ = look(model, cls.auto_class)
         elif not isinstance(tokenizer, Tokenizer):
@@ -73,16 +77,28 @@ class Pipeline:
 
     @classmethod
     def known(cls, options: dict, *others) -> dict:
-        """The options without `others`. Raises TypeError for one that the task does not have."""
-        of_task = [name for name, parameter in inspect.signature(cls.results).parameters.items()
-                   if parameter.kind is parameter.KEYWORD_ONLY]
+        """The options without `others`, which are those of `Pipeline`. Raises TypeError for one that the task does not
+        have, and for a value of another type than the hint says; ValueError for a number that none of them can be."""
+        of_task, of_all = (_keywords(function) for function in (cls.results, Pipeline.__init__))
         if unknown := options.keys() - {*of_task, *others}:
             raise TypeError(f"{cls.task} has no option {min(unknown)}, only {', '.join(of_task)}")
+        for name, value in options.items():
+            spelled, hint = (of_task | of_all)[name]
+            if not _fits(value, hint):
+                raise TypeError(f"{name} must be {spelled}, got {value!r:.100}")
+            if _fits(value, float):                     # a whole number fits, too
+                least = None if _fits(0.5, hint) else int(name not in cls.may_be_0)
+                if value < least if least is not None else not 0 < value < math.inf:
+                    raise ValueError(f"{name} must be {'finite and above 0' if least is None else f'at least {least}'}"
+                                     f", got {value}")
         return {name: value for name, value in options.items() if name in of_task}
 
     def __call__(self, inputs: str | dict | list, **options) -> dict | list | float:
         """The result for an input, or for a list the list of results. options: override those of the pipeline."""
         several = isinstance(inputs, list | tuple)
+        for one in inputs if several else [inputs]:
+            if not isinstance(one, str | dict):
+                raise TypeError(f"{self.task} takes texts (str), or dicts of them, got {one!r:.100}")
         results = self.results(list(inputs) if several else [inputs], **self.options | self.known(options))
         return results if several else results[0]
 
@@ -96,7 +112,10 @@ class Pipeline:
 
     def encode(self, text: str, pair: str | None = None, *, truncation: bool | str = False, **options) -> Encoding:
         """The `Encoding` of a text or two as the model reads it. truncation: whether one that is too long is cut, or
-        which of the two; otherwise, and for a text without any token, ValueError."""
+        which of the two; otherwise, and for a text without any token, ValueError. TypeError for what is no text."""
+        for one in (text, pair):
+            if not isinstance(one, str | None):
+                raise TypeError(f"{self.task} takes texts (str), got {one!r:.100}")
         longest = self.model.max_tokens
         encoding = self.tokenizer(text, pair, max_length=longest if truncation else None, truncation=truncation,
                                   **options)
@@ -151,11 +170,26 @@ def names_of(config: ModelConfig) -> list[str]:
     return [f"LABEL_{i}" if config.id2label is None else str(config.id2label[i]) for i in range(config.num_labels)]
 
 
-def at_least_1(**numbers) -> None:
-    """Raises ValueError for a number below 1."""
-    for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number}")
+def _keywords(function):
+    """{name: (its hint as it is written, its hint)} of the parameters of a function that are given by name alone."""
+    hints = typing.get_type_hints(function)
+    return {name: (parameter.annotation, hints[name]) for name, parameter in inspect.signature(
+        function).parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
+
+
+def _fits(value, hint):
+    """Whether a value is of a type, as the hints of options are written. True and False are no numbers."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType or origin is typing.Union:
+        return any(_fits(value, one) for one in arguments)
+    if origin is typing.Literal:
+        return isinstance(value, str) and value in arguments
+    if origin is list:
+        return isinstance(value, list | tuple) and all(_fits(one, arguments[0]) for one in value)
+    if hint in (int, float):
+        kinds = (int, np.integer) if hint is int else (int, float, np.integer, np.floating)
+        return isinstance(value, kinds) and not isinstance(value, bool)
+    return isinstance(value, (bool, np.bool_) if hint is bool else hint)
 
 
 def bars(rows: Iterable[tuple[float, str]], width: int = 20) -> str:

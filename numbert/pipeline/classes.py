@@ -1,11 +1,13 @@
 """Classes of a text: those that a model was trained for, or any, with a model that was trained for entailment."""
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from ..models.auto import AutoModelForSequenceClassification
 from ..models.config import ModelConfig
-from .base import Pipeline, at_least_1, bars, names_of, sigmoid, softmax
+from .base import Pipeline, bars, names_of, sigmoid, softmax
 
 FUNCTIONS = {"softmax": softmax, "sigmoid": sigmoid, "none": lambda scores: scores.astype(np.float64)}
 TRUNCATION = {"--truncation": {"action": "store_true", "help": "cut texts that are longer than the model takes "
@@ -29,9 +31,8 @@ class TextClassification(Pipeline):
         found = super().__call__(inputs, **options)
         return [found] if isinstance(inputs, str) and isinstance(found, dict) else found
 
-    def results(self, inputs: list, *, top_k: int | str | None = "best", function_to_apply: str | None = None,
-                truncation: bool = False) -> list:
-        at_least_1(top_k=None if top_k == "best" else top_k)
+    def results(self, inputs: list, *, top_k: int | Literal["best"] | None = "best",
+                function_to_apply: str | None = None, truncation: bool = False) -> list:
         config = self.model.config
         if function_to_apply is None:
             function_to_apply = ("none" if config.problem_type == "regression" else

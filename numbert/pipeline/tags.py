@@ -5,8 +5,6 @@ most context, so there is one list of scores for the whole text.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ..models.auto import AutoModelForTokenClassification
@@ -29,14 +27,14 @@ class TokenClassification(Pipeline):
     start, end: text[start:end] is the stretch. ignore_labels: tags that are left out. stride: how many tokens two
     windows of a long text share (default: a quarter of a window).
     """
-    task, auto_class = "token-classification", AutoModelForTokenClassification
+    task, auto_class, may_be_0 = "token-classification", AutoModelForTokenClassification, ("stride",)
     arguments = {"--aggregation-strategy": {"choices": STRATEGIES, "help": "which tokens are put together (default: "
                                             "none)"},
                  "--ignore-labels": {"nargs": "*", "metavar": "TAG", "help": "tags to leave out (default: O)"},
                  "--stride": {"type": int, "metavar": "N", "help": "tokens that two windows of a long text share "
                               "(default: a quarter of a window)"}}
 
-    def results(self, texts: list[str], *, aggregation_strategy: str = "none", ignore_labels: Sequence[str] = ("O",),
+    def results(self, texts: list[str], *, aggregation_strategy: str = "none", ignore_labels: list[str] = ("O",),
                 stride: int | None = None) -> list[list[dict]]:
         if aggregation_strategy not in STRATEGIES:
             raise ValueError(f"aggregation_strategy must be one of {', '.join(STRATEGIES)}, got "
@@ -59,7 +57,7 @@ class TokenClassification(Pipeline):
         before, after = ([self.tokenizer.id_of_role(role) for role in roles] for roles in self.tokenizer.frame[0])
         room = self.model.max_tokens - len(before + after)
         stride = room // 4 if stride is None else stride
-        if not 0 <= stride < room:
+        if stride >= room:
             raise ValueError(f"stride must be from 0 to {room - 1}, as the windows have {room} tokens, got {stride}")
         encodings = [self.tokenizer(text, add_special_tokens=False) for text in texts]
         windows = [cut_windows(len(encoding), room, room - stride) if len(encoding) else [] for encoding in encodings]

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..hub.errors import quoted
 from ..models.auto import AutoModelForCausalLM, AutoModelForMaskedLM
-from .base import Pipeline, at_least_1, bars, softmax
+from .base import Pipeline, bars, softmax
 
 
 class FillMask(Pipeline):
@@ -23,7 +23,6 @@ class FillMask(Pipeline):
                  "--targets": {"nargs": "+", "metavar": "WORD", "help": "choose from these words alone"}}
 
     def results(self, texts: list[str], *, top_k: int = 5, targets: str | list[str] | None = None) -> list:
-        at_least_1(top_k=top_k)
         mask = self.tokenizer.mask_token_id
         allowed = None if targets is None else self._ids([targets] if isinstance(targets, str) else targets)
         rows = [self.encode(text, special_tokens_in_text=True) for text in texts]
@@ -105,7 +104,6 @@ class TextGeneration(Pipeline):
     def results(self, texts: list[str], *, max_new_tokens: int | None = None, return_full_text: bool = True,
                 num_return_sequences: int = 1, rng: np.random.Generator | None = None, do_sample: bool | None = None,
                 temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None) -> list:
-        at_least_1(max_new_tokens=max_new_tokens, num_return_sequences=num_return_sequences)
         if do_sample not in (None, rng is not None):
             raise ValueError(f"do_sample = {do_sample}: tokens are drawn if and only if there is a generator rng")
         if rng is None and num_return_sequences > 1:

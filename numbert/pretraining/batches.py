@@ -10,14 +10,16 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 
+from ..hub.files import gathered
 from ..tokenizers.encoding import Batch
 from ..tokenizers.tokenizer import Tokenizer
 from .corpus import split_sentences
 from .masking import IGNORED, check_masking, continues_table, mask_tokens, ordinary_table
-from .sentence_pairs import OBJECTIVES, PAIRS, RUNNING, TokenizedText, draw_examples
+from .sentence_pairs import LISTED, OBJECTIVES, PAIRS, RUNNING, TokenizedText, draw_examples
 
 MASKED = 64                         # rows that one generator draws the blanks of; a process draws no fewer
 
@@ -38,6 +40,7 @@ class PretrainingData:
     max_length   T of the longest example, special tokens included
     mask_rate, mask_unit, mask_share, random_share      what is hidden, and how: see `mask_tokens`
     pair_label   the name that the model has for the labels of pairs; ALBERT's is "sentence_order_label"
+    folder       where the table of an epoch's examples is kept, in files without names; None: in memory
 
     A batch is a dict of int64 arrays: input_ids, token_type_ids, attention_mask and labels (B, T), labels -100 where
     nothing is to be guessed, T the longest example of the batch; and next_sentence_label (B,) where there are pairs.
@@ -55,7 +58,7 @@ class PretrainingData:
     def __init__(self, documents: Iterable[list[str]] | TokenizedText, tokenizer: Tokenizer, *,
                  objective: str = "mlm+nsp", max_length: int = 128, batch_size: int = 32, mask_rate: float = 0.15,
                  mask_unit: str = "token", mask_share: float = 0.8, random_share: float = 0.1, seed: int = 0,
-                 pair_label: str = "next_sentence_label"):
+                 pair_label: str = "next_sentence_label", folder: str | Path | None = None):
         if objective not in OBJECTIVES:
             raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
         if max_length < 5:
@@ -65,7 +68,7 @@ class PretrainingData:
         if seed < 0:
             raise ValueError(f"seed must not be negative, got {seed}")
         self.objective, self.max_length, self.batch_size, self.seed = objective, max_length, batch_size, seed
-        self.pair_label = pair_label
+        self.pair_label, self.folder = pair_label, folder
         self.ordinary = ordinary_table(tokenizer)
         if objective == "causal":
             self.pad_id = end_of_text_id(tokenizer)
@@ -143,8 +146,12 @@ class PretrainingData:
         """The table of an epoch's examples and the order in which they are used. The last one is kept."""
         if self._drawn is None or self._drawn[0] != epoch:
             self._drawn, rng = None, self._rng(epoch)                   # no two at once: they are large
-            examples = draw_examples(self.text, rng, objective=self.objective, max_length=self.max_length)
-            self._drawn = epoch, examples, rng.permutation(len(examples))
+            examples = draw_examples(self.text, rng, objective=self.objective, max_length=self.max_length,
+                                     folder=self.folder)
+            starts = range(0, len(examples), LISTED)
+            order = gathered((np.arange(i, min(i + LISTED, len(examples))) for i in starts), np.int64, self.folder)
+            rng.shuffle(order)
+            self._drawn = epoch, examples, order
         return self._drawn[1:]
 
     def _batch(self, examples, T, rng):

@@ -1,6 +1,7 @@
 """Documents that stay in their files: only where each begins and ends is kept, so a text may be larger than memory."""
 from __future__ import annotations
 
+import array
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -104,7 +105,7 @@ def _inside(path):
 def _scan(path, content):
     """((D, 2) int64, where each document of a file starts and stops, the number of words); the bytes go to `content`, a
     hash."""
-    bounds, words, start, place = [], 0, None, 0
+    bounds, words, start, place = array.array("q"), 0, None, 0
     with open_to_read(path) as file:
         for line in file:
             content.update(line)
@@ -118,9 +119,9 @@ def _scan(path, content):
             if n and start is None:
                 start = place
             elif not n and start is not None:
-                bounds.append((start, place))
+                bounds.extend((start, place))
                 start = None
             place += len(line)
     if start is not None:
-        bounds.append((start, place))
+        bounds.extend((start, place))
     return np.array(bounds, np.int64).reshape(-1, 2), words

@@ -21,16 +21,20 @@ Three small differences of the pairs from Google's code, each for a reason:
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
+
+from ..hub.files import gathered
 
 PAIRS = ("mlm+nsp", "mlm+sop")            # objectives with two segments,
 RUNNING = ("full-sentences", "causal")    # and those that read on beyond the end of a document
 OBJECTIVES = ("mlm", *PAIRS, *RUNNING)
 IN_ORDER, NOT_IN_ORDER = 0, 1             # labels, as in Hugging Face: 0 = B continues A, 1 = random (or swapped)
-LISTED = 10_000                           # examples in a list, which takes six times the memory of an array
+LISTED = 10_000                           # examples that are written to a file at a time
 SHORT_SHARE = 0.1                         # examples that are shorter on purpose, so that short inputs are known too
 
 
@@ -76,19 +80,31 @@ class TokenizedText:
         return TokenizedText.of(self.tokens[:sentences[-1]], sentences, documents, self.separator)
 
 
-def draw_examples(text: TokenizedText, rng: Generator, *, objective: str, max_length: int) -> np.ndarray:
-    """One pass over `text`: an int64 table (number of examples, 5) in the order of the text.
+def draw_examples(text: TokenizedText, rng: Generator, *, objective: str, max_length: int,
+                  folder: str | Path | None = None) -> np.ndarray:
+    """One pass over `text`: an int64 table (number of examples, 5) in the order of the text, of the rows of `examples`.
 
-    A row is (A start, A stop, B start, B stop, label), places in `text.tokens`. Without pairs B is empty and the label
-    0. [CLS] A [SEP] or [CLS] A [SEP] B [SEP] is never longer than `max_length`, nor is A alone for "causal".
+    folder: where the table is kept, a nameless file that is mapped into memory; None: in memory (see `files.gathered`).
+    """
+    rows = examples(text, rng, objective=objective, max_length=max_length)
+    blocks = (np.fromiter(itertools.islice(rows, LISTED), np.dtype((np.int64, 5))) for _ in itertools.count())
+    return gathered(itertools.takewhile(len, blocks), np.int64, folder).reshape(-1, 5)
+
+
+def examples(text: TokenizedText, rng: Generator, *, objective: str,
+             max_length: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """One pass over `text`: (A start, A stop, B start, B stop, label) of each example, places in `text.tokens`.
+
+    Without pairs B is empty and the label 0. [CLS] A [SEP] or [CLS] A [SEP] B [SEP] is never longer than `max_length`,
+    nor is A alone for "causal".
     """
     if objective in RUNNING:
         rows = causal(text, max_length) if objective == "causal" else full_sentences(text, max_length - 2)
-        return np.array([(start, stop, stop, stop, IN_ORDER) for start, stop in rows], np.int64).reshape(-1, 5)
+        yield from ((start, stop, stop, stop, IN_ORDER) for start, stop in rows)
+        return
     pairs = objective in PAIRS
     room = max_length - (3 if pairs else 2)
     sentences, bounds = memoryview(text.sentences), memoryview(text.documents)       # faster to read one by one
-    table, count, examples = np.empty((len(sentences), 5), np.int64), 0, []          # each takes a sentence at least
     for document, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
         while last - first > pairs:
             short = rng.random() < SHORT_SHARE
@@ -107,12 +123,8 @@ def draw_examples(text: TokenizedText, rng: Generator, *, objective: str, max_le
                         stop = middle                                                # put the rest back
             else:
                 a, b, label = (first, stop), (stop, stop), IN_ORDER
-            examples.append((*_cut(sentences, a, b, room, rng), label))
+            yield (*_cut(sentences, a, b, room, rng), label)
             first = stop
-        if len(examples) > LISTED or last == len(sentences) - 1:
-            table[count:count + len(examples)] = np.reshape(examples, (-1, 5))
-            count, examples = count + len(examples), []
-    return table[:count]
 
 
 def _random_segment(text, sentences, bounds, document, middle, needed, rng):
@@ -149,27 +161,26 @@ def kept_lengths(a: int, b: int, room: int) -> tuple[int, int]:
     return a, room - a
 
 
-def full_sentences(text: TokenizedText, room: int) -> list[tuple[int, int]]:
-    """[(start, stop), ...]: as many whole sentences as fit into `room` tokens, also of several documents.
+def full_sentences(text: TokenizedText, room: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of each row: as many whole sentences as fit into `room` tokens, also of several documents.
 
     A separator stands between documents, and so not first in a row. A sentence longer than a row goes on in the next.
     """
-    bounds, rows, start = memoryview(text.sentences), [], 0
+    bounds, start = memoryview(text.sentences), 0
     while start < len(text.tokens):
         start += int(text.tokens[start] == text.separator)
         stop = bounds[bisect.bisect_right(bounds, start + room) - 1]
         if stop <= start:
             stop = start + room
-        rows.append((start, stop))
+        yield start, stop
         start = stop
-    return rows
 
 
-def causal(text: TokenizedText, length: int) -> list[tuple[int, int]]:
-    """[(start, stop), ...]: rows of `length` tokens; the last may be shorter.
+def causal(text: TokenizedText, length: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of each row: rows of `length` tokens; the last may be shorter.
 
     Each row begins with the last token of the row before it, so that every token but the very first, a separator, is
     the next token of another one exactly once.
     """
     end = len(text.tokens)
-    return [(start, min(start + length, end)) for start in range(0, end - 1, length - 1)]
+    yield from ((start, min(start + length, end)) for start in range(0, end - 1, length - 1))

@@ -20,6 +20,7 @@ from ..hub.files import json_text, replacing, write_text
 from .batches import encoded
 from .sentence_pairs import TokenizedText
 
+FILES = "tokens.int32", "sentences.int64", "documents.int64"
 GROUP = 1 << 20                     # bytes of text that a process tokenises at a time
 
 
@@ -27,8 +28,8 @@ def tokenised(documents, tokenizer, separator, folder, workers, say=print):
     """A `TokenizedText` of `Documents` whose ids stand in `folder`: found there, or tokenised on workers.n processes of
     each rank. say(text): is told every few seconds how far it is.
 
-    In the folder: tokens.int32, sentences.npy, documents.npy, as in TokenizedText, and text.json, written last, which
-    tells whether they belong to this text and this tokenizer.
+    In the folder: tokens.int32, sentences.int64, documents.int64, the arrays of TokenizedText, which are mapped into
+    memory, and text.json, written last, which tells whether they belong to this text and this tokenizer.
     """
     folder, ranks = Path(folder), workers.ranks
     vocabulary = "\n".join([type(tokenizer).__name__, *tokenizer.tokens])
@@ -36,20 +37,20 @@ def tokenised(documents, tokenizer, separator, folder, workers, say=print):
               "separator": separator}
     if not ranks.first(lambda: _kept(folder) == wanted):
         ranks.first(lambda: folder.mkdir(parents=True, exist_ok=True))
-        lengths = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]      # of sentences, of documents
-        with replacing(folder / "tokens.int32") as file:
+        with contextlib.ExitStack() as stack:
+            tokens, *bounds = (stack.enter_context(replacing(folder / file)) for file in FILES)
+            ends = [np.zeros(1, np.int64)] * 2          # of the last sentence and the last document
+            for file, end in zip(bounds, ends, strict=True):
+                file.write(end)
             for text in _encode_all(documents, tokenizer, separator, workers, say):
-                file.write(text.tokens)
-                for found, bounds in zip(lengths, (text.sentences, text.documents), strict=True):
-                    found.append(np.diff(bounds))
-        for name, found in zip(("sentences", "documents"), lengths, strict=True):
-            with replacing(folder / f"{name}.npy") as file:
-                np.save(file, np.cumsum(np.concatenate(found)))
+                tokens.write(text.tokens)
+                for i, found in enumerate((text.sentences, text.documents)):
+                    bounds[i].write(ends[i] + found[1:])
+                    ends[i] = ends[i] + found[-1]
         write_text(folder / "text.json", json_text(wanted))
         ranks.everybody(None)                           # nobody reads before rank 0 has written
-    sentences, documents = (np.load(folder / f"{name}.npy") for name in ("sentences", "documents"))
-    tokens = np.asarray(np.memmap(folder / "tokens.int32", np.int32, "r"))
-    return TokenizedText.of(tokens, sentences, documents, separator)
+    return TokenizedText.of(*(np.asarray(np.memmap(folder / file, file.partition(".")[2], "r")) for file in FILES),
+                            separator)
 
 
 def _encode_all(documents, tokenizer, separator, workers, say):
@@ -96,6 +97,6 @@ def _processes(n, tokenizer, separator):
 
 def _kept(folder):
     try:
-        return read_json(folder / "text.json")
+        return read_json(folder / "text.json") if all((folder / file).exists() for file in FILES) else None
     except (OSError, ValueError):
         return None

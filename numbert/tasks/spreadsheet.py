@@ -20,6 +20,7 @@ from ..hub.errors import CheckpointError, parse_json
 from ..hub.files import read_text
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+SHEETS = (".xls", ".xlsx", ".xlsm", ".xlsb", ".ods", ".numbers")
 DELIMITERS = (",", ";", "\t")
 # What columns are called, without regard to capitals, spaces and dashes; of several the first that a file has.
 NAMES = {
@@ -53,8 +54,9 @@ def read(path, columns=None, header=None, skip_broken=False, labelled=True):
     """The `Sheet` of a file, whose format is that of its ending: one of `FORMATS`.
 
     .csv is read as RFC 4180 has it: quotation marks around a cell with commas or line ends, doubled inside; semicolons
-    or tabs take the commas' place where more rows have the length of the first with them. In .tsv a quotation mark is a
-    character like any other. .jsonl has an object in each line, .json a list of such objects.
+    or tabs take the commas' place where more rows have the length of the first with them, or any other character that
+    a first line such as sep=; names, as in Excel. In .tsv a quotation mark is a character like any other. .jsonl has an
+    object in each line, .json a list of such objects.
 
     columns: {role: name, or number from 0}. None: by the names in the header (`NAMES`), else two columns are text and
     label, three are text, pair and label. header: whether the first row has the names; None: if it has the name of a
@@ -64,7 +66,9 @@ def read(path, columns=None, header=None, skip_broken=False, labelled=True):
     """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
-        raise ValueError(f"{path}: the name of the file must end in {', '.join(FORMATS)}, to say its format")
+        raise ValueError(f"{path}: the name of the file must end in {', '.join(FORMATS)}, to say its format"
+                         + ("; save the sheet as CSV" if suffix in SHEETS else
+                            "; if tabs separate its columns, call it .tsv" if suffix in (".txt", ".tab") else ""))
     names, records = _records(path, suffix)
     if not records:
         raise ValueError(f"{path}: no row in it")
@@ -130,7 +134,10 @@ def _records(path, suffix):
     """(names of the columns if the format has them, else None; a _Record for each row that is not empty)."""
     text = read_text(path)
     if suffix in (".csv", ".tsv"):
-        rows = _plain(path, text) if suffix == ".tsv" else _quoted(path, text)
+        said = re.match(r"\"?sep=(.)\"?\r?(?=\n)", text)             # the line stays, empty: lines keep their numbers
+        text = text[said.end():] if said else text
+        rows = (_plain(path, text) if suffix == ".tsv" and said is None else
+                list(_parsed(path, text, said[1])) if said else _quoted(path, text))
         return None, [row for row in rows if any(cell.strip() for cell in row.cells)]
     if suffix == ".json":
         values = parse_json(path, text.encode(), kind=None)

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..hub import files
-from ..hub.errors import CheckpointError, map_file
+from ..hub.errors import CheckpointError, exists, map_file
 from ..hub.settings import FOLLOWED, Only, Settings
 from .files import (
     CONFIG,
@@ -84,6 +84,9 @@ class SentencePieceTokenizer(Tokenizer):
         config.expect("tokenizer_class", "AlbertTokenizer", "AlbertTokenizerFast", None)
         named = Settings.read(folder / "special_tokens_map.json", NAMES)
         path, whole = folder / "spiece.model", Settings.read(folder / "tokenizer.json")
+        if not exists(path) and whole.values:
+            raise CheckpointError(path, "there is no such file, and the pieces are read from it, not from "
+                                  "tokenizer.json: take it from the checkpoint that this one was made from")
         data = map_file(path)[:]
         try:
             tokens = cls(data).tokens

@@ -152,15 +152,15 @@ def check_length(max_length, positions):
         raise ValueError(f"max_length = {max_length}, but the model has only {positions} positions")
 
 
-def add_options(parser, **defaults):
+def add_options(parser, *, up_to=128, **defaults):
     """Add the options of FineTuning, and --workers. defaults: those that differ from the class's. Which are good
-    depends on the size of model and data."""
+    depends on the size of model and data. up_to: what the command takes for a max_length of None, if the model can."""
     for one in dataclasses.fields(FineTuning):
         default = defaults.pop(one.name, one.default)
         switch = isinstance(one.default, bool)
         kind = {"action": "store_true"} if switch else {"type": float if isinstance(one.default, float) else int}
         shown = ("" if switch or one.default is None else " (default: %(default)s)" if default is not None else
-                 f" (default: {one.default}, or what the model takes, if that is less)")
+                 f" (default: {up_to}, or what the model takes, if that is less)")
         parser.add_argument(*one.metadata["flags"] or [f"--{one.name.replace('_', '-')}"], dest=one.name,
                             default=default, help=one.metadata["help"] + shown, **kind, **one.metadata["option"])
     if defaults:

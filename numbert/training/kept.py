@@ -38,10 +38,11 @@ def add_run_options(parser, out):
 
 
 @contextlib.contextmanager
-def opened(out, model, resume=False, *, default=None, ranks=None):
+def opened(out, model, resume=False, *, default=None, ranks=None, replacing=False):
     """The RunFolder for a fine-tuning of the model in the folder `model`. out: its path; None: the default, or with a
-    number behind it. Raises ValueError if it is not for such a run: nothing is changed in it then. Folders that it
-    makes, and in which nothing is written, are removed at the end."""
+    number behind it. replacing: what an earlier run left there may be overwritten, as by a script that is run again.
+    Raises ValueError if it is not for such a run: nothing is changed in it then. Folders that it makes, and in which
+    nothing is written, are removed at the end."""
     ranks = ranks or Alone()
     path = ranks.first(lambda: Path(out or _numbered(default, resume)))
     if path.exists() and Path(model).exists() and path.samefile(model):
@@ -49,7 +50,7 @@ def opened(out, model, resume=False, *, default=None, ranks=None):
     new = [] if ranks.rank else [one for one in (path, *path.parents) if not one.exists()]
     try:
         with RunFolder(path, ranks) as folder:
-            ranks.first(lambda: _refuse_others(folder, resume))
+            ranks.first(lambda: _refuse_others(folder, resume, replacing))
             try:
                 yield folder
             except KeyboardInterrupt as interrupt:
@@ -62,7 +63,7 @@ def opened(out, model, resume=False, *, default=None, ranks=None):
                 one.rmdir()
 
 
-def _refuse_others(folder, resume):
+def _refuse_others(folder, resume, replacing):
     path, stopped = folder.path, folder.checkpoint.exists()
     if resume and not stopped:
         raise ValueError(f"{path} holds no run that was stopped: there is nothing to resume")
@@ -70,9 +71,8 @@ def _refuse_others(folder, resume):
         raise ValueError(f"{path} holds a run that was stopped: --resume goes on with it, another --out starts a new "
                          "one")
     ours = (records := folder.records()) and all("epoch" in record for record in records)
-    if not stopped and (path / "config.json").exists() and not ours:
-        raise ValueError(f"{path} holds a model that no fine-tuning left there, and it would be overwritten: take "
-                         "another --out")
+    if not stopped and (path / "config.json").exists() and not (replacing and ours):
+        raise ValueError(f"{path} holds a model, which would be overwritten: take another --out")
 
 
 def _numbered(path, resume):

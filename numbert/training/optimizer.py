@@ -125,8 +125,10 @@ class LAMB(AdamW):
     """AdamW in which a matrix moves by a share of its own norm, for large batches: w -= lr ‖w‖ / ‖u‖ u, where u is the
     direction of AdamW, m̂ / (√v̂ + ε) + λ w. (You et al. 2020, algorithm 2, with φ(x) = x.)
 
-    What has one axis moves by lr u, as in the authors' program, and so does a matrix if one of the two norms is 0. The
-    norms are sums over the pieces in their order, so it does not matter who computes which.
+    What has one axis moves by lr u, and so does a matrix if one of the two norms is 0: both as in an author's program
+    (lamb_optimizer.py in google-research/albert, which excludes from the ratio what does not decay). That leaves out
+    Adam's bias correction; algorithm 2 has it, and so have optax and timm. The norms are sums over the pieces in their
+    order, so it does not matter who computes which.
     """
 
     def _move(self, each, **settings):

@@ -6,9 +6,10 @@ All ranks run the same program on the same data, and a batch is a function of th
 same decisions, and all that has to be sent are gradients, losses and parameters. Rank 0 speaks and writes for all. What
 they cannot know alike is agreed upon: what stands in a folder, what time it is, whether Ctrl-C was pressed.
 
-The text and the run folder must be where all ranks find them. Ctrl-C reaches the ranks through mpiexec, and Open MPI's
-tells them after a quarter of a second and kills them after another: too soon for a long step. `kill -USR1` with the
-number of mpiexec's process lets the step end, saves, and ends all; clusters send the same signal before time is over.
+The text and the run folder must be where all ranks find them. MPICH's mpiexec hands Ctrl-C on to the ranks: the step
+ends, rank 0 saves, and all end. Open MPI's kills them half a second later, which no setting changes, and few steps end
+so soon. There `kill -USR1` with the number of mpiexec's process does the same (with either mpiexec); clusters send
+this signal before time is over.
 
 The engine is MPI itself, through mpi4py, an optional extra: this file is the only one that knows of it.
 """
@@ -140,6 +141,9 @@ def together(command, shared=True):
     if refused:
         sys.exit(f"{command}: {refused}" if rank == 0 else 0)
     ranks = Ranks(MPI.COMM_WORLD)
+    if rank == 0 and LAUNCHED[0][0] in os.environ:
+        print(f"{command}: Open MPI's mpiexec does not let a step end after Ctrl-C; kill -USR1 {os.getppid()} does, "
+              "and what is done is saved", file=sys.stderr, flush=True)
     errors = MPI.COMM_WORLD.Dup()                       # on which nothing else is sent
     try:
         with _silent() if ranks.rank else contextlib.nullcontext():

@@ -4,13 +4,15 @@
 """
 import itertools
 import re
+import types
+import typing
 
 import every_family
 import numpy as np
 import pytest
 
 import numbert as nb
-from numbert.pipeline import TASKS
+from numbert.pipeline import TASKS, base
 from numbert.tasks.embedding import embed
 
 HEADS = {"fill-mask": "ForMaskedLM", "text-generation": "ForCausalLM",
@@ -480,3 +482,58 @@ def test_tags_are_those_of_the_model(folder, family):
     assert groups[0]["start"] == 0 and groups[-1]["end"] == len(text)
     for group in groups:                                # no word is torn
         assert group["start"] == 0 or " " in text[group["start"] - 1:group["start"] + 1]
+
+
+# ---- options of a type or size that cannot be ------------------------------------------------------------------------
+
+WRONG = {int: ["5", 2.0, True, [3]], float: ["x", True], bool: ["yes", 1], str: [3, ["a"]],
+         list: [3, [3]], np.random.Generator: [0, "x"], typing.Literal: ["5", 2.0, True, [3]]}
+
+
+def wrong_values(hint):
+    """Values that do not belong to a hint: those that are wrong for each of its parts."""
+    parts = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    parts = [part for part in parts if part is not type(None)]
+    kinds = [typing.get_origin(part) or part for part in parts]
+    listed = [WRONG.get(kind, ["x", object()]) for kind in kinds]
+    return [value for value in listed[0] if all(value in some for some in listed[1:])]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_options_of_another_type_are_refused_by_name(folder, task):
+    """Every option of every task: when the pipeline is made, before the folder is looked at, and in a call."""
+    keywords = base._keywords(TASKS[task].results) | base._keywords(base.Pipeline.__init__)
+    assert {"batch_size", "workers"} < keywords.keys()
+    pipe = nb.pipeline(task, folder(task, "gpt" if task == "text-generation" else "bert"), workers=1)
+    for name, (_, hint) in keywords.items():
+        values = wrong_values(hint)
+        assert values, name
+        for value in values:
+            with pytest.raises(TypeError, match=rf"^{name} must be .*, got "):
+                nb.pipeline(task, "no such folder", **{name: value})
+            with pytest.raises(TypeError, match=rf"^{name} must be .*, got |has no option"):
+                pipe([], **{name: value})
+        for bad in (-1, np.int64(-1)) if base._fits(1, hint) else ():
+            with pytest.raises(ValueError, match=rf"^{name} must be .*, got -1"):
+                nb.pipeline(task, "no such folder", **{name: bad})
+        for bad in (np.nan, np.inf, 0.0) if base._fits(0.5, hint) else ():
+            with pytest.raises(ValueError, match=rf"^{name} must be finite and above 0, got "):
+                nb.pipeline(task, "no such folder", **{name: bad})
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_is_no_text_is_refused_by_task(folder, task):
+    needed = {"candidate_labels": ["a"]} if task.startswith("zero") else {"source_sentence": "a"} if task.startswith(
+        "sentence") else {"context": "a"} if task.startswith("question") else {}
+    pipe = nb.pipeline(task, folder(task, "gpt" if task == "text-generation" else "bert"), workers=1)
+    for given in (3, None, b"text", [None], ["a", 3.5], [["a"]]):
+        with pytest.raises(TypeError, match=f"{task} takes texts"):
+            pipe(given, **needed)
+
+
+def test_windows_that_share_nothing(folder):
+    """A doc_stride of 0 is one that transformers takes, too; the command and Python agree."""
+    pipe = nb.pipeline("question-answering", folder("question-answering", "bert"), doc_stride=0, workers=1)
+    assert pipe({"question": "who ?", "context": "the old cat " * 30})["answer"]
+    with pytest.raises(ValueError, match="doc_stride must be at least 0, got -1"):
+        pipe({"question": "who ?", "context": "the cat"}, doc_stride=-1)

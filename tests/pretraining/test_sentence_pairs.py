@@ -169,7 +169,7 @@ def test_full_sentences_by_hand():
 @given(DOCUMENTS, st.integers(1, 30))
 def test_full_sentences_are_full_and_lose_nothing(lengths, room):
     text = TokenizedText(all_different(lengths), SEPARATOR)
-    rows, bounds = full_sentences(text, room), set(text.sentences.tolist())
+    rows, bounds = list(full_sentences(text, room)), set(text.sentences.tolist())
     used = np.concatenate([np.arange(start, stop) for start, stop in rows] + [np.zeros(0, int)])
     assert (np.diff(used) > 0).all()
     lost = np.setdiff1d(np.arange(len(text.tokens)), used)
@@ -187,7 +187,7 @@ def test_full_sentences_are_full_and_lose_nothing(lengths, room):
 @given(DOCUMENTS, st.integers(2, 30))
 def test_causal_rows_ask_for_every_token_but_the_first_once(lengths, T):
     text = TokenizedText(all_different(lengths), SEPARATOR)
-    rows = causal(text, T)
+    rows = list(causal(text, T))
     assert all(stop - start == T for start, stop in rows[:-1]) and all(2 <= stop - start <= T for start, stop in rows)
     assert [t for start, stop in rows for t in range(start + 1, stop)] == list(range(1, len(text.tokens)))
 

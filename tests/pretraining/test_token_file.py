@@ -5,11 +5,11 @@ from example_scripts import load
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert.pretraining import sentence_pairs, token_file
+from numbert.pretraining import batches, sentence_pairs, token_file
 from numbert.pretraining.batches import PretrainingData, encoded
 from numbert.pretraining.corpus import hold_out, read_documents
 from numbert.pretraining.documents import Documents
-from numbert.pretraining.sentence_pairs import TokenizedText, draw_examples
+from numbert.pretraining.sentence_pairs import OBJECTIVES, TokenizedText, draw_examples
 from numbert.pretraining.token_file import tokenised
 from numbert.tokenizers.wordpiece import SPECIAL_TOKENS, WordPieceTokenizer
 from numbert.training.parallel import Workers
@@ -99,9 +99,22 @@ def test_the_beginning_of_a_text():
         assert part.sentences[-1] == text.sentences[text.documents[documents]]
 
 
-def test_examples_are_the_same_however_often_the_list_is_emptied(monkeypatch):
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_examples_in_a_file_are_those_in_memory(objective, tmp_path, monkeypatch):
+    """And in the same order; the file has no name, and none is left."""
+    monkeypatch.setattr(batches, "LISTED", 4)
+    documents = [["a b. c d e. f g h. a. b h."] * 3, ["c. d e f. g."] * 4, ["h a b c d."] * 5]
+    data = [PretrainingData(documents, words_of("a b c d e f g h ."), objective=objective, max_length=9, batch_size=2,
+                            folder=folder) for folder in (None, tmp_path)]
+    for found, expected in zip(data[1]._pass(3), data[0]._pass(3), strict=True):
+        assert found.dtype == expected.dtype == np.int64 and found.shape == expected.shape and len(found) > 4
+        assert (found == expected).all()
+    assert not list(tmp_path.iterdir())
+
+
+def test_examples_are_the_same_however_many_are_written_at_a_time(monkeypatch):
     text, found = TokenizedText([[[1, 2, 3]] * 12, [], [[4, 5]] * 9, [[6]]]), []
-    for listed in (0, 2, 100):
+    for listed in (1, 2, 100):
         monkeypatch.setattr(sentence_pairs, "LISTED", listed)
         found.append(draw_examples(text, np.random.default_rng(0), objective="mlm", max_length=6))
     assert len(found[0]) > 9 and found[0].dtype == np.int64

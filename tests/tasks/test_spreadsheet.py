@@ -204,3 +204,33 @@ def test_labels():
 def test_no_known_name_has_two_roles():
     names = [name for names in spreadsheet.NAMES.values() for name in names]
     assert len(set(names)) == len(names) and all(re.fullmatch("[a-z]+[12]?", name) for name in names)
+
+
+# ---- what Excel and other programs write -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("separator, first, suffix", [
+    *((mark, first, ".csv") for mark in ",;\t" for first in ("", f"sep={mark}", f'"sep={mark}"')),
+    ("|", "sep=|", ".csv"), ("\t", "", ".tsv"), (";", "sep=;", ".tsv")])
+def test_files_of_other_programs_are_read_alike(tmp_path, encoding, end, separator, first, suffix):
+    path = tmp_path / f"sheet{suffix}"
+    rows = ["text", "label"], ["ein schönes Bild", "gut"], ["nie wieder", "schlecht"]
+    lines = [*([first] if first else []), *map(separator.join, rows)]
+    text = end.join([*lines, ""])
+    path.write_bytes(("\ufeff" + text).encode("utf-16-be") if encoding == "utf-16-be" else text.encode(encoding))
+    sheet = read(path)
+    assert [(row.text, row.label) for row in sheet.rows] == [("ein schönes Bild", "gut"), ("nie wieder", "schlecht")]
+    assert sheet.rows[-1].place == f"{path}: line {len(lines)}, column 'label'"
+
+
+@pytest.mark.parametrize("name, content, message", [
+    ("sheet.xlsx", b"PK\3\4", "save the sheet as CSV"), ("sheet.ods", b"PK\3\4", "save the sheet as CSV"),
+    ("sheet.txt", b"text\tlabel\n", "call it .tsv"), ("sheet.csv", b"\xff\xfea", "begins as UTF-16"),
+    ("sheet.csv", "text,label\nschön,gut\n".encode("latin-1"), "not UTF-8: byte 0xf6 at offset 14, in line 2: save the "
+     "file as UTF-8")])
+def test_files_that_cannot_be_read_say_what_to_do(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path / name)

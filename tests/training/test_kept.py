@@ -96,6 +96,16 @@ def test_what_a_run_leaves(name, whole):
         (seed, epoch) for seed in (0, 1) for epoch in (1, 2, 3)]
 
 
+@each_command
+@pytest.mark.parametrize("more", [(), ("--seeds", "1"), ("--dry-run",)])
+def test_a_run_that_is_finished_is_not_overwritten(name, more, data, whole, tmp_path):
+    for path, content in whole[name].items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    assert "holds a model, which would be overwritten: take another --out" in refused(name, data, tmp_path, *more)
+    assert contents(tmp_path) == whole[name]
+
+
 # ---- stopped, and gone on ----
 
 
@@ -238,8 +248,8 @@ def other_run(folder):
 
 @each_command
 @pytest.mark.parametrize("make, message", [
-    (foreign_metrics, "metrics.jsonl: line 1 is no record of a run"), (foreign_model, "no fine-tuning left there"),
-    (other_run, "is in use by process")])
+    (foreign_metrics, "metrics.jsonl: line 1 is no record of a run"),
+    (foreign_model, "holds a model, which would be overwritten"), (other_run, "is in use by process")])
 def test_a_folder_that_is_not_for_this_run(name, make, message, data, tmp_path):
     out = tmp_path / "out"
     out.mkdir()

@@ -30,6 +30,9 @@ from .data import read
 from .reader import Reader, load_threshold, qa_task, read_passages, save_threshold, scores
 from .windows import describe, make_passages
 
+MAX_LENGTH = 384                    # tokens of a window with the question, where nothing is said
+PREDICTING = ("dev", "model", "evaluate", "cmrc", "max_length", "workers", "out", "step", "max_question_length",
+              "max_answer_length", "n_best", "threshold")           # the options that count without --train
 USE = """from numbert.tasks.squad.reader import Reader
 
 reader = Reader.from_pretrained(FOLDER)
@@ -80,7 +83,7 @@ def arguments():
     either.add_argument("--model", metavar="FOLDER", help="a pre-trained or (without --train) a fine-tuned model")
     either.add_argument("--evaluate", metavar="FOLDER", help="the same without --train, as in the other commands")
     add("--cmrc", action="store_true", help="CMRC 2018's character-level measures")
-    experiment.add_options(parser, max_length=384)
+    experiment.add_options(parser, max_length=None, up_to=MAX_LENGTH)
     add_run_options(parser, None)
     add("--step", "--doc-stride", type=int, help="tokens from one window to the next: Google's doc_stride; the overlap "
         "is the rest of the window (default: a third of --max-length)")
@@ -105,17 +108,21 @@ def main(argv=None):
 def fine_tune_and_predict(options, workers):
     deciding = {name: getattr(options, name) for name in ("n_best", "max_answer_length", "threshold")}
     check_limits(options.n_best, options.max_answer_length)             # fails now, not after the training
-    if options.evaluate and options.train:
+    if not options.train:
+        command.only_for(arguments(), options, "answering without --train", PREDICTING)
+    elif options.evaluate:
         raise ValueError("--train is for fine-tuning, not for --evaluate")
     options.model = options.model or options.evaluate
     del options.evaluate                                # no setting of a run
     if options.train:
         with opened(options.out, options.model, options.resume, ranks=workers.ranks) as folder:
             fine_tune(options, folder, deciding, workers)
-    elif options.resume or options.keep_head or options.from_scratch or options.dry_run:
-        raise ValueError("--resume, --keep-head, --from-scratch and --dry-run are for fine-tuning, with --train")
     else:
         with RunFolder(options.out, workers.ranks) as folder:
+            _, positions = look(options.model, AutoModelForQuestionAnswering)
+            if options.max_length is None:
+                options.max_length = min(card.max_length_of(options.model) or MAX_LENGTH, positions)
+            experiment.check_length(options.max_length, positions)
             reader = Reader.from_pretrained(options.model, max_length=options.max_length)
             dev = load(options.dev, reader.tokenizer, options)
             readings, _ = predict(options, folder, reader.model, reader.tokenizer, dev, deciding, workers)
@@ -124,6 +131,7 @@ def fine_tune_and_predict(options, workers):
 
 def fine_tune(options, folder, deciding, workers):
     tokenizer, positions = look(options.model, AutoModelForQuestionAnswering, from_scratch=options.from_scratch)
+    options.max_length = options.max_length or min(MAX_LENGTH, positions)
     settings = experiment.FineTuning.of(options, positions=positions)
     training = load(options.train, tokenizer, options, most=settings.max_train_samples)
     dev = load(options.dev, tokenizer, options)

@@ -127,7 +127,7 @@ def test_other_names_columns_and_words(made, tmp_path, capsys):
     said = capsys.readouterr().out
     assert f"{folder}/mine.tsv: 6 examples, 3 rows left out, the first: {folder}/mine.tsv: line 3: 2 columns" in said
     with pytest.raises(SystemExit, match=r"^glue: .*mine\.tsv: line 3: 2 columns, expected 3 \(--skip-broken leaves"):
-        glue.main(arguments)
+        glue.main([*arguments, "--out", str(tmp_path / "new")])
 
 
 def test_a_test_file_has_the_same_columns_but_no_label(made, tmp_path):

@@ -61,6 +61,7 @@ def ended(argv):
 
 TRAIN = ("--train", "train.json", "--dev", "dev.json", "--model", "body", "--out", "out", "--max-length", "16",
          "--step", "4", "--epochs", "1", "--workers", "1")
+NEW = (*TRAIN, "--out", "new")
 
 
 @pytest.fixture
@@ -175,15 +176,17 @@ def test_limits_are_refused_before_anything_is_read_or_trained(trained, capsys):
 @pytest.mark.parametrize("arguments, complaint", [
     (("--dev", "dev.json", "--model", "body", "--out", "elsewhere"), "not fine-tuned for answers"),
     (("--dev", "missing.json", "--model", "out", "--out", "elsewhere", "--max-length", "32"), "missing.json"),
-    (("--dev", "dev.json", "--model", "out", "--out", "elsewhere"), "--max-length = 384, but the model has only 32"),
+    (("--dev", "dev.json", "--model", "out", "--out", "elsewhere", "--max-length", "384"),
+     "--max-length = 384, but the model has only 32"),
     (("--dev", "dev.json", "--model", "out", "--out", "elsewhere", "--max-length", "8"), "leaves no room"),
-    ((*TRAIN, "--dev", "test.json"), "test.json: has questions without an entry for answers"),
-    ((*TRAIN, "--max-length", "33"), "--max-length = 33, but the model has only 32 positions"),
-    ((*TRAIN, "--label-smoothing", "0.1"), "--label-smoothing is for classes of texts or words, a BertForQuestionAnsw"),
-    ((*TRAIN[2:], "--model", "out", "--dry-run"), "--dry-run are for fine-tuning, with --train"),
+    ((*NEW, "--dev", "test.json"), "test.json: has questions without an entry for answers"),
+    ((*NEW, "--max-length", "33"), "--max-length = 33, but the model has only 32 positions"),
+    ((*NEW, "--label-smoothing", "0.1"), "--label-smoothing is for classes of texts or words, a BertForQuestionAnsw"),
+    (("--dev", "dev.json", "--model", "out", "--out", "elsewhere", "--dry-run"),
+     "--dry-run is for fine-tuning, not for answering without --train"),
     (("--train", "train.json", "--dev", "dev.json", "--evaluate", "out", "--out", "x"), "not for --evaluate"),
-    ((*TRAIN, "--step", "0"), "step must be at least 1"),
-    ((*TRAIN, "--train", "test.json"), "none of 1 questions has a known answer"),
+    ((*NEW, "--step", "0"), "step must be at least 1"),
+    ((*NEW, "--train", "test.json"), "none of 1 questions has a known answer"),
     (("--evaluate", "dev.json", "missing.json"), "missing.json"),
 ])
 def test_errors_are_one_line(trained, capsys, arguments, complaint):
