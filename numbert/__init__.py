@@ -77,6 +77,7 @@ from .recording import no_grad
 from .tokenizers.auto import AutoTokenizer
 from .tokenizers.byte_bpe import ByteLevelBPETokenizer
 from .tokenizers.sentence_piece import SentencePieceTokenizer
+from .tokenizers.unigram import UnigramTokenizer
 from .tokenizers.wordpiece import WordPieceTokenizer
 
 __version__ = "0.1.0"
@@ -94,5 +95,5 @@ __all__ = ["AlbertConfig", "AlbertForMaskedLM", "AlbertForMultipleChoice", "Albe
            "GPT2ForSequenceClassification", "GPT2ForTokenClassification", "GPT2LMHeadModel", "GPT2Model", "Module",
            "Parameter", "RobertaConfig", "RobertaForMaskedLM", "RobertaForMultipleChoice",
            "RobertaForQuestionAnswering", "RobertaForSequenceClassification", "RobertaForTokenClassification",
-           "RobertaModel", "SentencePieceTokenizer", "Tensor", "WordPieceTokenizer", "gradients", "load_parameters",
-           "no_grad", "op", "pipeline", "save_parameters"]
+           "RobertaModel", "SentencePieceTokenizer", "Tensor", "UnigramTokenizer", "WordPieceTokenizer", "gradients",
+           "load_parameters", "no_grad", "op", "pipeline", "save_parameters"]

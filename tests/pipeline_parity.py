@@ -23,6 +23,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).parent / "helpers"))
 
 import every_family  # noqa: E402
+from unigram_folder import PIECES, REPLACEMENTS, charsmap  # noqa: E402
 
 import numbert as nb  # noqa: E402
 
@@ -154,6 +155,7 @@ def tokenizers_to_try():
     """{name: tokenizer}"""
     from numbert.pretraining.families import train_tokenizer
     from numbert.tokenizers.byte_bpe_files import GPT2
+    from numbert.tokenizers.charsmap import CharsMap
     texts = [text for text in every_family.TEXTS] + ["Hello , how are you ? 東京 is a city . it's é"]
     bert, roberta, gpt = (train_tokenizer(family, texts, size) for family, size in
                           (("bert", 120), ("roberta", 330), ("gpt", 330)))
@@ -167,6 +169,8 @@ def tokenizers_to_try():
         "GPT-2": gpt,
         "GPT-2, no prefix space": nb.ByteLevelBPETokenizer(gpt.tokens, gpt.merges, special_tokens=GPT2,
                                                           added_tokens={"<user>": False}, single_word=["<user>"]),
+        "ALBERT, Unigram": nb.UnigramTokenizer(PIECES, 1, added_tokens={"-": False}, charsmap=CharsMap(charsmap(
+            {old: new for old, new in REPLACEMENTS.items() if new}))),
     }
 
 

@@ -14,7 +14,7 @@ def test_the_same_answers(task, family):
     assert answers >= 8 and max(found.values()) <= pipeline_parity.LIMIT
 
 
-@pytest.mark.parametrize("name", ["BERT", "RoBERTa", "GPT-2"])
+@pytest.mark.parametrize("name", ["BERT", "RoBERTa", "GPT-2", "ALBERT, Unigram"])
 def test_tokenizer_json(name, tmp_path):
     texts = pipeline_parity.hard_texts(50)
     tokenizer = pipeline_parity.tokenizers_to_try()[name]

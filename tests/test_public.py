@@ -13,8 +13,8 @@ MODULES = [importlib.import_module(f"numbert.{name}") for name in """
     autograd recording sparse module packing layers
     ops.activations ops.attention ops.linear ops.losses ops.normalization ops.rows ops.shapes
     hub.checkpoint hub.errors hub.files hub.packages hub.safetensors hub.torch_pickle
-    tokenizers.auto tokenizers.byte_bpe tokenizers.encoding tokenizers.normalise tokenizers.sentence_piece
-    tokenizers.tokenizer tokenizers.wordpiece
+    tokenizers.albert tokenizers.auto tokenizers.byte_bpe tokenizers.charsmap tokenizers.encoding
+    tokenizers.normalise tokenizers.sentence_piece tokenizers.tokenizer tokenizers.unigram tokenizers.wordpiece
     models.albert models.auto models.bert models.config models.cost models.generation models.gpt2 models.heads
     models.pretrained models.roberta models.onnx_file
     training.loop training.optimizer training.parallel

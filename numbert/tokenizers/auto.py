@@ -9,6 +9,7 @@ from .byte_bpe_files import DEFAULTS
 from .files import Settings
 from .sentence_piece import SentencePieceTokenizer
 from .tokenizer import Tokenizer
+from .unigram import UnigramTokenizer
 from .wordpiece import WordPieceTokenizer
 from .wordpiece_files import CLASSES
 
@@ -19,8 +20,8 @@ READERS = {WordPieceTokenizer: (CLASSES, "vocab.txt", "WordPiece"),
 
 
 class AutoTokenizer:
-    """`AutoTokenizer.from_pretrained(folder)` gives a `WordPieceTokenizer`, a `ByteLevelBPETokenizer` or a
-    `SentencePieceTokenizer`, whichever the folder holds."""
+    """`AutoTokenizer.from_pretrained(folder)` gives a `WordPieceTokenizer`, a `ByteLevelBPETokenizer`, a
+    `SentencePieceTokenizer` or a `UnigramTokenizer`, whichever the folder holds."""
 
     @staticmethod
     def from_pretrained(folder: str | Path) -> Tokenizer:
@@ -32,6 +33,12 @@ def tokenizer_class(folder: str | Path) -> type[Tokenizer]:
     """The class that reads the tokenizer in `folder`: by the name that tokenizer_config.json (or config.json) has for
     it, or else by the files that are there. Raises CheckpointError."""
     folder = Path(folder)
+    cls = _reader(folder)
+    alone = not exists(folder / "spiece.model") and exists(folder / "tokenizer.json")
+    return UnigramTokenizer if cls is SentencePieceTokenizer and alone else cls
+
+
+def _reader(folder):
     for name in ("tokenizer_config.json", "config.json"):
         settings = Settings.read(folder / name)
         if kind := settings.get("tokenizer_class", str):

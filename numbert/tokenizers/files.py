@@ -291,7 +291,7 @@ def write_whole(path, tokenizer, **parts):
     if len(set(own)) < len(own):
         path.unlink(missing_ok=True)
         return
-    parts["model"]["vocab"] = {token: index for index, token in enumerate(own)}
+    parts["model"].setdefault("vocab", {token: index for index, token in enumerate(own)})
     added = [{"id": int(index)} | token for index, token in decoder_of(tokenizer).items()]
     write_json(path, {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added} | parts)
 

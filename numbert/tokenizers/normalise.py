@@ -127,7 +127,7 @@ def category(char: str) -> str:
     return CHANGED.get(char) or unicodedata.category(char)
 
 
-def _characters(ranges):
+def characters(ranges: str) -> frozenset[str]:
     """The characters of ranges written as "5C8-5C9 61D", hexadecimal, ends included."""
     bounds = [[int(end, 16) for end in part.split("-")] for part in ranges.split()]
     return frozenset(chr(code) for ends in bounds for code in range(ends[0], ends[-1] + 1))
@@ -138,7 +138,7 @@ CHINESE = ("\u4e00", "\u9fff"), ("\u3400", "\u4dbf"), ("\U00020000", "\U0002a6df
 
 # Marks, punctuation, format characters and composed letters that came after Unicode 8 (looked up in Unicode 18), and
 # for shorter ranges the code points between them, to which nothing is done either.
-YOUNGER = _characters("""
+YOUNGER = characters("""
     5C8-5C9 61D 7FD 890-8E2 9FD-9FE A76 AFA-AFF B53-B55 C04-C3C C77 C84 D00 D3B-D3C D81 EBA ECE 180F-1886 1ABF-1AF0
     1B4E-1B4F 1B7D-1B7F 1DF6-1DFB 2E43-2E63 A82C A8C5 A8FF A9BD 105C9-105E4 10D24-10F89 11070-11074 110C2-110CD 111CF
     1123E-11241 1133B 11383-1145E 11660-1166C 116B9 1182F-1183B 11938-11FFF 12FF1-13455 1611E-1612F 16D68-16D6F

@@ -10,20 +10,19 @@ a probability, and of all ways to cut a text the most probable is taken. That is
     after   a piece that is a number and a comma, "▁9,", is cut once more, so that 9,000 and 9 share the piece of 9
 
 Pieces and ids are those of `AlbertTokenizer` in Hugging Face transformers 4. That of transformers 5 leaves the second
-step out, and does not know ALBERT's symbols of their own, such as "-", inside a word.
+step out, and does not know ALBERT's symbols of their own, such as "-", inside a word: unigram.py.
 """
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from pathlib import Path
 
 from ..hub import files
 from ..hub.errors import CheckpointError, exists, map_file
-from ..hub.settings import FOLLOWED, Only, Settings
+from ..hub.settings import Settings
+from .albert import SPACE, SPECIAL_TOKENS, TOKENIZER_CONFIG, AlbertPieces
 from .files import (
-    CONFIG,
     NAMES,
     add_extra,
     add_tokens,
@@ -40,26 +39,15 @@ from .files import (
     told_tokens,
     write_json,
 )
-from .tokenizer import Tokenizer
 
-SPACE = "▁"
-SPECIAL_TOKENS = {"pad": "<pad>", "unk": "<unk>", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
-TOKENIZER_CONFIG = CONFIG | {
-    "do_lower_case": FOLLOWED, "keep_accents": FOLLOWED, "remove_space": Only(True, None),
-    "sp_model_kwargs": Only({}, None), "add_prefix_space": Only(True, None),
-    "trim_offsets": "offsets leave the space before a word out, as in `tokenizers`",
-    "_spm_precompiled_charsmap": "a part of spiece.model",
-}
 
-class SentencePieceTokenizer(Tokenizer):
+class SentencePieceTokenizer(AlbertPieces):
     """Texts to token ids and back. A text stands in [CLS] text [SEP], a pair in [CLS] text [SEP] text_pair [SEP].
 
     model: the bytes of a spiece.model. special_tokens, added_tokens, options: see `Tokenizer`. lowercase:
     small letters only. keep_accents: é stays é; otherwise it becomes e.
     Raises ImportError without the package `sentencepiece`, ValueError if the bytes are no model.
     """
-
-    frame = (("cls",), ("sep",)), ((), ("sep",))
 
     def __init__(self, model: bytes, *, special_tokens: dict[str, str] = SPECIAL_TOKENS,
                  added_tokens: dict[str, bool] | None = None, lowercase: bool = True, keep_accents: bool = False,
@@ -85,17 +73,19 @@ class SentencePieceTokenizer(Tokenizer):
         named = Settings.read(folder / "special_tokens_map.json", NAMES)
         path, whole = folder / "spiece.model", Settings.read(folder / "tokenizer.json")
         if not exists(path) and whole.values:
-            raise CheckpointError(path, "there is no such file, and the pieces are read from it, not from "
-                                  "tokenizer.json: take it from the checkpoint that this one was made from")
+            raise CheckpointError(path, "there is no such file; AutoTokenizer reads tokenizer.json alone")
         data = map_file(path)[:]
         try:
-            tokens = cls(data).tokens
+            model = cls(data)
         except ValueError as error:
             raise CheckpointError(path, str(error)) from None
-        added = add_extra(tokens, added_tokens(folder, config), extra_tokens(named, config), path)
+        tokens, symbols = model.tokens, _symbols(model.processor)
+        # transformers 5 calls ALBERT's own symbols extra tokens, and so special: they would not be found in plain text.
+        extra = [name for name in extra_tokens(named, config) if name not in symbols]
+        added = add_extra(tokens, added_tokens(folder, config), extra, path)
         arguments = {"added_tokens": add_tokens(tokens, added, path)} | flags_of(told_tokens(named, config) + added)
         if whole.values:
-            entries = add_extra(tokens, listed_tokens(whole), extra_tokens(named, config), whole.path)
+            entries = add_extra(tokens, listed_tokens(whole), extra, whole.path)
             theirs = {"added_tokens": add_tokens(tokens, entries, whole.path), "vocabulary": _pieces_of(whole)}
             ours = arguments | {"vocabulary": tokens}
             check_agreement(path, ours, theirs | flags_of(entries))
@@ -183,24 +173,6 @@ class SentencePieceTokenizer(Tokenizer):
     def _id(self, piece):
         return self._ordinary.get(piece, self._unknown)
 
-    # Ids to texts
-
-    def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
-        """The text of `ids`. Capitals, accents and the original spaces are gone."""
-        special = set(self.all_special_ids)
-        tokens = [self.convert_ids_to_tokens(index) for index in ids if not skip_special_tokens or index not in special]
-        return self.convert_tokens_to_string(tokens)
-
-    def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """The text of `tokens`, as `decode` gives it."""
-        return "".join(tokens).replace(SPACE, " ").strip()
-
-    @property
-    def continues(self) -> list[bool]:
-        """For each id whether it continues a word: a list of bool, True for pieces that do not begin with a space."""
-        whole = {*self.added_tokens, *self.special_tokens.values()}
-        return [token not in whole and not token.startswith(SPACE) for token in self.tokens]
-
 
 def _pieces_of(whole):
     """The pieces in a tokenizer.json, which are those of spiece.model."""
@@ -209,6 +181,12 @@ def _pieces_of(whole):
     if not all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in listed):
         raise CheckpointError(whole.path, "model.vocab must be pairs of a piece and its score")
     return [piece for piece, _ in listed]
+
+
+def _symbols(processor):
+    """The pieces that the model finds in every text, as ALBERT's "-": of all plain ones they alone have score 0."""
+    return {processor.id_to_piece(index) for index in range(len(processor)) if processor.get_score(index) == 0
+            and not (processor.is_control(index) or processor.is_unknown(index) or processor.is_unused(index))}
 
 
 def _processor(model):

@@ -1,8 +1,8 @@
 """What every tokenizer here does in the same way: special tokens, pairs of texts, truncation, batches, ids and tokens.
 
-A kind of tokenizer (wordpiece.py, byte_bpe.py, sentence_piece.py) says how plain text is cut (`cut`), how to do the
-same faster (`cut_to_pieces`, and `cut_to_ids` when nothing but ids is wanted), and which special tokens stand around a
-text (`frame`).
+A kind of tokenizer (wordpiece.py, byte_bpe.py, sentence_piece.py, unigram.py) says how plain text is cut (`cut`), how
+to do the same faster (`cut_to_pieces`, and `cut_to_ids` when nothing but ids is wanted), and which special tokens stand
+around a text (`frame`).
 """
 from __future__ import annotations
 

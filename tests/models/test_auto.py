@@ -91,7 +91,7 @@ def test_the_class_of_the_tokenizer_is_named_or_its_files_say(made, tmp_path):
 
 @pytest.mark.parametrize("model, message", [
     ({"type": "WordLevel"}, "tokenizer.json: model.type must be one of WordPiece, BPE, Unigram, got 'WordLevel'"),
-    ({"type": "Unigram"}, "spiece.model: there is no such file"),
+    ({"type": "Unigram"}, "tokenizer.json: model.vocab must be a list, got None"),
     (None, "there is no tokenizer in it: looked for vocab.txt, vocab.json, spiece.model, tokenizer.json"),
 ])
 def test_tokenizers_that_cannot_be_read(tmp_path, model, message):

@@ -11,6 +11,7 @@ from odd_settings import write_with_an_odd_value
 
 import numbert as nb
 from numbert.hub.errors import CheckpointError
+from numbert.tokenizers.files import write_json
 from numbert.tokenizers.sentence_piece import SentencePieceTokenizer
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "text" / "wiki.txt"
@@ -175,6 +176,14 @@ def test_whatever_a_setting_is_it_loads_or_is_refused_as_a_bad_file(tmp_path, mo
             assert str(tmp_path) in str(error) and "\n" not in str(error)
 
     check()
+
+
+def test_symbols_that_transformers_lists_as_extra_tokens_are_found_in_any_text(tmp_path, tokenizer):
+    """transformers 5 lists all added tokens as extra_special_tokens, and so ALBERT's "-"."""
+    tokenizer.save_pretrained(tmp_path)
+    write_json(tmp_path / "tokenizer_config.json", {"extra_special_tokens": ["[CLS]", "(", "-"]})
+    assert SentencePieceTokenizer.from_pretrained(tmp_path)("cat-(a") == tokenizer("cat-(a")
+    assert {"-", "("} < set(tokenizer.tokenize("cat-(a"))
 
 
 def test_without_the_package_its_name_is_said(monkeypatch):

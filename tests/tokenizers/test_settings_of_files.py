@@ -3,6 +3,7 @@ the readers are walked, and for each entry a file with an unusual value is loade
 
 tests/golden/keys.json has the keys (tests/golden/keys.py says how they were recorded).
 """
+import base64
 import copy
 import dataclasses
 import io
@@ -12,20 +13,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from unigram_folder import PIECES, charsmap, whole_unigram
 
 import numbert as nb
 from numbert.hub.settings import ANY, FOLLOWED, Only, Settings
 from numbert.models import generation_config
-from numbert.tokenizers import byte_bpe_files, sentence_piece, wordpiece_files
+from numbert.tokenizers import albert, byte_bpe_files, unigram_files, wordpiece_files
 from numbert.tokenizers.files import NAMES
 
 KEYS = json.loads((Path(__file__).parents[1] / "golden" / "keys.json").read_text("utf-8"))
 CONFIGS = {"Bert": nb.BertConfig, "Roberta": nb.RobertaConfig, "Albert": nb.AlbertConfig, "GPT2": nb.GPT2Config}
 TABLES = {("Bert", "tokenizer_config.json"): wordpiece_files.TOKENIZER_CONFIG,
           ("Bert", "tokenizer.json"): wordpiece_files.TOKENIZER_JSON,
-          ("Albert", "tokenizer_config.json"): sentence_piece.TOKENIZER_CONFIG,
+          ("Albert", "tokenizer_config.json"): albert.TOKENIZER_CONFIG,
           **{(kind, "tokenizer_config.json"): byte_bpe_files.TOKENIZER_CONFIG for kind in ("Roberta", "GPT2")},
           **{(kind, "tokenizer.json"): byte_bpe_files.TOKENIZER_JSON for kind in ("Roberta", "GPT2")},
+          ("Unigram", "tokenizer.json"): unigram_files.TOKENIZER_JSON,
           **{(kind, "special_tokens_map.json"): NAMES for kind in ("Bert", "Roberta", "GPT2")},
           ("GPT2", "generation_config.json"): generation_config.TABLE}
 ODD = [True, 7, -1, 2.5, "odd", ["odd"], {"odd": 1}]
@@ -131,6 +134,9 @@ FOLDERS = {                 # (kind, file): the class, the files of a folder in 
     ("Roberta", "tokenizer_config.json"): (nb.ByteLevelBPETokenizer, PLAIN_BYTES),
     ("Roberta", "special_tokens_map.json"): (nb.ByteLevelBPETokenizer, PLAIN_BYTES | {"special_tokens_map.json": {}}),
     ("Roberta", "tokenizer.json"): (nb.ByteLevelBPETokenizer, WHOLE_BYTES),
+    ("Unigram", "tokenizer.json"): (nb.UnigramTokenizer, {"tokenizer.json": whole_unigram() | {
+        "padding": whole_bert()["padding"] | {"pad_token": "<pad>"}, "truncation": whole_bert()["truncation"],
+        "added_tokens": [*whole_unigram()["added_tokens"], whole_bert()["added_tokens"][-1] | {"id": len(PIECES)}]}}),
 }
 ADDED = {"content": ["a b"], "special": [True], "lstrip": [True], "rstrip": [True], "single_word": [True],
          "normalized": [True], "id": []}
@@ -176,6 +182,19 @@ VALUES = {
         "post_processor.cls": [["</s>", 2]], "post_processor.trim_offsets": [False],
         "post_processor.add_prefix_space": [True], "model.type": ["WordPiece"], "model.vocab.*": [],
         "model.merges": [[["a", "b", "c"]], []], "model.unk_token": [],
+        **{f"added_tokens.{key}": values for key, values in ADDED.items() if key != "id"}},
+    ("Unigram", "tokenizer.json"): {
+        "truncation.direction": ["Left"], "padding.direction": ["Left"], "padding.pad_token": ["x"],
+        "padding.pad_id": [1], "added_tokens.id": [3],
+        # of the list, whose last step is Precompiled; and of the object that holds the list
+        "normalizer.type": ["NFC", "Lowercase"], "normalizer.normalizers.type": ["NFC", "Lowercase", "Replace"],
+        "normalizer.normalizers.precompiled_charsmap": [
+            "7", "AAAA", base64.b64encode(charsmap({"x": "a"})).decode()],
+        **dict.fromkeys([f"normalizer.{inner}{name}" for inner in ("", "normalizers.") for name in (
+            "pattern.String", "pattern.Regex", "content")] + ["normalizer.precompiled_charsmap"], []),
+        "pre_tokenizer.type": ["Metaspace", "Whitespace"], "pre_tokenizer.pretokenizers.type": ["WhitespaceSplit"],
+        "post_processor.type": ["Other"], "post_processor.sep": [], "post_processor.cls": [], "model.type": ["BPE"],
+        "model.unk_id": [0, -1, len(PIECES)], "model.vocab": [PIECES[:-1], PIECES + [["a", 0.0]], [["a"]]],
         **{f"added_tokens.{key}": values for key, values in ADDED.items() if key != "id"}},
 }
 TEMPLATE = tuple(f"post_processor.{key}" for key in ("single", "pair", "special_tokens", "processors"))
@@ -374,7 +393,7 @@ def test_albert_is_walked_too(tmp_path):
     values = names(token="▁a") | VALUES["Bert", "tokenizer_config.json"] | {
         "do_lower_case": [False], "keep_accents": [True], "additional_special_tokens": [["▁a"]],
         "extra_special_tokens": [["▁a"]]} | names(token="▁a")
-    for path, entry in own_paths(sentence_piece.TOKENIZER_CONFIG, {}):
+    for path, entry in own_paths(albert.TOKENIZER_CONFIG, {}):
         if isinstance(entry, Only):
             for value in (odd for odd in ODD if odd not in entry.values):
                 assert f"tokenizer_config.json: {path}" in str(seen({path: value}))
