@@ -8,7 +8,7 @@ HERE = Path(__file__).parent
 
 sys.modules["golden"] = types.ModuleType("golden")
 sys.modules["golden"].__path__ = [str(HERE / "golden")]
-for name in ("reference", "fuzz_checkpoints", "parity", "pipeline_parity"):
+for name in ("reference", "fuzz_checkpoints", "parity", "pipeline_parity", "finetuning_parity"):
     spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
