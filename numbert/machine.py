@@ -3,16 +3,12 @@
 These are settings of the whole process. No other file in the package changes any.
 """
 import contextlib
-import contextvars
 import ctypes
-import functools
 import math
 import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -167,38 +163,6 @@ def tell_blas():
     with _lock:
         for put, before in _controls:
             put(_requests[-1][0] if _requests else before)
-
-
-def beside_blas(function: Callable, items: Sequence) -> None:
-    """function(item) for each of the items, on as many threads as a matrix product of NumPy's has at this moment.
-
-    For work in the place of a product. It must let go of Python's lock; handing it over takes 0.03 ms.
-    """
-    n = max(1, min(len(items), _blas_threads_now()()))
-
-    def run(first):
-        for item in items[first::n]:
-            function(item)
-
-    others = [_helpers().submit(contextvars.copy_context().run, run, first) for first in range(1, n)]
-    run(0)
-    for other in others:
-        other.result()
-
-
-@functools.cache
-def _blas_threads_now():
-    """A function that gives the number of threads of NumPy's BLAS: 1, where it does not say."""
-    return next((get for get, _ in blas_controls()), lambda: 1)
-
-
-@functools.cache
-def _helpers():
-    return ThreadPoolExecutor(max(1, cores() - 1), "beside_blas")
-
-
-if hasattr(os, "register_at_fork"):         # a forked process has only the thread that forked it
-    os.register_at_fork(after_in_child=_helpers.cache_clear)
 
 
 def _warn():

@@ -177,63 +177,6 @@ def nothing(monkeypatch, unwarned):
     monkeypatch.setattr(machine, "_libraries", lambda: [types.SimpleNamespace(cblas_sgemm=None)])
 
 
-# --- in the place of a product ----------------------------------------------------------------------------------------
-
-@pytest.fixture(params=[1, 2, 3])
-def threads(request, monkeypatch):
-    """NumPy's BLAS says that it has so many threads."""
-    monkeypatch.setattr(machine, "_blas_threads_now", lambda: lambda: request.param)
-    return request.param
-
-
-@pytest.mark.parametrize("n", [0, 1, 2, 7])
-def test_each_item_once_on_as_many_threads_as_blas_has(threads, n):
-    met, barrier = [], threading.Barrier(min(threads, n, machine.cores()), timeout=20) if n else None
-
-    def meet(item):
-        if item < barrier.parties:              # the first item of each thread: all are there at once
-            barrier.wait()
-        met.append((item, threading.get_ident()))
-
-    machine.beside_blas(meet, range(n))
-    assert sorted(item for item, _ in met) == list(range(n))
-    assert len({thread for _, thread in met}) >= (barrier.parties if n else 0)
-
-
-def test_an_error_of_any_item_is_raised(threads):
-    for bad in range(3):
-        with pytest.raises(ZeroDivisionError):
-            machine.beside_blas(lambda item, bad=bad: 1 / (item - bad), range(3))
-
-
-def test_settings_of_numpy_hold_on_the_other_threads(threads):
-    with np.errstate(all="raise"):
-        settings = []
-        machine.beside_blas(lambda item: settings.append(np.geterr()["invalid"]), range(6))
-    assert settings == ["raise"] * 6
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_starts_threads_of_its_own(monkeypatch):
-    monkeypatch.setattr(machine, "_blas_threads_now", lambda: lambda: 2)
-    machine.beside_blas(id, range(2))
-    child = os.fork()
-    if not child:
-        machine.beside_blas(id, range(2))       # would wait for ever for a thread that is not here
-        os._exit(7)
-    for _ in range(200):
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            break
-        time.sleep(0.05)
-    else:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
-        pytest.fail("the forked process waits for ever")
-    assert os.waitstatus_to_exitcode(status) == 7
-
-
-
 def test_without_a_library_it_says_so_once(nothing):
     with pytest.warns(UserWarning, match=r"BLAS.*8 to 30 times slower. Set OMP_NUM_THREADS=1 .*VECLIB.* starts$"), \
             machine.blas_threads(1):

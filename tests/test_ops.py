@@ -11,7 +11,7 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbert import machine, ops
+from numbert import ops
 from numbert.autograd import Tensor, gradients
 from numbert.gradcheck.cases import op_cases
 from numbert.module import Parameter
@@ -153,18 +153,6 @@ def test_few_rows_and_many(N, D, order, dtype):
     single = dtype == np.float32
     np.testing.assert_allclose(y, expected, rtol=1e-5 if single else 1e-12, atol=1e-5 if single else 1e-13)
     assert y.dtype == dtype and y.flags.c_contiguous and y.flags.owndata
-
-
-def test_few_rows_of_a_large_matrix_on_several_threads(monkeypatch):
-    """The bits are the same, however many threads there are."""
-    rng = np.random.default_rng(0)
-    x, weight = rng.standard_normal((3, 256), np.float32), rng.standard_normal((8192, 256), np.float32)
-    found = []
-    for n in (1, 2, 5):
-        monkeypatch.setattr(machine, "_blas_threads_now", lambda n=n: lambda: n)
-        found.append(ops.linear(x, weight, None))
-    np.testing.assert_allclose(found[0], x @ weight.T, atol=1e-3)
-    assert all(np.array_equal(y, found[0]) for y in found)
 
 
 def test_add():

@@ -4,13 +4,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd import Array, op
-from ..machine import beside_blas, blocks
+from ..machine import blocks
 from .shapes import check_shapes
 
 FEW = 128                           # rows up to which `_few_rows` is faster: 2 take a third of the time, 128 all but 4%
 FEWEST, WIDE = 4, 128               # rows up to which, and width from which `_fewest_rows` is faster still
 CACHED = 1 << 17                    # elements of a block of the weight that stays in the cache
-SHARED = 1 << 21                    # products of two numbers from which threads share the work: half a millisecond
 
 
 @op
@@ -64,15 +63,8 @@ def _fewest_rows(x, weight):
     """x weightᵀ as dot products. They read the weight as fast as memory gives it, and only once: a block of its rows
     stays in the cache until every row of x has met it."""
     y = np.empty((len(x), len(weight)), np.result_type(x, weight))
-
-    def dot_products(block):
+    for block in blocks(weight, CACHED):
         np.vecdot(weight[block], x[:, None], out=y[:, block])
-
-    if len(x) * weight.size < SHARED:
-        for block in blocks(weight, CACHED):
-            dot_products(block)
-    else:
-        beside_blas(dot_products, blocks(weight, CACHED))
     return y
 
 
