@@ -1,8 +1,8 @@
 # %% [markdown]
 """Masking input: which words are hidden, what replaces them, and what a model learns from it.
 
-    python examples/lecture/01_masking_input.py               about two minutes: counts, then fifteen small models
-    python examples/lecture/01_masking_input.py --seeds 2     fewer models: the standard deviation is known less well
+    python examples/lecture/01_masking_input.py               two minutes: counts, then small models, as many as fit
+    python examples/lecture/01_masking_input.py --full        fifteen of them, however long it takes
     python examples/lecture/01_masking_input.py --steps 3000  models that have read more
 
 The lecture: BERT hides some words of a text, by [MASK] or by a word drawn at random, and guesses them. Devlin et al.
@@ -11,12 +11,14 @@ as this script does, how other mixtures compare.
 """
 # %%
 import math
+import time
 
 import numpy as np
 
 from numbert import BertForPreTraining
 from numbert.lab import instance, laboratory, svg
-from numbert.lab.bodies import Recipe, config_of, tokenizer_of
+from numbert.lab.bodies import Recipe, body_step_seconds, config_of, tokenizer_of
+from numbert.lab.lesson import Lesson, head_seconds
 from numbert.lab.toy_tasks import draw, toy_task
 from numbert.ops import IGNORE
 from numbert.pretraining.baselines import unigram_baseline
@@ -24,7 +26,7 @@ from numbert.pretraining.batches import PretrainingData
 from numbert.pretraining.evaluation import evaluate
 from numbert.pretraining.masking import UNITS
 from numbert.toyworld import documents
-from numbert.training.seeds import Seeds, table
+from numbert.training.seeds import Seeds, plural, table
 
 MIXTURES = {"only [MASK]": (1.0, 0.0), "only random": (0.0, 1.0), "80/10/10": (0.8, 0.1)}
 FATES = ("[MASK]", "random", "itself")
@@ -32,9 +34,10 @@ FATES = ("[MASK]", "random", "itself")
 options, workers = laboratory.begin(laboratory.arguments(
     __doc__, name="masking_input",
     quick={"steps": 4, "seeds": 1, "stories": 100, "held_out": 20, "examples": 16, "test": 16, "epochs": 1},
+    least={"seeds": 2, "steps": 200}, claim="masking",
     steps=600, width=64, max_length=32, pretraining_lr=3e-3, seeds=5, stories=2000, held_out=300, examples=60,
     test=200, epochs=10, lr=7e-4))
-results = laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One text
 # As it stands there, as a model gets it, and what a model says that has learnt nothing: its loss is about ln V, that of
@@ -177,6 +180,19 @@ def mean_and_std(seeds):
 
 asked = {"80/10/10": mixed} | {f"of these {fate}": with_fate(mixed, fate, tokenizer.mask_token_id)
                                for fate in FATES} | {"only [MASK]": held(mask_share=1.0, random_share=0.0)}
+splits = draw("tag", (options.examples, max(1, options.test // 2), options.test))
+if names := lesson.open("seeds", "steps"):
+    each, began = body_step_seconds(recipe, workers), time.perf_counter()
+    for some in asked.values():
+        evaluate(untrained, some, workers)
+    judged, heads = time.perf_counter() - began, 0.0
+    for frozen in (False, True):
+        task = toy_task("tag", splits, tokenizer, laboratory.settings(options), workers)
+        chosen = laboratory.settings(options, freeze_body=frozen)
+        heads += head_seconds(task, untrained.config, chosen, workers)(chosen)
+    lesson.fit(lambda o: o.seeds * (len(MIXTURES) * (o.steps * each + judged) + (len(MIXTURES) + 1) * heads), *names,
+               pace=f"{1 / each:.1f} steps a second")
+    recipe = recipe.replace(steps=options.steps)
 counts = np.bincount(data.text.tokens, minlength=len(tokenizer))
 baseline = {name: unigram_baseline(counts, np.concatenate([batch["labels"].reshape(-1) for batch in some]))
             for name, some in asked.items()}
@@ -204,14 +220,13 @@ print(instance.hidden_words(BertForPreTraining.from_pretrained(folders["80/10/10
 # In a task no [MASK] is ever seen. If every hidden word was a [MASK], a model never had to say anything about the
 # words that it sees. When all of it is trained further that may matter little; a body that stays frozen has nothing
 # but what it learnt.
-splits = draw("tag", (options.examples, max(1, options.test // 2), options.test))
 downstream, differences = {}, {}
 for how, frozen in (("fine-tuned", False), ("frozen body", True)):
     settings = laboratory.settings(options, freeze_body=frozen)
     task = toy_task("tag", splits, tokenizer, settings, workers)
     rows = {name: laboratory.downstream(task, folders[name], settings, workers) for name in MIXTURES}
     rows["from scratch"] = laboratory.downstream(task, folders["80/10/10"], settings, workers, from_scratch=True)
-    print(f"\nParts of speech, {options.examples} sentences to learn from, {how}, {options.seeds} seeds:\n")
+    print(f"\nParts of speech, {options.examples} sentences to learn from, {how}, {plural(options.seeds, 'seed')}:\n")
     print(table(rows))
     differences |= laboratory.compare(options, {f"{how}: 80/10/10 against {other}": (rows["80/10/10"], rows[other])
                                                 for other in MIXTURES if other != "80/10/10"})

@@ -1,8 +1,8 @@
 # %% [markdown]
 """NSP and SOP: do two segments belong together, are they in order, and does such a task help?
 
-    python examples/lecture/02_sentence_pairs.py               about two minutes: words counted, then fifteen models
-    python examples/lecture/02_sentence_pairs.py --seeds 2     fewer: the standard deviation is known less well
+    python examples/lecture/02_sentence_pairs.py               two minutes: words counted, then models, as many as fit
+    python examples/lecture/02_sentence_pairs.py --full        fifteen of them, however long it takes
     python examples/lecture/02_sentence_pairs.py --steps 3000  models that have read more
 
 The lecture: besides guessing words BERT was asked whether the second of two segments follows the first (next sentence
@@ -18,7 +18,8 @@ import numpy as np
 
 from numbert import BertForPreTraining, Parameter, gradients, ops
 from numbert.lab import instance, laboratory, svg
-from numbert.lab.bodies import Recipe, config_of, tokenizer_of
+from numbert.lab.bodies import Recipe, body_step_seconds, config_of, tokenizer_of
+from numbert.lab.lesson import Lesson, head_seconds
 from numbert.lab.toy_tasks import class_task, draw, toy_task
 from numbert.pretraining.batches import PretrainingData
 from numbert.pretraining.evaluation import evaluate
@@ -27,7 +28,7 @@ from numbert.toyworld import documents
 from numbert.toyworld.glue import answers
 from numbert.toyworld.lexicon import COLOURS, PEOPLE, PLACES, THINGS
 from numbert.training.optimizer import AdamW
-from numbert.training.seeds import Seeds, table
+from numbert.training.seeds import Seeds, plural, table
 
 PAIRS = {"NSP": "mlm+nsp", "SOP": "mlm+sop"}
 LABELS = {"NSP": ("B follows A", "B is from another document"), "SOP": ("B follows A", "A and B are swapped")}
@@ -37,9 +38,10 @@ options, workers = laboratory.begin(laboratory.arguments(
     __doc__, name="sentence_pairs",
     quick={"steps": 4, "seeds": 1, "stories": 40, "held_out": 20, "sentences": 16, "pairs": 16, "test": 16,
            "epochs": 1},
+    least={"seeds": 2, "steps": 200}, claim="pairs",
     steps=800, width=64, max_length=32, pretraining_lr=3e-3, seeds=5, stories=1000, held_out=200, sentences=60,
     pairs=400, test=300, epochs=8, lr=7e-4))
-results = laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One pair of each kind
 # Only the vector of [CLS] is read. A model that has learnt nothing gives either answer about half, so its loss is about
@@ -72,11 +74,40 @@ def show(model):
 
 tokenizer = tokenizer_of("en")
 recipe = Recipe(steps=options.steps, width=options.width, max_length=options.max_length, lr=options.pretraining_lr)
-held = {name: [plain_pairs(documents(options.held_out, np.random.default_rng([4, seed, 1])), tokenizer, objective,
-                           options, seed) for seed in range(options.seeds)] for name, objective in PAIRS.items()}
-examples = {name: first_of_each(batches[0]) for name, batches in held.items()}
+
+
+def held_out(objective, seed):
+    return plain_pairs(documents(options.held_out, np.random.default_rng([4, seed, 1])), tokenizer, objective, options,
+                       seed)
+
+
+examples = {name: first_of_each(held_out(objective, 0)) for name, objective in PAIRS.items()}
 print(f"A model that has learnt nothing (ln 2 = {math.log(2):.3f}):\n")
-show(BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(0)))
+untrained = BertForPreTraining(config_of(recipe, len(tokenizer)), rng=np.random.default_rng(0))
+show(untrained)
+
+# %% What comes afterwards, and how much of all this there is time for
+# Two tasks, one with two texts as in NSP and SOP. Each seed is a pre-training and a fine-tuning of its own.
+
+
+def downstream_tasks(tokenizer, options, settings, workers):
+    """{name: Task}, as DOWNSTREAM describes them."""
+    sizes = [max(1, options.test // 2), options.test]
+    rows = islice(answers(np.random.default_rng([5, 1]), "en"), options.pairs + sum(sizes))
+    parts = [list(islice(rows, size)) for size in (options.pairs, *sizes)]
+    return {"tag": toy_task("tag", draw("tag", (options.sentences, *sizes)), tokenizer, settings, workers),
+            "QNLI": class_task(("entailment", "not_entailment"), parts, tokenizer, settings, workers)}
+
+
+settings = laboratory.settings(options, max_length=64)
+tasks = downstream_tasks(tokenizer, options, settings, workers)
+if names := lesson.open("seeds", "steps"):
+    each = body_step_seconds(recipe, workers)
+    heads = sum(head_seconds(task, untrained.config, settings, workers)(settings) for task in tasks.values())
+    lesson.fit(lambda o: o.seeds * (3 * o.steps * each + 4 * heads), *names, share=0.9,     # words are counted, too
+               pace=f"{1 / each:.1f} steps a second")
+    recipe = recipe.replace(steps=options.steps)
+held = {name: [held_out(objective, seed) for seed in range(options.seeds)] for name, objective in PAIRS.items()}
 
 # %% A classifier that cannot read
 # A bag of words knows how often each word stands in A and in B, and which words stand in both, but not where. What
@@ -135,7 +166,7 @@ for name, objective in PAIRS.items():
     majority = {"accuracy": max(labels.mean(), 1 - labels.mean())}
     bags[name] = {kind: Seeds(figures, majority) for kind, figures in runs.items()}
     print(f"\n{name}: a bag of words, fitted to {len(wanted)} pairs, on {len(labels) // options.seeds} held-out "
-          f"ones, {options.seeds} seeds with pairs of their own:\n\n{table(bags[name])}")
+          f"ones, {plural(options.seeds, 'seed')} with pairs of their own:\n\n{table(bags[name])}")
 differences = laboratory.compare(options, {
     f"{name}: topic words against the others": (one["topic words"], one["all other words"])
     for name, one in bags.items()} | {f"{kind}: NSP against SOP": (bags["NSP"][kind], bags["SOP"][kind])
@@ -172,26 +203,13 @@ for name in PAIRS:
     show(BertForPreTraining.from_pretrained(folders[f"MLM + {name}"][0]))
 
 # %% And afterwards?
-# Two tasks, one with two texts as in NSP and SOP. Each seed is a pre-training and a fine-tuning of its own.
-
-
-def downstream_tasks(tokenizer, options, settings, workers):
-    """{name: Task}, as DOWNSTREAM describes them."""
-    sizes = [max(1, options.test // 2), options.test]
-    rows = islice(answers(np.random.default_rng([5, 1]), "en"), options.pairs + sum(sizes))
-    parts = [list(islice(rows, size)) for size in (options.pairs, *sizes)]
-    return {"tag": toy_task("tag", draw("tag", (options.sentences, *sizes)), tokenizer, settings, workers),
-            "QNLI": class_task(("entailment", "not_entailment"), parts, tokenizer, settings, workers)}
-
-
-settings = laboratory.settings(options, max_length=64)
 downstream, in_tasks = {}, {}
-for task_name, task in downstream_tasks(tokenizer, options, settings, workers).items():
+for task_name, task in tasks.items():
     described = DOWNSTREAM[task_name]
     rows = {name: laboratory.downstream(task, some, settings, workers) for name, some in folders.items()}
     rows["from scratch"] = laboratory.downstream(task, folders["MLM"], settings, workers, from_scratch=True)
     print(f"\n{described}: {options.sentences if task_name == 'tag' else options.pairs} to learn from, "
-          f"{options.test} to report on, {options.seeds} seeds:\n\n{table(rows)}")
+          f"{options.test} to report on, {plural(options.seeds, 'seed')}:\n\n{table(rows)}")
     in_tasks |= laboratory.compare(options, {f"{task_name}: {name} against MLM": (rows[name], rows["MLM"])
                                              for name in ("MLM + NSP", "MLM + SOP")})
     downstream[task_name] = rows

@@ -1,7 +1,7 @@
 # %% [markdown]
 """The loss and its lower bound: two losses fall, towards the lowest values that any model can reach.
 
-    python examples/lecture/03_entropy.py                 about a minute
+    python examples/lecture/03_entropy.py                 two minutes, with as many steps as fit
     python examples/lecture/03_entropy.py --steps 6000    closer to the lower bound
     python examples/lecture/03_entropy.py --variant tiny  a world that is learnt in seconds
 
@@ -12,12 +12,14 @@ stories that they can all be listed with their probabilities, and the best possi
 """
 # %%
 import math
+import time
 
 import numpy as np
 
 from numbert import BertForPreTraining, no_grad, ops
 from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, config_of
+from numbert.lab.lesson import Lesson, step_seconds
 from numbert.lab.told import Told
 from numbert.toyworld.entropy import (
     enumerated,
@@ -32,10 +34,11 @@ from numbert.training.run_folder import Progress
 
 options, workers = laboratory.begin(laboratory.arguments(
     __doc__, name="entropy", quick={"variant": "tiny", "steps": 20, "held": 20, "points": 2, "width": 32},
+    least={"steps": 200},
     variant="closed", steps=2000, batch=16, held=400, points=16, lr=1e-3, layers=2, width=128, seed=0))
 if options.held < 2:
     raise ValueError(f"--held must be at least 2, got {options.held}: its standard deviation is measured")
-results = laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One story, one hidden word: the best guess, and that of a model
 # Of all stories there are, those remain that agree with the words that are seen; how probable a word is, is the sum of
@@ -101,7 +104,6 @@ def compare(losses, best, counts):
 
 
 curves = {"words": [], "next sentence": []}
-progress, every = Progress(options.steps), math.ceil(options.steps / options.points)
 
 
 def look(step):
@@ -109,7 +111,13 @@ def look(step):
         curves[name].append({"step": step} | compare(losses_of(model, name, batch), *best[name]))
 
 
+began = time.perf_counter()
 look(0)
+looking = time.perf_counter() - began
+if lesson.open("steps"):
+    each = step_seconds(model, told.batches(options.batch, np.random.default_rng(0)), workers)
+    lesson.fit(lambda o: o.steps * each + o.points * looking, "steps", pace=f"{1 / each:.1f} steps a second")
+progress, every = Progress(options.steps), math.ceil(options.steps / options.points)
 for step in train(model, told.batches(options.batch, np.random.default_rng([options.seed, 2])),
                   optimizer=AdamW(model.parameters()), lr=linear_schedule(options.steps, options.lr),
                   steps=options.steps, seed=options.seed, workers=workers):

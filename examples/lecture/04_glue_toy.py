@@ -1,7 +1,7 @@
 # %% [markdown]
 """GLUE: nine tasks, nine scores, one number; and one task that is solved without being understood.
 
-    python examples/lecture/04_glue_toy.py                  about two minutes: nine small tasks, a body, fine-tuning
+    python examples/lecture/04_glue_toy.py                  two minutes: nine small tasks, a body, fine-tuning
     python examples/lecture/04_glue_toy.py --seeds 5        how far each score varies
     python examples/lecture/04_glue_toy.py --training 2000  more labelled examples
 
@@ -17,7 +17,8 @@ from pathlib import Path
 
 from numbert import WordPieceTokenizer
 from numbert.lab import instance, laboratory, svg
-from numbert.lab.bodies import Recipe, pretrained_body, tokenizer_of
+from numbert.lab.bodies import Recipe, tokenizer_of
+from numbert.lab.lesson import Lesson
 from numbert.tasks.classification import encode, evaluation, majority
 from numbert.tasks.glue import data as glue_data
 from numbert.tasks.glue.__main__ import task_of
@@ -31,9 +32,10 @@ CONTROL = "accuracy (control)"
 
 options, workers = laboratory.begin(laboratory.arguments(
     __doc__, name="glue_toy", quick={"steps": 4, "training": 24, "development": 12, "epochs": 1, "seeds": 1},
+    least={"steps": 300, "seeds": 2, "epochs": 3},
     steps=1500, width=64, pretraining_lr=3e-3, training=400, development=200, epochs=8, seeds=3, lr=7e-4,
     max_length=64))
-results = laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One example of each task
 # The files are GLUE's: the same folders, headers and label words, so the readers of the real ones read them. CoLA has
@@ -83,10 +85,14 @@ def as_text(figures):
     return " ".join(f"{value:.3f}" for name, value in figures.items() if name != CONTROL)
 
 
-body = pretrained_body(Recipe(steps=options.steps, width=options.width, lr=options.pretraining_lr), workers)
+body = laboratory.body(Recipe(width=options.width, lr=options.pretraining_lr), options, lesson, workers, "steps",
+                       share=0.3)
 tokenizer = WordPieceTokenizer.from_pretrained(body)
+tasks = {name: toy_task(name, splits, tokenizer, laboratory.settings(options), workers)
+         for name, splits in texts.items()}
+laboratory.fit_heads(tasks["RTE"], body, options, lesson, workers, lambda o: (2 * len(tasks) + 2) * o.seeds, "seeds",
+                     "epochs")
 chosen = laboratory.settings(options)
-tasks = {name: toy_task(name, splits, tokenizer, chosen, workers) for name, splits in texts.items()}
 runs = {}
 print(f"\n{options.training} examples to learn from, {options.development} to measure on, seeds 0 to "
       f"{options.seeds - 1}, mean of the seeds:\n")

@@ -1,9 +1,9 @@
 # %% [markdown]
 """Does pre-training help? The same small BERT with and without it: curves, numbers of labels, and which parts matter.
 
-    python examples/lecture/05_why_pretrain.py                       three minutes, with progress; two more for the body
-                                                                     if no example has made it yet
-    python examples/lecture/05_why_pretrain.py --tasks classify tag  two of the four tasks: one minute
+    python examples/lecture/05_why_pretrain.py                       two minutes, with as many tasks and runs as fit
+    python examples/lecture/05_why_pretrain.py --full                all of it, with progress
+    python examples/lecture/05_why_pretrain.py --tasks classify tag  two of the four tasks
 
 The lecture shows curves: a model that is fine-tuned from pre-trained weights learns faster than one from scratch, and
 to a lower loss (after Hao et al. 2019, "Visualizing and Understanding the Effectiveness of BERT"). Here are five ways
@@ -21,12 +21,13 @@ body; a seed draws the head, the order of the examples, and the weights from scr
 # %%
 from numbert import WordPieceTokenizer
 from numbert.lab import controls, instance, laboratory, svg
-from numbert.lab.bodies import Recipe, pretrained_body, tokenizer_of
+from numbert.lab.bodies import Recipe, tokenizer_of
 from numbert.lab.comparison import mean_curve
+from numbert.lab.lesson import Lesson, head_seconds
 from numbert.lab.toy_tasks import SOURCES, draw, toy_task
 from numbert.toyworld import SENTIMENT_LABELS
 from numbert.training.experiment import Runs, run
-from numbert.training.seeds import Seeds, table
+from numbert.training.seeds import Seeds, plural, table
 
 STARTS = ["pre-trained", "from scratch", "shuffled", "head only", "frozen noise"]
 FROZEN = ["head only", "frozen noise"]
@@ -36,6 +37,7 @@ SIZES = {"classify": (500, 12), "tag": (100, 10), "infer": (200, 8), "answer": (
 parser = laboratory.arguments(
     __doc__, name="why_pretrain", quick={"pretraining_steps": 6, "examples": 24, "test": 24, "epochs": 1, "seeds": 1,
                                          "tasks": ["classify"], "labels": [12, 48]},
+    least={"pretraining_steps": 600, "seeds": 2, "labels": 2, "tasks": 1},
     pretraining_steps=3000, test=300, seeds=3)
 parser.add_argument("--tasks", nargs="+", choices=list(SOURCES), default=list(SOURCES), help="(default: all four)")
 parser.add_argument("--examples", type=int, help="labels to learn from (default: " + ", ".join(
@@ -46,7 +48,7 @@ parser.add_argument("--labels", nargs="+", type=int, default=[30, 100, 300, 1000
                     help="how many labels, for the second question (default: %(default)s)")
 parser.add_argument("--labels-task", choices=list(SOURCES), default="tag", help="(default: %(default)s)")
 options, workers = laboratory.begin(parser)
-results = laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One labelled example of each task, and what a model from scratch says of the first
 for name in SOURCES:
@@ -82,7 +84,7 @@ def repeated(examples, count):
     return examples if len(examples) >= count else [examples[i % len(examples)] for i in range(count)]
 
 
-body = pretrained_body(Recipe(steps=options.pretraining_steps), workers)
+body = laboratory.body(Recipe(), options, lesson, workers, share=0.3)
 folders = {"pre-trained": body,
            "shuffled": controls.changed(body, results.folder / "shuffled", controls.shuffled)}
 tokenizer = WordPieceTokenizer.from_pretrained(body)
@@ -95,6 +97,16 @@ def prepared(name, labels, epochs, least=0):
     return toy_task(name, [repeated(training, least), *apart], tokenizer, setup, workers), setup
 
 
+# %% How much of it there is time for
+# A way to begin takes a run for each seed, and one more, since it has two learning rates to choose from.
+if names := lesson.open("seeds", "labels", "tasks"):
+    ready = {name: prepared(name, options.examples or labels, options.epochs or epochs)
+             for name, (labels, epochs) in SIZES.items() if name in {*options.tasks, options.labels_task}}
+    each = {name: head_seconds(task, body, setup, workers)(setup) for name, (task, setup) in ready.items()}
+    lesson.fit(lambda o: (o.seeds + 1) * (len(STARTS) * sum(each[name] for name in o.tasks)
+                                          + 2 * len(o.labels) * each[o.labels_task]), *names,
+               pace=f"{sum(each.values()) / len(each):.1f} seconds a fine-tuning")
+
 # %% Four tasks, five ways to begin
 tables, rates, curves, differences, charts = {}, {}, {}, {}, []
 for name in options.tasks:
@@ -106,7 +118,8 @@ for name in options.tasks:
         print(f"{name}, {start}: {runs[start].seeds.mean():.3f}, learning rate {rates[name][start]:g}", flush=True)
     tables[name] = rows = {start: one.seeds for start, one in runs.items()}
     figure = rows["pre-trained"].deciding
-    print(f"\n{name}: {labels} labels, {epochs} epochs, {options.test} test examples, {options.seeds} seeds\n\n"
+    print(f"\n{name}: {plural(labels, 'label')}, {plural(epochs, 'epoch')}, "
+          f"{plural(options.test, 'test example')}, {plural(options.seeds, 'seed')}\n\n"
           + table(rows))
     differences[name] = laboratory.compare(options, {
         f"{one} against {other}": (rows[one], rows[other]) for one, other in (

@@ -13,11 +13,13 @@ answers that. Source: Devlin et al. 2019, section 4.1 and figure 4b.
 from numbert import AutoTokenizer
 from numbert.lab import comparison as toy
 from numbert.lab import instance, laboratory
+from numbert.lab.lesson import Lesson
 from numbert.lab.toy_tasks import toy_task
 from numbert.tasks.classification import classify
 from numbert.toyworld import SENTIMENT_LABELS
 
-options, workers = laboratory.begin(toy.arguments(__doc__, name="classify", epochs=16, lr=4e-4))
+options, workers = laboratory.begin(toy.arguments(__doc__, name="classify", claim="labels", epochs=16, lr=4e-4))
+lesson = Lesson(options)
 
 # %% One text
 # Sentences about how someone felt. No single word decides: "not at all sad" is good news, and what else the sentence
@@ -29,10 +31,10 @@ print("A model that has learnt nothing:\n\n"
       + instance.text_class(untrained, toy.tokenizer(options), text, None, label) + "\n")
 
 # %% The comparison: pre-trained and from scratch, the same examples, the same settings
-folder = toy.body(options, workers)
+folder = toy.body(options, lesson, workers)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 task = toy_task("classify", splits, tokenizer, laboratory.settings(options), workers)
-runs = toy.compare(task, folder, tokenizer, options, workers)
+runs = toy.compare(task, folder, tokenizer, options, lesson, workers)
 
 # %% What the best model says
 model = runs["pre-trained"].model

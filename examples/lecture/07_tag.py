@@ -13,9 +13,11 @@ cannot help is "called", "left" or "that", whose tag depends on the words around
 from numbert import AutoTokenizer
 from numbert.lab import comparison as toy
 from numbert.lab import laboratory
+from numbert.lab.lesson import Lesson
 from numbert.tasks.tagging import baselines, measure, tag, task_of
 
 options, workers = laboratory.begin(toy.arguments(__doc__, name="tag"))
+lesson = Lesson(options)
 
 # %% One sentence, a universal part of speech for every word
 # And what a dictionary says that knows the training sentences. Nothing is hidden here; every word has a label.
@@ -26,11 +28,11 @@ print("\n".join(f"{word:12}{one:8}{found}" for word, one, found in zip(
     ["the word", *words], ["is a", *right], ["a dictionary", *looked_up], strict=True)) + "\n")
 
 # %% The comparison: pre-trained and from scratch, the same sentences, the same settings
-folder = toy.body(options, workers)
+folder = toy.body(options, lesson, workers)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 task, notes = task_of(training, development, tokenizer, laboratory.settings(options), workers, test)
 print("\n".join(notes), end="\n" if notes else "")
-runs = toy.compare(task, folder, tokenizer, options, workers)
+runs = toy.compare(task, folder, tokenizer, options, lesson, workers)
 tags = [tags for _, tags in test]
 print(f"\nA dictionary, each word with its most frequent tag: accuracy {measure(tags, by_word)['accuracy']:.3f}")
 

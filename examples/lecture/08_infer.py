@@ -13,11 +13,13 @@ Source: Devlin et al. 2019, section 4.1 and figure 4a.
 from numbert import AutoTokenizer
 from numbert.lab import comparison as toy
 from numbert.lab import instance, laboratory
+from numbert.lab.lesson import Lesson
 from numbert.lab.toy_tasks import toy_task
 from numbert.tasks.classification import classify
 from numbert.toyworld import NLI_LABELS
 
-options, workers = laboratory.begin(toy.arguments(__doc__, name="infer"))
+options, workers = laboratory.begin(toy.arguments(__doc__, name="infer", claim="inference"))
+lesson = Lesson(options)
 
 # %% One pair: the beginning of a story, and a statement about where things stand at its end
 # The statement uses only words of the story, whatever its label, and one in four is denied, whatever its label: it must
@@ -30,10 +32,10 @@ print("A model that has learnt nothing:\n\n"
 
 # %% The comparison: pre-trained and from scratch, the same examples, the same settings
 # Where the loss falls and the accuracy on other examples stays, the model memorises.
-folder = toy.body(options, workers)
+folder = toy.body(options, lesson, workers)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 task = toy_task("infer", splits, tokenizer, laboratory.settings(options), workers)
-runs = toy.compare(task, folder, tokenizer, options, workers)
+runs = toy.compare(task, folder, tokenizer, options, lesson, workers)
 
 # %% What the best model says
 # Is there a "not" in the statements with wrong answers? A model that has learnt from masked words guesses the same word

@@ -1,7 +1,7 @@
 # %% [markdown]
 """Extractive question answering: a question and a text go in, the place of the answer in the text comes out.
 
-    python examples/lecture/09_answer.py                  a few minutes: pre-trains on toy stories once, then fine-tunes
+    python examples/lecture/09_answer.py                  two minutes: pre-trains on toy stories, then fine-tunes
     python examples/lecture/09_answer.py --examples 5000  ten times as many questions to learn from
     python examples/lecture/09_answer.py --language zh    the same world in Chinese
 
@@ -14,6 +14,7 @@ questions have no answer in their story; then both vectors should point at [CLS]
 from numbert import AutoTokenizer
 from numbert.lab import comparison as toy
 from numbert.lab import laboratory
+from numbert.lab.lesson import Lesson
 from numbert.lab.toy_tasks import passages
 from numbert.tasks.squad import show as squad_show
 from numbert.tasks.squad.answers import best_threshold
@@ -25,6 +26,7 @@ parser.add_argument("--window", type=int, default=40, help="tokens that the mode
                     "are read in pieces (default: %(default)s)")
 parser.set_defaults(test=600)
 options, workers = laboratory.begin(parser)
+lesson = Lesson(options)
 
 # %% One question with an answer, and one without
 # "Where is the apple now?" Several places are named in the story, and the last one that the apple came to is right. A
@@ -42,10 +44,10 @@ print("The training questions: " + "\n  ".join(describe(training)) + "\n")
 
 # %% The comparison: pre-trained and from scratch, and the baseline that always says "no answer"
 # f1 is the overlap in words with the right answer, exact the share of answers that are right to the letter.
-folder = toy.body(options, workers)
+folder = toy.body(options, lesson, workers)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 task = qa_task(tokenizer, training, development, workers, test=test, batch_size=options.batch_size)
-runs = toy.compare(task, folder, tokenizer, options, workers)
+runs = toy.compare(task, folder, tokenizer, options, lesson, workers)
 model = runs["pre-trained"].model
 
 # %% The two vectors, as one draws them by hand

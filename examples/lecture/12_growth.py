@@ -1,7 +1,8 @@
 # %% [markdown]
 """How knowledge grows: what does BERT learn first, nouns or verbs, "the" or "kitchen"? Looked at during pre-training.
 
-    python examples/lecture/12_growth.py                a minute: three small models, each looked at nine times
+    python examples/lecture/12_growth.py                two minutes: small models, each looked at nine times
+    python examples/lecture/12_growth.py --full         five of them, however long it takes
     python examples/lecture/12_growth.py --language zh  the same world in Chinese
 
 A word of a story that the model has never read is hidden, and the model guesses it. The toy world knows the part
@@ -15,16 +16,18 @@ Language Model Embryology".
 """
 # %%
 import itertools
+import time
 
 import numpy as np
 
 from numbert import BertForPreTraining
 from numbert.lab import instance, laboratory, svg
-from numbert.lab.bodies import Recipe, config_of, learn, stories_to_learn, tokenizer_of
+from numbert.lab.bodies import Recipe, body_step_seconds, config_of, learn, stories_to_learn, tokenizer_of
+from numbert.lab.lesson import Lesson
 from numbert.pretraining.masking import IGNORED, mask_tokens, ordinary_table
 from numbert.recording import no_grad
 from numbert.toyworld import LANGUAGES, stories
-from numbert.training.seeds import Seeds
+from numbert.training.seeds import Seeds, plural
 
 # Universal Dependencies' own division; punctuation is in neither.
 OPEN = ("NOUN", "PROPN", "VERB", "ADJ", "ADV", "NUM")
@@ -32,11 +35,12 @@ CLOSED = ("DET", "ADP", "AUX", "PRON", "PART", "CCONJ", "SCONJ")
 FEWEST = 20                                 # hidden words that a class must have to be shown
 QUICK = {"steps": 8, "points": 2, "width": 32, "held_out": 40, "seeds": 1}
 
-parser = laboratory.arguments(__doc__, name="growth", quick=QUICK, steps=1800, points=9, width=64, batch_size=16,
+parser = laboratory.arguments(__doc__, name="growth", quick=QUICK, least={"seeds": 2, "steps": 600},
+                              full={"seeds": 5}, steps=1800, points=9, width=64, batch_size=16,
                               lr=4e-3, held_out=400, seeds=3)
 parser.add_argument("--language", choices=LANGUAGES, default="en", help="(default: %(default)s)")
 options, workers = laboratory.begin(parser)
-results = laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One story with hidden words, each with its part of speech
 
@@ -127,6 +131,14 @@ def chart(title, y_label, curves, steps, tags, levels=None):
                                               for tag in tags if tag in curves}, levels)
 
 
+# %% How much of it there is time for
+if names := lesson.open("seeds", "steps"):
+    each, began = body_step_seconds(recipe, workers), time.perf_counter()
+    answers(model, batch, workers)
+    look = 1.5 * (time.perf_counter() - began)              # and the loss of a hundred stories
+    lesson.fit(lambda o: o.seeds * (o.steps * each + o.points * look), *names, pace=f"{1 / each:.1f} steps a second")
+    recipe = recipe.replace(steps=options.steps)
+
 # %% One pre-training run, looked at on the way
 data, held = stories_to_learn(recipe, tokenizer)
 counts = np.bincount(data.text.tokens, minlength=len(tokenizer))
@@ -162,8 +174,8 @@ for tag, inside in members.items():
                  "accuracy": accuracy[tag], "advantage": controlled[tag],
                  "compared": float(advantage(runs[0, 0], inside, others[tag], bins)[1])}
 early = len(steps) // 2 - 1
-print(f"\nThe mean of {options.seeds} seeds (other first weights, other words hidden while it learns; the same "
-      "stories). 'always':\nthe share for guessing the most frequent word every time. 'half way': the step that "
+print(f"\nThe mean of {plural(options.seeds, 'seed')} (other first weights, other words hidden while it learns; the "
+      "same stories). 'always':\nthe share for guessing the most frequent word every time. 'half way': the step that "
       "reaches half of the last share.\n'against as frequent': the share restored less that of words of other classes "
       "of the same frequency (for closed, of\nopen ones), "
       f"early (step {steps[early]}) and last; and how many words have such companions.\n")

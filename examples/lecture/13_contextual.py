@@ -1,7 +1,7 @@
 # %% [markdown]
 """One word, two senses: does BERT tell the apple that one eats from the Apple that makes phones (吃苹果, 苹果手机)?
 
-    python examples/lecture/13_contextual.py                 about a minute: BERTs and CBOWs, English and Chinese
+    python examples/lecture/13_contextual.py                 two minutes: BERTs and CBOWs, English and Chinese
     python examples/lecture/13_contextual.py --model FOLDER  a real BERT (--languages zh: a Chinese one)
 
 Ten sentences have the word in them, five in each sense. A vector of the word is taken from every sentence, in every
@@ -19,12 +19,15 @@ So there the models are trained twice: with single tokens hidden, and with runs 
 masking, 全词 mask: what belongs together is hidden together).
 """
 # %%
+import time
+
 import numpy as np
 
 from numbert import AutoModel, AutoTokenizer, BertForPreTraining
 from numbert.hub import files
 from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, config_of, learn
+from numbert.lab.lesson import Lesson, step_seconds
 from numbert.lab.two_senses import (
     BASELINE,
     CHANCE,
@@ -41,19 +44,20 @@ from numbert.lab.two_senses import (
 )
 from numbert.ops import IGNORE
 from numbert.pretraining.batches import PretrainingData
-from numbert.training.seeds import Seeds, table
+from numbert.training.seeds import Seeds, plural, table
 
 QUICK = {"steps": 15, "cbow_steps": 15, "sentences": 300, "width": 32, "seeds": 1}
 CASES = [("en", "token"), ("zh", "token"), ("zh", "ngram")]    # what is hidden together: PretrainingData's mask_unit
 
-parser = laboratory.arguments(__doc__, name="contextual", quick=QUICK, steps=500, sentences=3000, width=64, layers=3,
+parser = laboratory.arguments(__doc__, name="contextual", quick=QUICK, least={"seeds": 2, "steps": 100},
+                              steps=500, sentences=3000, width=64, layers=3,
                               cbow_steps=300, seeds=5)
 parser.add_argument("--model", metavar="FOLDER", help="look at this model, of any family, and its tokenizer instead; "
                     "nothing is trained")
 parser.add_argument("--languages", nargs="+", choices=list(WORD), help="(default: en zh; with --model en)")
 options, workers = laboratory.begin(parser)
 languages = options.languages or (["en"] if options.model else list(WORD))
-results = laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One word in two sentences: its vector in each, layer by layer
 
@@ -129,8 +133,18 @@ def layers_of(language):
             for number, vectors in enumerate(layer_vectors(body, tokenizer, TEN[language], WORD[language]))}
 
 
-# a seed: the sentences that are learnt from, the blanks in them, and all first weights
 cases = [] if options.model else [case for case in CASES if case[0] in languages]
+if cases and (names := lesson.open("seeds", "steps")):
+    began = time.perf_counter()
+    sentences = made_up(options.sentences, language, np.random.default_rng(0))
+    cbow(sentences, tokenizer, workers, width=options.width, steps=options.cbow_steps, seed=0)
+    beside = time.perf_counter() - began                                # a seed's sentences, and its CBOW
+    data = PretrainingData([[text] for text in sentences], tokenizer, objective="mlm", max_length=32, mask_rate=0.25,
+                          seed=0)
+    each = step_seconds(model, data.batches(), workers)
+    lesson.fit(lambda o: len(cases) * o.seeds * (o.steps * each + beside), *names,
+               pace=f"{1 / each:.1f} steps a second")
+# a seed: the sentences that are learnt from, the blanks in them, and all first weights
 found = {case: [maps_of(*case, seed, options, workers) for seed in range(options.seeds)] for case in cases}
 maps = ({language: layers_of(language) for language in languages} if options.model else
         {f"{language}, {unit}": found[language, unit][0][0] for language, unit in cases})       # of the first seed
@@ -140,8 +154,8 @@ content, differences, last = {}, {}, f"layer {options.layers}"
 for language, unit in cases:
     name, runs = f"{language}, {unit}", found[language, unit]
     rows = {row: Seeds([separation(maps[row]) for maps, _ in runs], BASELINE) for row in runs[0][0]}
-    print(f"\n{language}, hidden: {unit}; ten sentences with {WORD[language]!r}, {options.seeds} seeds. 'majority' "
-          f"is one vector for all:\n\n{table(rows)}")
+    print(f"\n{language}, hidden: {unit}; ten sentences with {WORD[language]!r}, "
+          f"{plural(options.seeds, 'seed')}:\n\n{table(rows, 'one vector for all')}")
     pairs = {f"{last} against {other}": (rows[last], rows[other])
              for other in ("CBOW", f"untrained, {last}", "layer 1")}
     if name == "zh, ngram":

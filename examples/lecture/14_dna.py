@@ -21,18 +21,21 @@ import numpy as np
 
 from numbert import WordPieceTokenizer
 from numbert.lab import controls, instance, laboratory, svg
-from numbert.lab.bodies import Recipe, pretrained_body, tokenizer_of
+from numbert.lab.bodies import Recipe, tokenizer_of
 from numbert.lab.comparison import mean_curve
+from numbert.lab.lesson import Lesson
 from numbert.lab.splice import as_words, random_words, splits
 from numbert.lab.toy_tasks import class_task
 from numbert.training.experiment import run
-from numbert.training.seeds import in_words, table
+from numbert.training.seeds import in_words, plural, table
 
 parser = laboratory.arguments(
     __doc__, name="dna", quick={"pretraining_steps": 10, "examples": 30, "test": 30, "epochs": 1, "seeds": 1},
+    least={"pretraining_steps": 600, "seeds": 2, "epochs": 4},
     pretraining_steps=3000, examples=300, test=900, seeds=5, epochs=10, lr=5e-4)
 parser.add_argument("--sequences", metavar="FILE", help="label, name, sequence in each line (default: made up)")
 options, workers = laboratory.begin(parser)
+lesson = Lesson(options)
 results = laboratory.Results(options)
 
 # %% One sequence, as letters and as words
@@ -53,15 +56,17 @@ print(instance.text_class(instance.untrained_classifier(tokenizer, names), token
                           label) + "\n")
 
 # %% The four starting points, on the same sequences with the same settings
-folder = pretrained_body(Recipe(steps=options.pretraining_steps), workers)
+folder = laboratory.body(Recipe(), options, lesson, workers)
 tokenizer = WordPieceTokenizer.from_pretrained(folder)
-setup = laboratory.settings(options)
 parts = [[(as_words(sequence, words), None, label) for sequence, label in part]
          for part in (training, development, test)]
 tokens = [len(ids) for part in parts for ids in tokenizer.encode_batch([text for text, _, _ in part])]
+setup = laboratory.settings(options)
 if longer := sum(count > setup.max_length for count in tokens):
     print(f"{longer} sequences have more than {setup.max_length} tokens and lose their ends")
 task = class_task(names, parts, tokenizer, setup, workers)
+laboratory.fit_heads(task, folder, options, lesson, workers, lambda o: 4 * o.seeds, "seeds", "epochs")
+setup = laboratory.settings(options)
 starts = {"pre-trained": folder, "from scratch": folder,
           "shuffled": controls.changed(folder, results.folder / "shuffled", controls.shuffled),
           "same norms": controls.changed(folder, results.folder / "same-norms", controls.same_norm)}
@@ -74,7 +79,8 @@ for name, start in starts.items():
 # %% What came of it
 # A difference that is not significant is a result too: then these figures do not show that stories help with genes.
 seeds = {name: one.seeds for name, one in runs.items()}
-print(f"\n{len(test)} test sequences, {len(training)} to learn from, {options.seeds} seeds:\n\n{table(seeds)}")
+print(f"\n{len(test)} test sequences, {len(training)} to learn from, {plural(options.seeds, 'seed')}:\n\n"
+      f"{table(seeds)}")
 differences = laboratory.compare(options, {f"pre-trained against {name}": (seeds["pre-trained"], other)
                                            for name, other in seeds.items() if name != "pre-trained"})
 results.add(words=words, accuracy=seeds, differences=differences)

@@ -1,7 +1,8 @@
 # %% [markdown]
 """Two languages, one model: does what is learnt in English help in Chinese, which it never saw translated?
 
-    python examples/lecture/15_two_languages.py  two and a half minutes
+    python examples/lecture/15_two_languages.py         two minutes, with as many steps as fit
+    python examples/lecture/15_two_languages.py --full  five models, however long it takes
     python examples/lecture/15_two_languages.py --steps 6000 --seeds 3
 
 A BERT reads toy stories in English and other toy stories in Chinese, nowhere the same story in both, and no token is
@@ -19,25 +20,28 @@ in multilingual BERT" (the mean difference).
 """
 # %%
 import itertools
+import time
 
 import numpy as np
 
 from numbert import BertForPreTraining, no_grad
 from numbert.lab import instance, laboratory, svg
 from numbert.lab.bodies import Recipe, config_of, learn, tokenizer_of
-from numbert.lab.toy_tasks import draw
+from numbert.lab.lesson import Lesson, head_seconds, step_seconds
+from numbert.lab.toy_tasks import draw, toy_task
 from numbert.lab.translations import alignment, crossed, new_stories, pairs_of, two_languages
 from numbert.ops import IGNORE
 from numbert.toyworld import LANGUAGES, stories
 from numbert.training.finetuning import save
-from numbert.training.seeds import table
+from numbert.training.seeds import plural, table
 
 QUICK = {"steps": 12, "points": 2, "width": 32, "examples": 24, "test": 24, "epochs": 1, "seeds": 1, "told": 20}
 
 options, workers = laboratory.begin(laboratory.arguments(
-    __doc__, name="two_languages", quick=QUICK, steps=1500, points=5, width=128, examples=500, test=400, epochs=5,
+    __doc__, name="two_languages", quick=QUICK, least={"steps": 300, "seeds": 1, "epochs": 2},
+    full={"seeds": 5}, steps=1500, points=5, width=128, examples=500, test=400, epochs=5,
     lr=5e-4, seeds=2, told=300))
-results = laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One word and its translation
 # The toy world knows for every story who and what each of its words names. So the pairs (kitchen, 厨房) are known
@@ -101,6 +105,20 @@ def turned(model, tokenizer, means, told, strength):
 # %% Learning: both languages in one text, no story in both
 
 
+if names := lesson.open("steps", "seeds", "epochs"):
+    began = time.perf_counter()
+    data, _ = two_languages(recipe.replace(steps=100), tokenizer)
+    told_in = (time.perf_counter() - began) / 100                       # the stories of a step, told
+    each, began = told_in + step_seconds(model, data.batches(), workers), time.perf_counter()
+    alignment(model, tokenizer, told)
+    looking, setup = time.perf_counter() - began, laboratory.settings(options)
+    sizes = options.examples, options.test // 2, options.test
+    heads = [head_seconds(toy_task(name, draw(name, sizes), tokenizer, setup, workers), model.config, setup, workers)
+             for name in ("answer", "tag")]
+    lesson.fit(lambda o: o.seeds * (o.steps * each + (o.points + 1) * looking
+                                    + 3 * sum(head(laboratory.settings(o)) for head in heads)), *names,
+               pace=f"{1 / each:.1f} steps a second")
+    recipe = recipe.replace(steps=options.steps)
 runs, shares, folders = [], [], []
 strengths = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
 for seed in range(options.seeds):
@@ -134,7 +152,7 @@ for name in ("answer", "tag"):
     chinese[f"{name} in Chinese, tuned on English, against from scratch"] = tuple(
         tables[name][row].only(f"{figure}_zh") for row in ("tuned on English", "English, from scratch"))
     print(f"\n{name}: tested in both languages, {options.examples} examples of the language it was tuned on, "
-          f"{options.seeds} seeds\n\n{table(tables[name])}", flush=True)
+          f"{plural(options.seeds, 'seed')}\n\n{table(tables[name])}", flush=True)
 
 # %% What came of it
 ranks = np.array([[rank for _, rank, _ in points] for points in runs])

@@ -1,8 +1,9 @@
 # %% [markdown]
 """Objectives side by side: BERT, RoBERTa, ALBERT and GPT, each pre-trained in its own way, and what each is good for.
 
-    python examples/lecture/16_objectives.py                       about a quarter of an hour, with progress
-    python examples/lecture/16_objectives.py --tasks classify tag  two of the four tasks: less than half of that
+    python examples/lecture/16_objectives.py                       two minutes: one task, few steps
+    python examples/lecture/16_objectives.py --full                all of it, with progress
+    python examples/lecture/16_objectives.py --tasks classify tag  two of the four tasks
     python examples/lecture/16_objectives.py --rows gpt bert,mlm   some of the rows
 
 All read the same toy stories with the same vocabulary (every word is a token), with as many layers of the same width
@@ -19,7 +20,8 @@ import math
 import numpy as np
 
 from numbert.lab import laboratory, svg
-from numbert.lab.bodies import Recipe, learn, story_count, tokenizer_of
+from numbert.lab.bodies import Recipe, body_step_seconds, config_of, learn, story_count, tokenizer_of
+from numbert.lab.lesson import Lesson, head_seconds
 from numbert.lab.toy_tasks import SOURCES, draw, toy_task
 from numbert.ops import IGNORE
 from numbert.pretraining.batches import PretrainingData
@@ -34,11 +36,12 @@ parser = laboratory.arguments(
     __doc__, name="objectives", quick={"rows": ["bert,mlm+sop", "gpt,causal"], "tasks": ["classify", "answer"],
                                        "steps": 6, "width": 32, "batch_size": 4, "examples": 24, "test": 24,
                                        "epochs": 1, "seeds": 1},
+    least={"seeds": 2, "tasks": 1, "epochs": 3, "steps": 200},
     steps=1500, width=128, layers=2, batch_size=16, examples=500, test=500, epochs=6, lr=5e-4, seeds=5)
 parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="(default: all)", metavar="ROW")
 parser.add_argument("--tasks", nargs="+", choices=list(SOURCES), default=list(SOURCES), help="(default: all four)")
 options, workers = laboratory.begin(parser)
-results = laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One text, asked in as many ways
 # All have one vocabulary. RoBERTa and GPT know no segments, and are given none: there only the [SEP] between them tells
@@ -64,8 +67,7 @@ def untrained(row):
                        heads=recipe.width // 32, rng=np.random.default_rng(0))
 
 
-told, held_out = (documents(count, np.random.default_rng(seed), "en")
-                  for count, seed in ((story_count(recipe), 3), (100, 4)))
+held_out = documents(100, np.random.default_rng(4), "en")
 for row in options.rows:
     batch = next(data_of(row, held_out, learning=True).evaluation_batches())
     batch = {name: array[:1] for name, array in batch.items()}
@@ -79,6 +81,20 @@ for row in options.rows:
           + "\n  loss of a model that has learnt nothing: "
           + ", ".join(f"{name} {float(loss.data):.3f}" for name, loss in losses.items()))
 print(f"  (ln V = {math.log(len(tokenizer)):.3f}, ln 2 = {math.log(2):.3f})")
+
+# %% How much of it there is time for
+# All rows are taken to cost what the first kind of BERT costs.
+sizes = options.examples, max(1, options.test // 2), options.test
+splits = {name: draw(name, sizes) for name in options.tasks}
+if names := lesson.open("seeds", "tasks", "epochs", "steps"):
+    setup, config, each = laboratory.settings(options), config_of(recipe, len(tokenizer)), body_step_seconds(
+        recipe, workers)
+    heads = {name: head_seconds(toy_task(name, splits[name], tokenizer, setup, workers), config, setup, workers)
+             for name in options.tasks}
+    lesson.fit(lambda o: len(o.rows) * (o.steps * each + o.seeds * sum(
+        heads[name](laboratory.settings(o)) for name in o.tasks)), *names, pace=f"{1 / each:.1f} steps a second")
+    recipe = recipe.replace(steps=options.steps)
+told = documents(story_count(recipe), np.random.default_rng(3), "en")
 
 # %% Pre-training: the same stories, the same number of steps
 
@@ -110,8 +126,6 @@ def spread(seeds):
     return f"{seeds.mean():.3f}" + (f" ± {seeds.std():.3f}" if len(seeds.figures) > 1 else "")
 
 
-sizes = options.examples, max(1, options.test // 2), options.test
-splits = {name: draw(name, sizes) for name in options.tasks}
 pretraining, downstream = {}, {row: {} for row in options.rows}
 for row in options.rows:
     print(f"\n{row}: {options.steps} steps", flush=True)

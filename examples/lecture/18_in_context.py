@@ -1,8 +1,8 @@
 # %% [markdown]
 """Learning without being trained: a small GPT is shown a few examples, and answers. No weight of it moves.
 
-    python examples/lecture/18_in_context.py            about a minute
-    python examples/lecture/18_in_context.py --seeds 1  a third of that
+    python examples/lecture/18_in_context.py         two minutes at most
+    python examples/lecture/18_in_context.py --full  five models of each kind
 
 BERT is fine-tuned: for each task gradient descent moves the weights, and leaves a model that does this one task. GPT is
 given the task as a text, to be read and continued (Brown et al. 2020, section 2 and figure 2.1):
@@ -26,11 +26,12 @@ import numpy as np
 
 from numbert import GPT2Config, GPT2LMHeadModel, no_grad, ops
 from numbert.lab import laboratory, svg
+from numbert.lab.lesson import Lesson, step_seconds
 from numbert.ops.attention import softmax
 from numbert.recording import watching
 from numbert.training.loop import train
 from numbert.training.optimizer import AdamW, linear_schedule
-from numbert.training.seeds import Seeds
+from numbert.training.seeds import Seeds, plural
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 T = 32                                  # tokens in a text: 16 pairs, the last of which is the question
@@ -41,9 +42,10 @@ FEW = 4                                 # shots, where one number must do
 TUNING = 0, 1, 2, 4, 8, 16, 32          # steps of gradient descent, at the end
 
 options, workers = laboratory.begin(laboratory.arguments(
-    __doc__, name="in_context", quick={"steps": 20, "seeds": 1, "questions": 40}, steps=200, seeds=3, questions=1000,
+    __doc__, name="in_context", quick={"steps": 20, "seeds": 1, "questions": 40}, least={"seeds": 1},
+    full={"seeds": 5}, steps=200, seeds=3, questions=1000,
     lr=5e-3))
-results = laboratory.Results(options)
+lesson, results = Lesson(options), laboratory.Results(options)
 
 # %% One question: words of a dictionary that was made up a moment ago
 # Eight words, eight translations, all different letters. 15 pairs in any order, then a word that has been shown 0, 1,
@@ -126,16 +128,20 @@ def spread(values):
 
 
 print("a text to learn from: " + "".join(LETTERS[i] for i in repetitions(np.random.default_rng(0), 1)["input_ids"][0]))
+if lesson.open("seeds"):
+    each = step_seconds(untrained(2, 0), (repetitions(rng) for rng in itertools.repeat(np.random.default_rng(0))),
+                        workers)
+    lesson.fit(lambda o: 2 * o.seeds * o.steps * each, "seeds", share=0.8, pace=f"{1 / each:.1f} steps a second")
 models, curves, chance = {}, {}, 1 / len(LETTERS)
 for layers, seed in itertools.product((1, 2), range(options.seeds)):
     model, loss = models[layers, seed] = trained(layers, seed, options, workers)
     curves[layers, seed] = {shots: accuracy(model, shots, options.questions, seed) for shots in SHOTS}
-    print(f"{layers} layer{'s' * (layers > 1)}, seed {seed}: loss on repetitions {loss:.3f} nats", flush=True)
+    print(f"{plural(layers, 'layer')}, seed {seed}: loss on repetitions {loss:.3f} nats", flush=True)
 NAMES = {1: "one layer", 2: "two layers"}
 table = {name: {shots: [curves[layers, seed][shots] for seed in range(options.seeds)] for shots in SHOTS}
          for layers, name in NAMES.items()}
-print(f"\nShare of right answers, mean ± standard deviation of {options.seeds} seeds; a letter at random is right "
-      f"in {chance:.1%}, and a model that only copies has 0% with no shot\n\nshots       "
+print(f"\nShare of right answers, mean ± standard deviation of {plural(options.seeds, 'seed')}; a letter at random is "
+      f"right in {chance:.1%}, and a model that only copies has 0% with no shot\n\nshots       "
       + "".join(f"{shots:>15}" for shots in SHOTS))
 for name, row in table.items():
     print(f"{name:12}" + "".join(f"{spread(values):>15}" for values in row.values()))

@@ -9,6 +9,7 @@ import functools
 import json
 import math
 import statistics
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ..training.finetuning import save
 from ..training.loop import train
 from ..training.optimizer import AdamW, linear_schedule
 from ..training.run_folder import Progress, RunFolder
+from .lesson import step_seconds
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,16 @@ class Recipe:
         return Path("runs") / "-".join(["toy", self.language, *changed])
 
 
+def is_made(recipe):
+    """Whether the model is there that `recipe` says."""
+    record = recipe.folder / "recipe.json"
+    return record.exists() and read_json(record) == dataclasses.asdict(recipe)
+
+
 def pretrained_body(recipe, workers):
     """The folder of a model pre-trained as `recipe` says, and its tokenizer; made if it is not there."""
     record, content = recipe.folder / "recipe.json", dataclasses.asdict(recipe)
-    if record.exists() and read_json(record) == content:
+    if is_made(recipe):
         print(f"takes the model in {recipe.folder}, pre-trained for {recipe.steps} steps")
     else:
         with RunFolder(recipe.folder) as folder:
@@ -107,6 +115,16 @@ def learn(model, data, held, recipe, workers, points=5, each=lambda step: None):
         if step.number % math.ceil(recipe.steps / points) == 0 or step.number == recipe.steps:
             yield {"step": step.number, "training": statistics.fmean(losses)} | evaluate(model, held, workers)
             losses.clear()
+
+
+def body_step_seconds(recipe, workers):
+    """Seconds that a step of such a pre-training takes here, with the stories that it reads: some are timed."""
+    few, tokenizer = recipe.replace(steps=20), tokenizer_of(recipe.language)
+    began = time.perf_counter()
+    data, _ = stories_to_learn(few, tokenizer)
+    stories = (time.perf_counter() - began) / (story_count(few) + 100)
+    model = BertForPreTraining(config_of(few, len(tokenizer)), rng=np.random.default_rng(0))
+    return step_seconds(model, data.batches(), workers) + stories * recipe.batch_size * 2 / 5
 
 
 def story_count(recipe):

@@ -13,17 +13,19 @@ from ..toyworld import LANGUAGES
 from ..training.command import add_quick
 from ..training.experiment import FineTuning, add_options, run
 from ..training.kept import Kept, opened
-from ..training.seeds import in_words, table
+from ..training.seeds import in_words, plural, table
 from . import laboratory
-from .bodies import Recipe, pretrained_body, tokenizer_of
+from .bodies import Recipe, tokenizer_of
+from .lesson import add_lesson
 from .toy_tasks import draw
 
 QUICK = {"pretraining_steps": 20, "examples": 48, "test": 48, "epochs": 1, "seeds": 1}
+LEAST = {"pretraining_steps": 600, "seeds": 2, "epochs": 4}
 
 
-def arguments(description, *, name, **defaults):
+def arguments(description, *, name, claim=None, **defaults):
     """A parser with the options of an example, for `laboratory.begin`; `defaults` are those of
-    `experiment.add_options`."""
+    `experiment.add_options`. claim: see `add_lesson`."""
     parser = argparse.ArgumentParser(prog=f"{name}.py", description=description,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -37,13 +39,14 @@ def arguments(description, *, name, **defaults):
         "(default: %(default)s)")
     add("--out", default=f"runs/{name}", help="the folder for the best model and the curves (default: %(default)s)")
     add_quick(parser, QUICK)
+    add_lesson(parser, LEAST, claim=claim)
     add_options(parser, **laboratory.SETTINGS | defaults)
     return parser
 
 
-def body(options, workers):
+def body(options, lesson, workers):
     """The folder of a pre-trained model with its tokenizer: `options.model`, or one that is made if need be."""
-    return options.model or pretrained_body(Recipe(language=options.language, steps=options.pretraining_steps), workers)
+    return options.model or laboratory.body(Recipe(language=options.language), options, lesson, workers)
 
 
 def tokenizer(options):
@@ -56,13 +59,16 @@ def splits(name, options):
     return draw(name, (options.examples, max(1, options.test // 2), options.test), options.language)
 
 
-def compare(task, folder, tokenizer, options, workers):
-    """Fine-tune `task` from the model in `folder` and from scratch, and print the results. Gives {"pre-trained": Runs,
-    "from scratch": Runs}. The best pre-trained model is in `options.out`."""
+def compare(task, folder, tokenizer, options, lesson, workers):
+    """Fine-tune `task` from the model in `folder` and from scratch, with as many seeds as the lesson has room for, and
+    print the results. Gives {"pre-trained": Runs, "from scratch": Runs}. The best pre-trained model is in
+    `options.out`."""
+    laboratory.fit_heads(task, folder, options, lesson, workers, lambda o: 2 * o.seeds * len(FineTuning.of(o).rates),
+                         "seeds", "epochs")
     runs = {}
     with opened(options.out, folder) as out:
         for name, kept in (("pre-trained", Kept(out, tokenizer)), ("from scratch", None)):
-            print(f"\n{name}, {options.seeds} seeds")
+            print(f"\n{name}, {plural(options.seeds, 'seed')}")
             runs[name] = run(task, folder, FineTuning.of(options), workers, from_scratch=name == "from scratch",
                              kept=kept)
     seeds = {name: one.seeds for name, one in runs.items()}

@@ -15,6 +15,7 @@ shown with the values that it made. In reading order:
     listing     source with values and proofs, as HTML
     drawing     tokens, bars, curves, matrices, attention maps
     figures     the pictures of the cards
+    verdicts    what experiments with several bodies say of a card's claim
     page        all of it in one file
     stills      a figure of the page as a picture that stands alone
     serve       a sentence of the reader's own, read by any model

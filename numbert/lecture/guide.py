@@ -5,7 +5,7 @@ values, the derivations, the proofs) is left there.
 """
 import re
 
-from . import markup
+from . import markup, verdicts
 from .contents import CARDS, PLACES
 from .drawing import chart_of
 from .figures import FIGURES
@@ -50,7 +50,8 @@ def section(entry, card, language):
         lines.append(("exercise", [link(f"examples/exercises/{entry.exercise}.py")]))
     parts.append("\n".join(f"- {words[name]}{words['colon']}{words['comma'].join(these)}" for name, these in lines))
     parts += [folded(words["measured"].format(one.key), one.body) for one in card.of("measured")]
-    return "\n\n".join(parts) + "\n"
+    parts += [verdicts.settled(entry, language)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def sources(entry):

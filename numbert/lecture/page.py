@@ -5,7 +5,7 @@ from html import escape
 from importlib.resources import files as resources
 
 from ..autograd import REGISTRY
-from . import markup, run, source
+from . import markup, run, source, verdicts
 from .contents import CARDS, PLACES
 from .drawing import both, chart_of
 from .figures import FIGURES
@@ -115,6 +115,10 @@ class Maker:
         if english.of("ask"):
             parts.append(f'<div><h4>{both("Frequently asked", "常见问题")}</h4>{folded("ask")}</div>')
         parts.append(f"</div>{self.foot(entry)}")
+        if verdicts.settled(entry, "en"):
+            parts.append('<div class="settled">' + "".join(
+                f'<div class="{language}">{markup.block(verdicts.settled(entry, language))}</div>'
+                for language in LANGUAGES) + "</div>")
         return f'<section class="card" id="{entry.key}">{"".join(parts)}</section>'
 
     def brief(self, entry, each):

@@ -28,21 +28,47 @@ MAY_BE_0 = ("seed", "split_seed", "dropout", "threshold", "warmup", "weight_deca
 
 def add_quick(parser, values):
     """Add --quick, which sets each option in `values` that is not given on the command line. For `parse`."""
-    parser.add_argument("--quick", action="store_true", help="see everything work once, in seconds: " + ", ".join(
-        f"{_option(name)} {' '.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in values.items()))
-    parser.set_defaults(quick_values=values)
+    add_preset(parser, "quick", values, "see everything work once, in seconds: " + said(values))
+
+
+def add_preset(parser, name, values, told):
+    """Add the switch --NAME, with the help `told`, which sets each option in `values` that is not given on the command
+    line. For `parse`; of several the first that was added wins."""
+    parser.add_argument(f"--{name}", action="store_true", help=told)
+    parser.set_defaults(presets={**(parser.get_default("presets") or {}), name: values})
+
+
+def said(values):
+    """{option: value} as on the command line, with commas between: --seeds 5, --tasks tag infer."""
+    return ", ".join(f"{_option(name)} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+                     for name, value in values.items())
+
+
+def words_of(argv=None):
+    """The words of the command line. In a notebook they come from the environment variable NUMBERT_OPTIONS."""
+    if argv is None:
+        return shlex.split(os.environ.get("NUMBERT_OPTIONS", "")) if in_notebook() else sys.argv[1:]
+    return list(argv)
+
+
+def given(parser, argv=None):
+    """The names of the options that stand on the command line, also of those with the value that they have anyway."""
+    unset = object()
+    names = [action.dest for action in parser._actions]
+    found = parser.parse_args(words_of(argv), argparse.Namespace(**dict.fromkeys(names, unset)))
+    return {name for name in names if getattr(found, name, unset) is not unset}
 
 
 def parse(parser, argv=None, check=None):
-    """The options, with those of --quick where none was given. Ends the program with one line if
+    """The options, with those of --quick (`add_preset`) where none was given. Ends the program with one line if
     check(dict of options) raises ValueError (default: `check_numbers`)."""
     options = parser.parse_args(argv)
-    if values := vars(options).pop("quick_values", {}):
-        if options.quick:
-            parser.set_defaults(**values)
-            options = parser.parse_args(argv)
-            del options.quick_values
+    if presets := vars(options).pop("presets", {}):
+        for name in reversed(presets):
+            if getattr(options, name):
+                parser.set_defaults(**presets[name])
+        options = parser.parse_args(argv)
+        del options.presets
     with one_line(name_of(parser)), in_options(parser):
         (check or check_numbers)(vars(options))
     return options
@@ -82,7 +108,7 @@ def begin(parser, argv=None):
     leaving = contextlib.ExitStack()
     atexit.register(leaving.close)
     if in_notebook():
-        return parse(parser, shlex.split(os.environ.get("NUMBERT_OPTIONS", "")) if argv is None else argv), leaving
+        return parse(parser, words_of(argv)), leaving
     leaving.enter_context(together(name_of(parser), shared=False))
     leaving.enter_context(_ending_as_by_ctrl_c())
     leaving.enter_context(_patient_output())

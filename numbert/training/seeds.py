@@ -83,18 +83,25 @@ def differences(pairs):
     return _aligned(lines)
 
 
-def table(rows):
-    """{name: Seeds} as a text: mean ± standard deviation of each figure, the majority baseline, collapsed runs."""
+def table(rows, floor="majority"):
+    """{name: Seeds} as a text: mean ± standard deviation of each figure, the baseline, how many runs collapsed to it.
+    floor: what the baseline is called. Of another than the majority's answer nothing is said of a collapse."""
     baseline = next(iter(rows.values())).baseline
     several = any(len(seeds.figures) > 1 for seeds in rows.values())
     lines = [["mean ± standard deviation" if several else "", *baseline, ""]]
     for row, seeds in rows.items():
         cells = [f"{seeds.mean(name):.3f}" + (f" ± {seeds.std(name):.3f}" if len(seeds.figures) > 1 else "")
                  for name in baseline]
-        note = f"{seeds.collapsed()} of {len(seeds.figures)} collapsed to the majority" if seeds.collapsed() else ""
+        note = f"{seeds.collapsed()} of {len(seeds.figures)} collapsed to the majority"
+        note = note if floor == "majority" and seeds.collapsed() else ""
         lines.append([row, *cells, note])
-    lines.append(["majority", *(f"{value:.3f}" for value in baseline.values()), ""])
+    lines.append([floor, *(f"{value:.3f}" for value in baseline.values()), ""])
     return _aligned(lines)
+
+
+def plural(number, name):
+    """1, "seed" -> "1 seed"; 3, "seed" -> "3 seeds"."""
+    return f"{number:,} {name}{'s' * (number != 1)}"
 
 
 def _aligned(lines):

@@ -115,9 +115,9 @@ def test_separation(contextual):
     assert figures == pytest.approx({"gap": 0.8, "nearest": 1.0, "within": 0.9, "across": 0.1})
     assert script.separation(np.ones((10, 10))) == pytest.approx(script.BASELINE)
     assert script.separation(1 - clear)["nearest"] == 0 and script.separation(1 - clear)["gap"] == pytest.approx(-0.8)
-    luck = [script.separation(script.cosines(rng.standard_normal((10, 30)))) for _ in range(300)]
-    assert np.mean([one["nearest"] for one in luck]) == pytest.approx(script.CHANCE, abs=0.03)
-    assert np.mean([one["gap"] for one in luck]) == pytest.approx(0, abs=0.01)
+    by_chance = [script.separation(script.cosines(rng.standard_normal((10, 30)))) for _ in range(300)]
+    assert np.mean([one["nearest"] for one in by_chance]) == pytest.approx(script.CHANCE, abs=0.03)
+    assert np.mean([one["gap"] for one in by_chance]) == pytest.approx(0, abs=0.01)
 
 
 def test_layer_vectors_are_those_of_the_word(contextual):

@@ -43,8 +43,8 @@ def load(name):
     return module
 
 
-def run(name, folder, *arguments):
-    """Run the script NAME.py in a folder, with --quick and `arguments`, as its command would.
+def run(name, folder, *arguments, quick=True):
+    """Run the script NAME.py in a folder, with --quick (if `quick`) and `arguments`, as its command would.
 
     Gives `script`, the module with what its cells leave behind; `said`, what it printed, `before_training`, up to the
     first step of an optimizer; `folder`; and `results`, its results.json if it writes one. Raises SystemExit as the
@@ -57,7 +57,8 @@ def run(name, folder, *arguments):
         return step(*arguments, **options)
 
     before = os.getcwd()
-    with (mock.patch.object(sys, "argv", [name, "--quick", *arguments]), mock.patch.object(sys, "excepthook"),
+    words = [name, *["--quick"] * quick, *arguments]
+    with (mock.patch.object(sys, "argv", words), mock.patch.object(sys, "excepthook"),
           mock.patch.object(AdamW, "step", noted), contextlib.redirect_stdout(said), command.one_line(f"{name}.py"),
           contextlib.ExitStack() as leaving, mock.patch.object(command, "atexit", SimpleNamespace(
               register=leaving.callback))):

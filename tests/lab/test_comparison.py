@@ -8,6 +8,7 @@ import pytest
 from example_scripts import ran, run
 
 from numbert.lab import comparison as toy
+from numbert.lab.lesson import Lesson
 from numbert.training import command
 from numbert.training.parallel import Workers
 
@@ -18,12 +19,17 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy")
     with pytest.MonkeyPatch.context() as patch, Workers(1) as workers:
         patch.chdir(folder)
-        toy.body(options("--quick"), workers)
+        body("--quick", workers=workers)
     return folder
 
 
 def options(*arguments, **defaults):
     return command.parse(toy.arguments("", name="test", **defaults), list(arguments))
+
+
+def body(*arguments, workers):
+    said = options(*arguments)
+    return toy.body(said, Lesson(said), workers)
 
 
 def test_splits_share_no_text():
@@ -43,8 +49,8 @@ def test_quick_gives_way_to_what_is_said():
 def test_the_body_is_that_of_the_options(made, monkeypatch, capsys):
     monkeypatch.chdir(made)
     with Workers(1) as workers:
-        assert toy.body(options("--quick", "--model", "elsewhere"), workers) == "elsewhere"
-        assert toy.body(options("--quick"), workers).as_posix() == "runs/toy-en-steps=20"
+        assert body("--quick", "--model", "elsewhere", workers=workers) == "elsewhere"
+        assert body("--quick", workers=workers).as_posix() == "runs/toy-en-steps=20"
     assert "takes the model" in capsys.readouterr().out
 
 

@@ -59,8 +59,8 @@ def simulated(size, bodies, times, spread_of_bodies=1.0, spread_of_heads=2.0, he
     """`times` experiments in which one condition is better by `size`, as rows of heads for each body."""
     rng = np.random.default_rng(0)
     for _ in range(times):
-        luck = rng.normal(0, spread_of_bodies, (2, bodies, 1))
-        figures = luck + rng.normal(0, spread_of_heads, (2, bodies, heads))
+        of_bodies = rng.normal(0, spread_of_bodies, (2, bodies, 1))
+        figures = of_bodies + rng.normal(0, spread_of_heads, (2, bodies, heads))
         yield figures[0] + size, figures[1]
 
 

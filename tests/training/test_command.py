@@ -159,6 +159,23 @@ def test_quick_gives_way_to_what_is_said():
     assert "--steps 3" in some.format_help()
 
 
+def test_several_presets_and_what_is_given():
+    def some():
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--steps", type=int, default=100)
+        parser.add_argument("--tasks", nargs="+", default=["tag"])
+        command.add_quick(parser, {"steps": 3})
+        command.add_preset(parser, "full", {"steps": 900, "tasks": ["tag", "infer"]}, "all of it")
+        return parser
+
+    assert vars(command.parse(some(), ["--full"])) == {"steps": 900, "tasks": ["tag", "infer"], "quick": False,
+                                                       "full": True}
+    both = command.parse(some(), ["--full", "--quick"])
+    assert (both.steps, both.tasks) == (3, ["tag", "infer"])
+    assert command.given(some(), []) == set() and command.given(some(), ["--quick"]) == {"quick"}
+    assert command.given(some(), ["--steps", "100", "--tasks", "tag"]) == {"steps", "tasks"}
+
+
 def test_the_command_as_it_is_typed():
     """What is spelled gives the same options again, and says nothing that holds anyway."""
     parser = argparse.ArgumentParser(prog="python -m numbert.tasks.x")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from numbert.training.seeds import Seeds, differences, in_words, over_seeds, table
+from numbert.training.seeds import Seeds, differences, in_words, over_seeds, plural, table
 
 
 def seeds(*values, baseline=0.5, name="accuracy"):
@@ -43,6 +43,15 @@ def test_table():
     assert lines == [["mean", "±", "standard", "deviation", "accuracy"], ["one", "0.800", "±", "0.100"],
                      ["other", "0.500", "±", "0.000", *"2 of 2 collapsed to the majority".split()],
                      ["single", "0.600"], ["majority", "0.500"]]
+
+
+def test_where_no_majority_answers_nothing_collapses():
+    text = table({"other": seeds(0.5, 0.5)}, "one vector for all")
+    assert "collapsed" not in text and text.splitlines()[-1].split() == ["one", "vector", "for", "all", "0.500"]
+
+
+def test_plural():
+    assert [plural(n, "seed") for n in (0, 1, 2, 3000)] == ["0 seeds", "1 seed", "2 seeds", "3,000 seeds"]
 
 
 def of(*values):
