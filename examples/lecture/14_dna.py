@@ -31,7 +31,7 @@ from numbert.training.seeds import in_words, plural, table
 
 parser = laboratory.arguments(
     __doc__, name="dna", quick={"pretraining_steps": 10, "examples": 30, "test": 30, "epochs": 1, "seeds": 1},
-    least={"pretraining_steps": 600, "seeds": 2, "epochs": 4},
+    least={"pretraining_steps": 600, "seeds": 2, "epochs": 4}, claim="dna",
     pretraining_steps=3000, examples=300, test=900, seeds=5, epochs=10, lr=5e-4)
 parser.add_argument("--sequences", metavar="FILE", help="label, name, sequence in each line (default: made up)")
 options, workers = laboratory.begin(parser)

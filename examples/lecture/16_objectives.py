@@ -36,7 +36,7 @@ parser = laboratory.arguments(
     __doc__, name="objectives", quick={"rows": ["bert,mlm+sop", "gpt,causal"], "tasks": ["classify", "answer"],
                                        "steps": 6, "width": 32, "batch_size": 4, "examples": 24, "test": 24,
                                        "epochs": 1, "seeds": 1},
-    least={"seeds": 2, "tasks": 1, "epochs": 3, "steps": 200},
+    least={"seeds": 2, "tasks": 1, "epochs": 3, "steps": 200}, claim="objectives",
     steps=1500, width=128, layers=2, batch_size=16, examples=500, test=500, epochs=6, lr=5e-4, seeds=5)
 parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="(default: all)", metavar="ROW")
 parser.add_argument("--tasks", nargs="+", choices=list(SOURCES), default=list(SOURCES), help="(default: all four)")
