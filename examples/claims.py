@@ -291,7 +291,7 @@ def text_tokenizer(folder, documents):
 
 def typed(name, options):
     """The command that such options come from."""
-    said = [[f"--{key}", str(value)] for key in ("bodies", "heads", "steps", "test", "epochs")
+    said = [[f"--{key}", str(value)] for key in ("bodies", "seed", "heads", "steps", "test", "epochs")
             if (value := getattr(options, key)) != arguments().get_default(key)]
     said += [["--data", Path(options.data).name]] if options.data else []
     return shlex.join(["python", "examples/claims.py", name, *sum(said, [])])
@@ -304,6 +304,7 @@ def arguments():
     add("claims", nargs="*", metavar="CLAIM", help=f"(default: all) {', '.join(CLAIMS)}")
     add("--bodies", type=int, default=5, help="pre-trainings of each condition (default: %(default)s)")
     add("--heads", type=int, default=2, help="fine-tunings of each body (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of the first body; those of the others follow (default: %(default)s)")
     add("--minutes", type=float, default=120.0, help="for each claim: as many whole bodies as fit, at least two "
         "(default: %(default)s)")
     add("--steps", type=int, help="of pre-training (default: as the claim needs)")
@@ -325,6 +326,8 @@ def experiment(options, workers):
     unknown = set(options.claims) - set(CLAIMS)
     if unknown:
         raise ValueError(f"no claim is called {', '.join(sorted(unknown))}; there are {', '.join(CLAIMS)}")
+    if options.seed < 0:
+        raise ValueError(f"--seed must be at least 0, got {options.seed}")
     if options.bodies < 2:
         raise ValueError(f"--bodies must be at least 2, got {options.bodies}: one body has no spread")
     if options.show:

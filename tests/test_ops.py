@@ -138,13 +138,20 @@ def test_linear(N, D, F, biased, seed):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("N", [0, 1, 2, 127, 128, 129])
-def test_few_rows_and_many(N, dtype):
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("D", [5, 128, 2**16 + 1])              # the last: a block of the weight is a single row of it
+@pytest.mark.parametrize("N", [0, 1, 2, 4, 5, 127, 128, 129])
+def test_few_rows_and_many(N, D, order, dtype):
     rng = np.random.default_rng(N)
-    x, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in ((N, 5), (3, 5), 3))
+    x, bias = rng.standard_normal((N, D)).astype(dtype), rng.standard_normal(3).astype(dtype)
+    weight = np.array(rng.standard_normal((3, D)) / np.sqrt(D), dtype, order=order)
     y = ops.linear(x, weight, bias)
-    np.testing.assert_allclose(y, reference.linear(x, weight, bias), rtol=1e-5 if dtype == np.float32 else 1e-12,
-                               atol=1e-6 if dtype == np.float32 else 0)
+    if N * D < 1e5:
+        expected = reference.linear(x, weight, bias)
+    else:                                                       # loops would take seconds
+        expected = x.astype(np.float64) @ weight.T.astype(np.float64) + bias
+    single = dtype == np.float32
+    np.testing.assert_allclose(y, expected, rtol=1e-5 if single else 1e-12, atol=1e-5 if single else 1e-13)
     assert y.dtype == dtype and y.flags.c_contiguous and y.flags.owndata
 
 

@@ -49,7 +49,7 @@ from numbert.training.seeds import Seeds, plural, table
 QUICK = {"steps": 15, "cbow_steps": 15, "sentences": 300, "width": 32, "seeds": 1}
 CASES = [("en", "token"), ("zh", "token"), ("zh", "ngram")]    # what is hidden together: PretrainingData's mask_unit
 
-parser = laboratory.arguments(__doc__, name="contextual", claim="apples", quick=QUICK, least={"seeds": 2, "steps": 100},
+parser = laboratory.arguments(__doc__, name="contextual", quick=QUICK, least={"seeds": 2, "steps": 100}, claim="apples",
                               steps=500, sentences=3000, width=64, layers=3,
                               cbow_steps=300, seeds=5)
 parser.add_argument("--model", metavar="FOLDER", help="look at this model, of any family, and its tokenizer instead; "

@@ -38,7 +38,7 @@ from numbert.training.seeds import plural, table
 QUICK = {"steps": 12, "points": 2, "width": 32, "examples": 24, "test": 24, "epochs": 1, "seeds": 1, "told": 20}
 
 options, workers = laboratory.begin(laboratory.arguments(
-    __doc__, name="two_languages", claim="languages", quick=QUICK, least={"steps": 300, "seeds": 1, "epochs": 2},
+    __doc__, name="two_languages", quick=QUICK, least={"steps": 300, "seeds": 1, "epochs": 2}, claim="languages",
     full={"seeds": 5}, steps=1500, points=5, width=128, examples=500, test=400, epochs=5,
     lr=5e-4, seeds=2, told=300))
 lesson, results = Lesson(options), laboratory.Results(options)

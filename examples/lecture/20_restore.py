@@ -1,7 +1,7 @@
 # %% [markdown]
 """Ruined text in, whole text out (MASS, BART): does it matter for later tasks how the text was ruined?
 
-    python examples/lecture/20_restore.py                         some minutes, with progress
+    python examples/lecture/20_restore.py                         two minutes; --full takes about five
     python examples/lecture/20_restore.py --ways masked permuted  two of the five ways
 
 A model reads a ruined text and writes the whole one. The text can be ruined in many ways; here are five:
@@ -25,22 +25,23 @@ import numpy as np
 from numbert import ops
 from numbert.lab import laboratory, svg
 from numbert.lab.bodies import Recipe, learn, story_count, tokenizer_of
+from numbert.lab.lesson import Lesson, head_seconds, step_seconds
 from numbert.lab.toy_tasks import draw, toy_task
 from numbert.models.gpt2 import GPT2ForTokenClassification
 from numbert.ops import IGNORE
 from numbert.pretraining.families import build_model
 from numbert.toyworld import documents
-from numbert.training.seeds import table
+from numbert.training.seeds import plural, table
 
 N = 32                                                      # places for the ruined text
-parser = laboratory.arguments(__doc__, name="restore", quick={"steps": 6, "width": 32, "ways": ["masked", "permuted"],
-                                                              "examples": 16, "test": 16, "epochs": 1, "seeds": 1},
-                              steps=400, width=64, layers=2, batch_size=32, examples=60, test=500, epochs=8, lr=7e-4,
-                              seeds=2)
+parser = laboratory.arguments(
+    __doc__, name="restore", quick={"steps": 6, "width": 32, "ways": ["masked", "permuted"], "examples": 16, "test": 16,
+                                    "epochs": 1, "seeds": 1}, least={"seeds": 1, "ways": 2, "steps": 100},
+    steps=400, width=64, layers=2, batch_size=32, examples=60, test=500, epochs=8, lr=7e-4, seeds=2)
 parser.add_argument("--ways", nargs="+", choices=["masked", "infilled", "deleted", "permuted", "rotated"],
                     default=["masked", "infilled", "deleted", "permuted", "rotated"], help="(default: all five)")
 options, workers = laboratory.begin(parser)
-results, tokenizer = laboratory.Results(options), tokenizer_of("en")
+lesson, results, tokenizer = Lesson(options), laboratory.Results(options), tokenizer_of("en")
 recipe = Recipe(steps=options.steps, batch_size=options.batch_size, width=options.width, layers=options.layers, lr=3e-3)
 
 # %% One text, ruined in five ways
@@ -109,13 +110,19 @@ class Data:
             yield batch_of([told[i] for i in rng.integers(len(told), size=recipe.batch_size)], self.way, rng)
 
 
-def restoring(way, seed):
-    """(The folder of a model that restores what is ruined in this way, the share of held-out tokens it gets right)."""
+def untrained(way, seed):
+    """A GPT that sees the ruined text from both sides; one for the next token sees none."""
     model = build_model("gpt", tokenizer, layers=recipe.layers, width=recipe.width, max_positions=2 * N + 2,
                         heads=recipe.width // 32, rng=np.random.default_rng(seed))
     model.body.mask = ops.causal if way is None else ops.prefix(N)
-    held = [batch_of(held_out, way, np.random.default_rng(0))]
-    for record in learn(model, Data(way, seed), held, recipe.replace(seed=seed), workers, points=1):
+    return model
+
+
+def restoring(way, seed):
+    """(The folder of a model that restores what is ruined in this way, the share of held-out tokens it gets right)."""
+    model, held = untrained(way, seed), [batch_of(held_out, way, np.random.default_rng(0))]
+    settings = recipe.replace(seed=seed, steps=options.steps)
+    for record in learn(model, Data(way, seed), held, settings, workers, points=1):
         right = record["lm_accuracy"]
     folder = results.folder / f"{way or 'next token'}-{seed}"
     model.save_pretrained(folder)
@@ -135,20 +142,26 @@ class Reading(GPT2ForTokenClassification):
         self.body.mask = None
 
 
+setup = laboratory.settings(options)
+splits = draw("tag", (options.examples, max(1, options.test // 2), options.test))
+task = toy_task("tag", splits, tokenizer, setup, workers)._replace(model_class=Reading)
+if names := lesson.open("seeds", "ways", "steps"):
+    model = untrained(options.ways[0], 0)
+    each = step_seconds(model, Data(options.ways[0], 0).batches(), workers)
+    head = head_seconds(task, model.config, setup, workers)(setup)
+    lesson.fit(lambda o: o.seeds * ((len(o.ways) + 1) * (o.steps * each + head) + head), *names,
+               pace=f"{1 / each:.1f} steps a second")
 ways = [*options.ways, None]
 restored = {way: [restoring(way, seed) for seed in range(options.seeds)] for way in ways}
 right = {way: float(np.mean([share for _, share in found])) for way, found in restored.items()}
 
 # %% What is it good for? Parts of speech from few labels
-setup = laboratory.settings(options)
-splits = draw("tag", (options.examples, max(1, options.test // 2), options.test))
-task = toy_task("tag", splits, tokenizer, setup, workers)._replace(model_class=Reading)
 names = {way: way or "next token" for way in ways}
 rows = {names[way]: laboratory.downstream(task, [folder for folder, _ in found], setup, workers)
         for way, found in restored.items()}
 folders = [folder for folder, _ in restored[None]]
 rows["from scratch"] = laboratory.downstream(task, folders, setup, workers, from_scratch=True)
-print(f"\n{options.examples} tagged sentences, {options.seeds} seeds of both trainings:\n\n{table(rows)}")
+print(f"\n{options.examples} tagged sentences, {plural(options.seeds, 'seed')} of both trainings:\n\n{table(rows)}")
 differences = laboratory.compare(options, {f"{name} against {other}": (rows[name], rows[other])
                                            for name in options.ways for other in ("next token", "from scratch")})
 results.add(restored={names[way]: share for way, share in right.items()}, downstream=rows, differences=differences)

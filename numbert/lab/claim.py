@@ -48,7 +48,7 @@ class Experiment:
         self.grid, self.options, self.workers = grid, options, workers
 
     def bodies(self):
-        return self.grid.bodies(self.options.bodies, self.options.minutes)
+        return self.grid.bodies(self.options.bodies, self.options.minutes, self.options.seed)
 
     def recipe(self, body, steps, **settings):
         return Recipe(steps=self.options.steps or steps, seed=body, **settings)

@@ -31,14 +31,14 @@ class Grid:
             self.content |= found
         self.whole = set()
 
-    def bodies(self, count, minutes=float("inf")):
-        """The numbers 0..count-1, one after another; after the second it ends where another body would take longer than
-        what is left of so many minutes. The figures of a body count once the next one is asked for."""
+    def bodies(self, count, minutes=float("inf"), first=0):
+        """The numbers first..first+count-1, one after another; after the second it ends where another body would take
+        longer than what is left of so many minutes. The figures of a body count once the next one is asked for."""
         began, longest = time.monotonic(), 0.0
-        for body in range(count):
+        for done, body in enumerate(range(first, first + count)):
             start = time.monotonic()
-            if body >= 2 and start - began + longest > 60 * minutes:
-                self._say(f"{body} of {count} bodies fit into {minutes:g} minutes")
+            if done >= 2 and start - began + longest > 60 * minutes:
+                self._say(f"{done} of {count} bodies fit into {minutes:g} minutes")
                 return
             yield body
             self.whole.add(body)

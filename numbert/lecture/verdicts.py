@@ -26,7 +26,7 @@ WORDS = {
            "shown": "成立", "refuted": "对这么大的模型不成立", "undecided": "没有定论"}}
 # How contrasts are called in Chinese: the first of these that fits. What is not here stays as it is.
 CHINESE = {
-    "what (\\d+) labels are worth from scratch, in doublings": r"\1 个标注抵得上从零训练的多少个标注，以翻倍次数计",
+    "labels to reach (\\d+%)": r"正确率达到 \1 所需的标注", "in doublings": "以翻倍次数计",
     "\\(of (\\d+) of (\\d+) bodies at least\\)": r"（\2 个 body 里有 \1 个是下限）",
     "each asked its own question": "各做自己的任务", "trained on (\\w+), asked (\\w+)": r"用 \1 训练、用 \2 测试",
     "(\\w+) asked (\\w+)": r"\1 模型做 \2", "(\\d+) labels": r"\1 个标注", "(\\d+) steps": r"\1 步",

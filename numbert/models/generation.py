@@ -78,7 +78,7 @@ def choose(logits: Array, rng: Generator | None, *, temperature: float = 1.0, to
     """
     if rng is None:
         return logits.argmax(-1)
-    order = np.argsort(-logits, axis=-1, kind="stable")[:, :top_k]
+    order = _ranking(logits, top_k)
     ranked = np.take_along_axis(logits, order, -1).astype(np.float64)
     probs = np.exp((ranked - ranked[:, :1]) / temperature)              # not yet divided by their sum
     reached = np.cumsum(probs, axis=-1)
@@ -87,6 +87,16 @@ def choose(logits: Array, rng: Generator | None, *, temperature: float = 1.0, to
         reached = np.cumsum(probs, axis=-1)
     drawn = rng.random((len(logits), 1)) * reached[:, -1:]
     return np.take_along_axis(order, (reached[:, :-1] <= drawn).sum(-1, keepdims=True), -1)[:, 0]
+
+
+def _ranking(logits, k):
+    """The ids of the k largest (None: of all) in each row of logits (B, V), from the largest down: (B, k)."""
+    costs = -logits
+    if k is None or k >= costs.shape[1]:
+        return np.argsort(costs, axis=-1, kind="stable")
+    bounds = np.partition(costs, k - 1)[:, k - 1]                       # (B,) what costs more need not be sorted
+    found = [np.flatnonzero(~(row > bound)) for row, bound in zip(costs, bounds, strict=True)]      # NaN costs most
+    return np.stack([ids[np.argsort(row[ids], kind="stable")[:k]] for row, ids in zip(costs, found, strict=True)])
 
 
 def generate(model: PretrainedModel, input_ids: ArrayLike, max_new_tokens: int, *,

@@ -42,7 +42,8 @@ def test_an_experiment_from_beginning_to_end(folder, monkeypatch, capsys):
 
 @pytest.mark.parametrize("arguments, said", [
     (["masks"], "no claim is called masks; there are inference"),
-    (["order", "--bodies", "1"], "--bodies must be at least 2, got 1")])
+    (["order", "--bodies", "1"], "--bodies must be at least 2, got 1"),
+    (["order", "--seed", "-1"], "--seed must be at least 0, got -1")])
 def test_mistakes_are_one_line(arguments, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match=said):
@@ -52,6 +53,8 @@ def test_mistakes_are_one_line(arguments, said, tmp_path, monkeypatch):
 def test_the_command_is_what_was_typed():
     options = claims.arguments().parse_args(["order", "--heads", "4", "--minutes", "7"])
     assert claims.typed("order", options) == "python examples/claims.py order --heads 4"
+    options = claims.arguments().parse_args(["order", "--seed", "5"])
+    assert claims.typed("order", options) == "python examples/claims.py order --seed 5"
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)

@@ -56,9 +56,9 @@ def test_mean_reciprocal_rank():
     assert translations.mean_reciprocal_rank(one, 3 * one) == 1
     other = np.array([[1.0, 0.1], [0.0, 1.0]])                  # from each side: one word is first, the other second
     assert translations.mean_reciprocal_rank(np.array([[1.0, 0.0], [1.0, 0.2]]), other) == pytest.approx(0.75)
-    luck = [translations.mean_reciprocal_rank(rng.standard_normal((50, 64)), rng.standard_normal((50, 64)))
-            for _ in range(40)]
-    assert np.mean(luck) == pytest.approx(translations.by_chance(50), rel=0.1)
+    drawn = [translations.mean_reciprocal_rank(rng.standard_normal((50, 64)), rng.standard_normal((50, 64)))
+             for _ in range(40)]
+    assert np.mean(drawn) == pytest.approx(translations.by_chance(50), rel=0.1)
 
 
 def test_vectors_are_moved_towards_the_second_language():

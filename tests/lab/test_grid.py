@@ -61,3 +61,13 @@ def test_as_many_bodies_as_fit_into_the_minutes(tmp_path, monkeypatch):
         clock[0] += 70
         done.append(body)
     assert done == [0, 1]
+
+
+def test_bodies_of_other_seeds_stand_apart(tmp_path):
+    grid = Grid(tmp_path / "one.json", {}, say=None)
+    for first in (0, 3):
+        grid = Grid(tmp_path / "one.json", {}, say=None)
+        for body in grid.bodies(2, first=first):
+            grid.cell("x", body, 0, lambda body=body: body)
+    assert grid.figures("x") == [[3.0], [4.0]]                  # those of this run
+    assert len(grid.content["figures"]) == 4                    # and the file has all

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tiny_family import close, shaken, text
 
 import numbert as nb
-from numbert.models.generation import CachedDecoder, choose
+from numbert.models.generation import CachedDecoder, _ranking, choose
 
 CONFIG = nb.GPT2Config(vocab_size=20, n_embd=8, n_layer=3, n_head=2, n_positions=12, bos_token_id=None,
                        eos_token_id=None)
@@ -174,6 +174,15 @@ def test_the_nucleus_against_loops(V, seed, k, p, temperature):
     drawn = choose(np.repeat(logits, 300, axis=0), np.random.default_rng(seed), temperature=temperature, top_k=k,
                    top_p=p)
     assert set(drawn.tolist()) <= set(allowed)
+
+
+@given(st.integers(1, 3), st.integers(1, 9), st.integers(1, 10), st.integers(0, 2**32 - 1))
+def test_the_best_k_are_the_first_of_all_in_order(B, V, k, seed):
+    logits = np.random.default_rng(seed).integers(-2, 3, (B, V)).astype(np.float32)     # with many equal ones
+    logits[0, seed % V], logits[-1, seed // 9 % V] = -np.inf, np.nan
+    best = np.argsort(-logits, axis=-1, kind="stable")
+    np.testing.assert_array_equal(_ranking(logits, None), best)
+    np.testing.assert_array_equal(_ranking(logits, k), best[:, :k])
 
 
 @pytest.mark.parametrize("arguments, message", [

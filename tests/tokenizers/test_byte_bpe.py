@@ -169,7 +169,9 @@ def test_cut_word_is_the_plain_definition(joins, word):
             tokens.append("".join(pair))
     for order in (merges, merges[::-1]):
         tokenizer = ByteLevelBPETokenizer([*TOKENS[:5], *BYTES, *tokens[2:]], order)
-        assert tokenizer.cut_word(word) == plain_cut(tokenizer, word)
+        expected, symbols = plain_cut(tokenizer, word), [tokenizer._byte_ids[byte] for byte in word.encode()]
+        assert tokenizer.cut_word(word) == expected
+        assert tokenizer._join(symbols.copy()) == tokenizer._join_many(symbols) == expected  # short and long
 
 
 @given(TEXTS, TEXTS, st.booleans(), st.booleans(), st.booleans())
