@@ -6,10 +6,10 @@ its probability. Of all ways to cut a word into pieces, the one with the largest
 Pieces, ids and offsets are those of Hugging Face's `tokenizers`, and so of `AlbertTokenizer` in transformers 5, which
 saves no spiece.model. With a spiece.model of the same pieces some texts are cut in another way: see sentence_piece.py.
 
-Three differences from `tokenizers` remain. No text becomes a special token when it is made small ("<PAD>"). Where the
+These differences from `tokenizers` remain. No text becomes a special token when it is made small ("<PAD>"). Where the
 charsmap takes out the first characters of a text, the offsets are right; those of `tokenizers` are too small by as many
-characters. And marks stay where they are, where `tokenizers` sorts them (in canonical order), and the capitals of some
-50 young letters are known to only one of Python and `tokenizers`.
+characters. And marks stay where they are, where `tokenizers` sorts them (in canonical order). The capitals of some 50
+young letters are known to only one of Python and `tokenizers`.
 """
 from __future__ import annotations
 
