@@ -100,7 +100,8 @@ def test_offsets_cover_the_text_in_order(tokenizer, text, lowercase, keep_accent
         place = start
         plain = token.strip("▁")
         if plain.isascii() and plain.isalnum() and text[start:end].isascii():
-            assert plain.casefold() in text[start:end].casefold()
+            kept = filter(str.isprintable, text[start:end])             # the model takes out control characters
+            assert plain.casefold() in "".join(kept).casefold()
     assert encoding.word_ids == sorted(encoding.word_ids)
 
 
