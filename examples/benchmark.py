@@ -40,6 +40,7 @@ from numbert.training import command
 
 QUICK = ("pretrain-tiny-30522-padded", "finetune-mini-padded", "encode-tiny-padded", "tokenise-ids-warm")
 ABLATION = ("pretrain-tiny-30522-padded", "pretrain-mini-30522-padded", "pretrain-mini-8000-*")
+OTHERS = {"NUMBERT_KEEP_MEMORY": "0"}           # the others use memory as they do without numbert
 SAME_WORK = 1e-3                                # largest relative difference between two contenders' numbers
 HEADER = ("case", "against", "numbert", "other", "ratio (range)", "rounds", "dropped", "difference", "memory, MB",
           "of peak", "of own peak")
@@ -148,7 +149,8 @@ def measure(case, made, options):
     say(f"{case.name}: {', '.join(made)}")
     call_apart(prepare, case, texts(options) if case.kind == "tokenise" else None, "ONNX Runtime" in made)
     with ExitStack() as stack:
-        return play({name: stack.enter_context(Apart(f"{case.name}, {name}", Timed, make, case, options.round_seconds))
+        return play({name: stack.enter_context(Apart(f"{case.name}, {name}", Timed, make, case, options.round_seconds,
+                                                     environment={} if name == "numbert" else OTHERS))
                      for name, make in made.items()}, options.rounds)
 
 

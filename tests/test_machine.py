@@ -42,7 +42,7 @@ def test_freed_memory_is_not_asked_for_again():
 
 def test_importing_the_package_settles_it(monkeypatch):
     told = {}
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: types.SimpleNamespace(mallopt=told.__setitem__))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: types.types.SimpleNamespace(mallopt=told.__setitem__))
     importlib.reload(numbert)
     assert told[-8] == 1 and told[-3] == 2**25 and told[-1] > told[-3]      # numbers of glibc's malloc.h
     told.clear()
@@ -57,6 +57,18 @@ def test_another_c_library(monkeypatch, error):
 
     monkeypatch.setattr(ctypes, "CDLL", none)
     assert machine.keep_memory() is None
+
+
+def test_memory_is_left_alone_where_that_is_wanted(monkeypatch):
+    told = []
+    library = types.SimpleNamespace(mallopt=lambda *setting: told.append(setting))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+    monkeypatch.setenv("NUMBERT_KEEP_MEMORY", "0")
+    machine.keep_memory()
+    assert not told
+    monkeypatch.setenv("NUMBERT_KEEP_MEMORY", "1")
+    machine.keep_memory()
+    assert told == list(machine.MALLOC.items())
 
 
 # --- cores -----------------------------------------------------------------------------------------------------------

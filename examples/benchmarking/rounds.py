@@ -101,11 +101,17 @@ def _serve(pipe, make, arguments):
 class Apart:
     """An object in a process of its own; call("name") calls its method there. A context: at the end it is gone."""
 
-    def __init__(self, name, make, *arguments):
+    def __init__(self, name, make, *arguments, environment=None):
         self.name, context = name, multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
-        self.process.start()
+        before = dict(os.environ)
+        os.environ.update(environment or {})            # which the new process inherits
+        try:
+            self.process.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
         theirs.close()
 
     def __enter__(self):
