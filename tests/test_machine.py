@@ -42,7 +42,7 @@ def test_freed_memory_is_not_asked_for_again():
 
 def test_importing_the_package_settles_it(monkeypatch):
     told = {}
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: types.types.SimpleNamespace(mallopt=told.__setitem__))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: types.SimpleNamespace(mallopt=told.__setitem__))
     importlib.reload(numbert)
     assert told[-8] == 1 and told[-3] == 2**25 and told[-1] > told[-3]      # numbers of glibc's malloc.h
     told.clear()
