@@ -4,9 +4,9 @@ A card's command `python examples/claims.py NAME` names the file, examples/resul
 what is compared, the mean difference with its 95% interval, the number of bodies, what could have been seen, and the
 verdict (numbert/lab/effects.py). Where the package is installed without examples/, nothing is said.
 """
-import json
 import re
 
+from ..hub.errors import read_json
 from .source import ROOT
 
 RESULTS = ROOT / "examples" / "results" / "claims"
@@ -49,7 +49,7 @@ def settled(entry, language):
         if command.startswith(COMMAND):
             path = RESULTS / f"{command.removeprefix(COMMAND)}.json"
             if path.exists():
-                content = json.loads(path.read_text(encoding="utf-8"))
+                content = read_json(path)
                 parts += [words["settled"].format(command), "\n".join(line(one, language) for one in
                                                                       content["contrasts"])]
             else:

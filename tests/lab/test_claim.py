@@ -47,8 +47,8 @@ def test_what_is_settled(tmp_path, capsys):
                 lab.grid.cell(condition, body, 0, lambda figure=figure: figure)
         return [lab.contrast("b against a", "above", "b", "a"),
                 Contrast("in doublings", "above", [[3.0], [3.1], [3.2]], [[0.0]] * 3, unit="doublings")]
-    options = SimpleNamespace(bodies=3, minutes=1, heads=1, steps=None, test=1, epochs=1, quick=False, out=tmp_path,
-                              workers=1)
+    options = SimpleNamespace(bodies=3, minutes=1, seed=0, heads=1, steps=None, test=1, epochs=1, quick=False,
+                              out=tmp_path, workers=1)
     settle("some", claim, options, None, "the command")
     content = json.loads((tmp_path / "some.json").read_text())
     assert content["claim"] == "b is more than a" and content["command"] == "the command"
