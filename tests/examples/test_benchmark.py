@@ -124,6 +124,33 @@ def test_what_goes_wrong_in_another_process_is_told(capfd):
         rounds.call_apart(spawned.vanish)
 
 
+def test_a_process_has_its_own_environment(monkeypatch):
+    monkeypatch.delenv("NUMBERT_KEEP_MEMORY", raising=False)
+    with rounds.Apart("memory", spawned.Memory, environment=benchmark.OTHERS) as there:
+        assert there.call("told") == "0" and "NUMBERT_KEEP_MEMORY" not in os.environ
+
+
+def test_only_numbert_has_its_settings_of_memory(monkeypatch):
+    given = {}
+
+    class Apart:
+        def __init__(self, name, *arguments, environment):
+            given[name] = environment
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+    monkeypatch.setattr(benchmark, "Apart", Apart)
+    monkeypatch.setattr(benchmark, "play", lambda contenders, rounds: None)
+    monkeypatch.setattr(benchmark, "call_apart", lambda *arguments: None)
+    options = benchmark.arguments().parse_args([])
+    benchmark.measure(TINY, {"numbert": None, "Hugging Face": None, "tokenizers": None}, options)
+    assert given == {"tiny, numbert": {}, "tiny, Hugging Face": benchmark.OTHERS, "tiny, tokenizers": benchmark.OTHERS}
+
+
 def test_unlike():
     assert benchmark.unlike(np.array([1.0, 2.0]), np.array([1.0, 2.0])) == 0
     assert benchmark.unlike(np.array([1.0, 2.1]), np.array([1.0, 2.0])) == pytest.approx(0.05)

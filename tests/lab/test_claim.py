@@ -47,12 +47,12 @@ def test_what_is_settled(tmp_path, capsys):
                 lab.grid.cell(condition, body, 0, lambda figure=figure: figure)
         return [lab.contrast("b against a", "above", "b", "a"),
                 Contrast("in doublings", "above", [[3.0], [3.1], [3.2]], [[0.0]] * 3, unit="doublings")]
-    options = SimpleNamespace(bodies=3, minutes=1, seed=0, heads=1, steps=None, test=1, epochs=1, quick=False,
+    options = SimpleNamespace(bodies=3, minutes=1, seed=2, heads=1, steps=None, test=1, epochs=1, quick=False,
                               out=tmp_path, workers=1)
     settle("some", claim, options, None, "the command")
     content = json.loads((tmp_path / "some.json").read_text())
     assert content["claim"] == "b is more than a" and content["command"] == "the command"
-    expected = effects.effect([0.5, 0.6, 0.7])
+    expected = effects.effect([0.7, 0.8, 0.9])                      # bodies 2, 3 and 4
     for one, mean in zip(content["contrasts"], (expected.mean, 3.1), strict=True):
         assert one["mean"] == pytest.approx(mean, abs=1e-4) and one["verdict"] == "shown"
         assert one["high"] - one["low"] == pytest.approx(expected.high - expected.low, abs=2e-4)
