@@ -168,9 +168,9 @@ class Tokenizer:
         raise NotImplementedError
 
     def _pieces(self, text, special_tokens_in_text):
-        whole = Pieces([], [], [], [])
         if not (special_tokens_in_text or self._always_found):
-            return self.cut_to_pieces(text) if check_text(text) else whole
+            return self.cut_to_pieces(text) if check_text(text) else Pieces([], [], [], [])
+        whole = Pieces([], [], [], [])
         for start, end, token in self._stretches(text, special_tokens_in_text):
             part = (self.cut_to_pieces(text[start:end]) if token is None
                     else Pieces([self.vocab[token]], [0], [end - start], [0]))

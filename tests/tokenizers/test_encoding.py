@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numbert.tokenizers.encoding import Encoding, Pieces, check_truncation, pad, truncated_lengths
+from numbert.tokenizers.encoding import Encoding, Pieces, check_truncation, pad, spans, truncated_lengths
 
 PARTS = [
     (Pieces([2], [0], [0], [None]), 0, None),
@@ -41,6 +41,19 @@ def test_equal_copied_pickled():
     assert same == EXAMPLE != other and EXAMPLE != EXAMPLE.columns()
     for copied in (copy.copy(EXAMPLE), copy.deepcopy(same), pickle.loads(pickle.dumps(same))):
         assert copied == EXAMPLE
+
+
+def test_a_copy_has_its_tokens_and_no_vocabulary():
+    vocabulary = [f"token {index}" for index in range(10000)]
+    assert len(pickle.dumps(Encoding(PARTS, vocabulary))) < 1000
+    assert pickle.loads(pickle.dumps(Encoding(PARTS, vocabulary))).tokens == [vocabulary[2], *(
+        vocabulary[index] for index in (7, 9, 3, 8, 3))]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 30))))
+def test_spans_are_pairs(pieces):
+    starts, ends = [start for start, _ in pieces], [start + length for start, length in pieces]
+    assert spans(starts, ends) == list(zip(starts, ends, strict=True))
 
 
 @pytest.mark.parametrize("first, second, room, strategy, kept", [

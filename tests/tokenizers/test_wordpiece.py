@@ -318,7 +318,7 @@ def test_the_cache_is_bounded(monkeypatch):
     for _ in range(2):
         assert [tokenizer.cut_to_pieces(text) for text in texts] == expected
         assert tokenizer.encode_batch(texts, add_special_tokens=False) == [pieces.ids for pieces in expected]
-    for cache in (tokenizer._chunk_ids, tokenizer._chunk_edges):
+    for cache in (tokenizer._chunk_ids, tokenizer._chunk_pieces):
         assert 0 < len(cache) <= 10 and max(map(len, cache)) <= 50
 
 
