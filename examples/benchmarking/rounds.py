@@ -76,7 +76,7 @@ class Timed:
 def serve(pipe, make, arguments):
     """The main loop of a process: make an object, then call its methods as they are asked for."""
     served = None
-    with contextlib.suppress(EOFError, KeyboardInterrupt):          # the other end is gone: so are we
+    with contextlib.suppress(EOFError, ConnectionError, KeyboardInterrupt):     # the other end is gone: so are we
         while True:
             name, error, value = pipe.recv(), None, None
             try:
