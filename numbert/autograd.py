@@ -63,7 +63,7 @@ class Tensor:
     def backward(self) -> None:
         """Add the gradient of this scalar into `.grad` of every `Parameter` that it was computed from."""
         leaves = [node for node in _ancestors(self.node) if node.op is None] if self.node else []
-        for leaf, gradient in zip(leaves, _walk(self, leaves, None), strict=True):
+        for leaf, gradient in zip(leaves, map(dense, _walk(self, leaves, None)), strict=True):
             leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
 
 
@@ -117,15 +117,18 @@ class op:
         return Tensor(output, node) if any(isinstance(x, Tensor) for x in inputs) else output
 
 
-def gradients(output: Tensor, tensors: Iterable[Tensor], upstream: ArrayLike | None = None) -> list[Array]:
+def gradients(output: Tensor, tensors: Iterable[Tensor], upstream: ArrayLike | None = None, *,
+              sparse: bool = False) -> list[Array]:
     """The gradient of `output`, a scalar, or of sum(output * upstream), by each of `tensors`: arrays shaped like them.
 
-    A tensor that output does not depend on gets zeros. The graph can be used only once: saved arrays are released on
+    A tensor that output does not depend on gets zeros. sparse: of a table that was only looked up in, `SparseRows`. The graph can be used only once: saved arrays are released on
     the way. Raises ValueError if `upstream` has not the output's shape, if the output depends on no recorded tensor, if
     its graph was used before, or if a backward pass returns what cannot be a gradient.
     """
     tensors = list(tensors)
     found = _walk(output, [t.node for t in tensors], upstream)
+    if not sparse:
+        found = [dense(g) for g in found]
     return [np.zeros_like(t.data) if g is None else g for t, g in zip(tensors, found, strict=True)]
 
 
@@ -155,7 +158,7 @@ def _walk(output, wanted, upstream):
             for parent, gradient in zip(node.parents, _backward(node, dy), strict=True):
                 if parent and gradient is not None:
                     total[parent] = accumulate(total.get(parent), gradient)
-    found = [dense(total.get(node)) for node in wanted]
+    found = [total.get(node) for node in wanted]
     return [g.copy() if g is not None and node in wanted[:i] else g
             for i, (node, g) in enumerate(zip(wanted, found, strict=True))]
 
