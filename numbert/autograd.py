@@ -1,8 +1,7 @@
 """Reverse-mode differentiation of NumPy functions.
 
 `op` makes of two plain functions over arrays one that remembers where its output came from, if called on a `Tensor`.
-`gradients` walks back through the recorded nodes. It returns arrays and changes nothing that is shared, so any number
-of threads may differentiate at once with respect to the same parameters.
+`gradients` walks back through the recorded nodes and changes nothing that is shared: any number of threads may do so.
 """
 from __future__ import annotations
 
@@ -63,7 +62,7 @@ class Tensor:
     def backward(self) -> None:
         """Add the gradient of this scalar into `.grad` of every `Parameter` that it was computed from."""
         leaves = [node for node in _ancestors(self.node) if node.op is None] if self.node else []
-        for leaf, gradient in zip(leaves, map(dense, _walk(self, leaves, None)), strict=True):
+        for leaf, gradient in zip(leaves, _walk(self, leaves, None), strict=True):
             leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
 
 
@@ -121,14 +120,12 @@ def gradients(output: Tensor, tensors: Iterable[Tensor], upstream: ArrayLike | N
               sparse: bool = False) -> list[Array]:
     """The gradient of `output`, a scalar, or of sum(output * upstream), by each of `tensors`: arrays shaped like them.
 
-    A tensor that output does not depend on gets zeros. sparse: of a table that was only looked up in, `SparseRows`. The graph can be used only once: saved arrays are released on
-    the way. Raises ValueError if `upstream` has not the output's shape, if the output depends on no recorded tensor, if
-    its graph was used before, or if a backward pass returns what cannot be a gradient.
+    A tensor that output does not depend on gets zeros. sparse: a table gets `SparseRows` if it was only looked up in.
+    The graph can be used once: what was saved is released. Raises ValueError if `upstream` has not the output's shape,
+    if the output depends on no recorded tensor, if its graph was used before, or for a backward pass without gradients.
     """
     tensors = list(tensors)
-    found = _walk(output, [t.node for t in tensors], upstream)
-    if not sparse:
-        found = [dense(g) for g in found]
+    found = _walk(output, [t.node for t in tensors], upstream, sparse)
     return [np.zeros_like(t.data) if g is None else g for t, g in zip(tensors, found, strict=True)]
 
 
@@ -141,7 +138,7 @@ def _ancestors(node):
     return nodes
 
 
-def _walk(output, wanted, upstream):
+def _walk(output, wanted, upstream, sparse=False):
     if getattr(output, "node", None) is None:
         raise ValueError("nothing to differentiate: the output was computed from plain arrays or under no_grad()")
     upstream = np.ones(output.shape) if upstream is None and output.data.size == 1 else upstream
@@ -158,8 +155,8 @@ def _walk(output, wanted, upstream):
             for parent, gradient in zip(node.parents, _backward(node, dy), strict=True):
                 if parent and gradient is not None:
                     total[parent] = accumulate(total.get(parent), gradient)
-    found = [total.get(node) for node in wanted]
-    return [g.copy() if g is not None and node in wanted[:i] else g
+    found = [total.get(node) if sparse else dense(total.get(node)) for node in wanted]
+    return [g.copy() if isinstance(g, Array) and node in wanted[:i] else g
             for i, (node, g) in enumerate(zip(wanted, found, strict=True))]
 
 
