@@ -8,8 +8,9 @@
 
 The others come with the extra `bench`; who is not installed is left out and named. Every contender runs in a process
 of its own; they take turns, there and back (A B C C B A), with the same weights, data, dropout rates and number of
-threads. Rounds in which something else ran on the machine are dropped and counted. That all did the same work is
-checked first: the losses of three training steps without dropout, encodings, or ids must agree.
+threads. ("numbert on ranks", with the extra `mpi`, has a process under MPI for each thread of the others.) Rounds in
+which something else ran on the machine are dropped and counted. That all did the same work is checked first: the losses
+of three training steps without dropout, encodings, or ids must agree.
 
 Time is per step. "ratio" is numbert's time over the other's: the median over the rounds, and their range; below 1
 numbert is faster. "of peak" is the share of the machine's best matrix product speed: floating-point operations of the
@@ -130,8 +131,8 @@ def table(options, chosen, folder, peaks):
             different |= not same
             tell(options, "| " + " | ".join(cells) + " |")
     if missing:
-        tell(options, "\nNot measured, for want of packages (extra `bench`) or because it does not work here: "
-             + "; ".join(f"{name} ({', '.join(lacks)})" for name, lacks in missing.items()))
+        tell(options, "\nNot measured, for want of packages (extras `bench` and `mpi`) or because it does not work "
+             "here: " + "; ".join(f"{name} ({', '.join(lacks)})" for name, lacks in missing.items()))
     if loud:
         tell(options, "\n(!) something else ran in every round: not to be quoted.")
     if any(case.kind == "pretrain" for case in chosen):
@@ -149,9 +150,10 @@ def measure(case, made, options):
     say(f"{case.name}: {', '.join(made)}")
     call_apart(prepare, case, texts(options) if case.kind == "tokenise" else None, "ONNX Runtime" in made)
     with ExitStack() as stack:
-        return play({name: stack.enter_context(Apart(f"{case.name}, {name}", Timed, make, case, options.round_seconds,
-                                                     environment={} if name == "numbert" else OTHERS))
-                     for name, make in made.items()}, options.rounds)
+        return play({name: stack.enter_context(Apart(
+            f"{case.name}, {name}", Timed, make, case, options.round_seconds,
+            environment={} if options.ablation or name.startswith("numbert") else OTHERS))
+            for name, make in made.items()}, options.rounds)
 
 
 def texts(options):

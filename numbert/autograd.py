@@ -1,8 +1,7 @@
 """Reverse-mode differentiation of NumPy functions.
 
 `op` makes of two plain functions over arrays one that remembers where its output came from, if called on a `Tensor`.
-`gradients` walks back through the recorded nodes. It returns arrays and changes nothing that is shared, so any number
-of threads may differentiate at once with respect to the same parameters.
+`gradients` walks back through the recorded nodes and changes nothing that is shared: any number of threads may do so.
 """
 from __future__ import annotations
 
@@ -117,15 +116,16 @@ class op:
         return Tensor(output, node) if any(isinstance(x, Tensor) for x in inputs) else output
 
 
-def gradients(output: Tensor, tensors: Iterable[Tensor], upstream: ArrayLike | None = None) -> list[Array]:
+def gradients(output: Tensor, tensors: Iterable[Tensor], upstream: ArrayLike | None = None, *,
+              sparse: bool = False) -> list[Array]:
     """The gradient of `output`, a scalar, or of sum(output * upstream), by each of `tensors`: arrays shaped like them.
 
-    A tensor that output does not depend on gets zeros. The graph can be used only once: saved arrays are released on
-    the way. Raises ValueError if `upstream` has not the output's shape, if the output depends on no recorded tensor, if
-    its graph was used before, or if a backward pass returns what cannot be a gradient.
+    A tensor that output does not depend on gets zeros. sparse: a table gets `SparseRows` if it was only looked up in.
+    The graph can be used once: what was saved is released. Raises ValueError if `upstream` has not the output's shape,
+    if the output depends on no recorded tensor, if its graph was used before, or for a backward pass without gradients.
     """
     tensors = list(tensors)
-    found = _walk(output, [t.node for t in tensors], upstream)
+    found = _walk(output, [t.node for t in tensors], upstream, sparse)
     return [np.zeros_like(t.data) if g is None else g for t, g in zip(tensors, found, strict=True)]
 
 
@@ -138,7 +138,7 @@ def _ancestors(node):
     return nodes
 
 
-def _walk(output, wanted, upstream):
+def _walk(output, wanted, upstream, sparse=False):
     if getattr(output, "node", None) is None:
         raise ValueError("nothing to differentiate: the output was computed from plain arrays or under no_grad()")
     upstream = np.ones(output.shape) if upstream is None and output.data.size == 1 else upstream
@@ -155,8 +155,8 @@ def _walk(output, wanted, upstream):
             for parent, gradient in zip(node.parents, _backward(node, dy), strict=True):
                 if parent and gradient is not None:
                     total[parent] = accumulate(total.get(parent), gradient)
-    found = [dense(total.get(node)) for node in wanted]
-    return [g.copy() if g is not None and node in wanted[:i] else g
+    found = [total.get(node) if sparse else dense(total.get(node)) for node in wanted]
+    return [g.copy() if isinstance(g, Array) and node in wanted[:i] else g
             for i, (node, g) in enumerate(zip(wanted, found, strict=True))]
 
 

@@ -4,6 +4,7 @@ These are settings of the whole process. No other file in the package changes an
 """
 import contextlib
 import ctypes
+import functools
 import math
 import os
 import sys
@@ -135,6 +136,14 @@ def blas_controls():
             return [(one.get_num_threads, one.set_num_threads)
                     for one in ThreadpoolController().select(user_api="blas").lib_controllers]
     return []
+
+
+_counters = functools.cache(lambda: [get for get, _ in blas_controls()])
+
+
+def blas_thread_count():
+    """How many threads NumPy's matrix products use now, 1 if that is not told."""
+    return max((get() for get in _counters()), default=1)
 
 
 @contextlib.contextmanager

@@ -37,10 +37,16 @@ def dense(gradient: Array | SparseRows | None) -> Array | None:
 
 
 def accumulate(total: Array | SparseRows | None, gradient: Array | SparseRows) -> Array | SparseRows:
-    """total + gradient, in total's memory if that is an array; either may be `SparseRows`, and total may be None."""
+    """total + gradient, in total's memory if that is an array; either may be `SparseRows`, and total may be None.
+
+    The sum of two `SparseRows` lists the rows of both, unless these are as many as the table has: then it is an array.
+    """
     if total is None:
         return gradient
     if isinstance(total, SparseRows):
+        if isinstance(gradient, SparseRows) and len(total.ids) + len(gradient.ids) < total.shape[0]:
+            return SparseRows(np.concatenate((total.ids, gradient.ids)),
+                              np.concatenate((total.values, gradient.values)), total.shape)
         total, gradient = (total.dense(), gradient) if isinstance(gradient, SparseRows) else (gradient, total)
     if isinstance(gradient, SparseRows):
         return gradient.add_to(total)

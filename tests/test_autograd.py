@@ -436,6 +436,33 @@ def test_accumulate_in_all_combinations(ids, more, first, second):
     assert accumulate(None, y[second]) is y[second]
 
 
+def test_gradients_may_stay_rows():
+    """Also of a table that is asked for twice; one that is also multiplied gets an array."""
+    rng = np.random.default_rng(0)
+    table, tied = (Parameter(rng.standard_normal((9, 3))) for _ in range(2))
+
+    def loss():
+        x = ops.add(ops.take(table, ids=np.array([1, 4, 1])), ops.take(tied, ids=np.array([0, 0, 8])))
+        return ops.cross_entropy(ops.linear(x, tied, None), labels=np.array([2, 0, 5]))
+
+    expected = gradients(loss(), [table, tied])
+    *rows, array = gradients(loss(), [table, table, tied], sparse=True)
+    assert all(isinstance(found, SparseRows) and found.shape == (9, 3) and len(found.ids) == 3 for found in rows)
+    for found in rows:
+        np.testing.assert_array_equal(found.dense(), expected[0])
+    np.testing.assert_array_equal(array, expected[1])
+
+
+def test_the_sum_of_rows_is_never_longer_than_the_table():
+    rng = np.random.default_rng(0)
+    total, expected = None, np.zeros((5, 3))
+    for ids in ([0, 1], [1, 4], [2, 2, 2], [3]):
+        rows, array = both(rng, ids)
+        total, expected = accumulate(total, rows), expected + array
+        assert isinstance(total, np.ndarray) or len(total.ids) < 5
+    np.testing.assert_allclose(total, expected, rtol=1e-14)
+
+
 def test_rows_keep_their_dtype():
     assert SparseRows(np.array([1, 1]), np.ones((2, 2), np.float32), (3, 2)).dense().dtype == np.float32
 

@@ -152,9 +152,9 @@ def test_the_library_is_not_one_that_something_else_loaded():
 def test_blas_has_its_threads_back(get):
     before = get()
     with machine.blas_threads(2):
-        assert get() == 2
+        assert get() == machine.blas_thread_count() == 2
         with machine.blas_threads(1):
-            assert get() == 1
+            assert get() == machine.blas_thread_count() == 1
         assert get() == 2
     assert get() == before
     with pytest.raises(KeyError), Workers(2):
@@ -187,6 +187,11 @@ def unwarned(monkeypatch):
 def nothing(monkeypatch, unwarned):
     """A NumPy whose BLAS has no function for it."""
     monkeypatch.setattr(machine, "_libraries", lambda: [types.SimpleNamespace(cblas_sgemm=None)])
+
+
+def test_without_a_library_one_thread_is_counted(nothing, monkeypatch):
+    monkeypatch.setattr(machine, "_counters", machine._counters.__wrapped__)            # nothing is remembered
+    assert machine.blas_thread_count() == 1
 
 
 def test_without_a_library_it_says_so_once(nothing):

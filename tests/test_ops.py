@@ -3,6 +3,7 @@ import contextlib
 import copy
 import itertools
 import math
+import sys
 import tracemalloc
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from numbert import ops
 from numbert.autograd import Tensor, gradients
 from numbert.gradcheck.cases import op_cases
+from numbert.machine import blas_threads
 from numbert.module import Parameter
 from numbert.ops import IGNORE, Bucket
 from numbert.ops.activations import keep_mask, normal_cdf, normal_pdf
@@ -141,11 +143,14 @@ def test_linear(N, D, F, biased, seed):
 @pytest.mark.parametrize("order", "CF")
 @pytest.mark.parametrize("D", [5, 128, 2**16 + 1])              # the last: a block of the weight is a single row of it
 @pytest.mark.parametrize("N", [0, 1, 2, 4, 5, 127, 128, 129])
-def test_few_rows_and_many(N, D, order, dtype):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_few_rows_and_many(threads, N, D, order, dtype, monkeypatch):
     rng = np.random.default_rng(N)
+    monkeypatch.setattr(sys.modules["numbert.ops.linear"], "SHARED", 2 * D)             # two rows of the weight
     x, bias = rng.standard_normal((N, D)).astype(dtype), rng.standard_normal(3).astype(dtype)
     weight = np.array(rng.standard_normal((3, D)) / np.sqrt(D), dtype, order=order)
-    y = ops.linear(x, weight, bias)
+    with blas_threads(threads):
+        y = ops.linear(x, weight, bias)
     if N * D < 1e5:
         expected = reference.linear(x, weight, bias)
     else:                                                       # loops would take seconds

@@ -7,9 +7,13 @@
     cycle          steps in a round are a multiple of it: more than 1 where steps differ in length
     library        whose matrix products it uses
     operations()   of a step, as that contender has to do it: a Counter; None if matrix products are not what counts
+    processor_seconds(), memory()       the seconds of processor time that all its processes have used, and the most
+                   bytes that they held (None where that is not told)
 
 Libraries are imported where they are used: each contender has a process to itself, and none of the others' memory.
 """
+import time
+
 from numbert import (
     BertForPreTraining,
     BertForQuestionAnswering,
@@ -17,6 +21,7 @@ from numbert import (
     BertModel,
     GPT2LMHeadModel,
 )
+from numbert.machine import peak_memory
 
 CLASSES = {"pretrain": BertForPreTraining, "classify": BertForSequenceClassification,
            "finetune": BertForQuestionAnswering, "encode": BertModel, "generate": GPT2LMHeadModel}
@@ -31,6 +36,12 @@ class Contender:
 
     def reset(self):
         pass
+
+    def processor_seconds(self):
+        return time.process_time()
+
+    def memory(self):
+        return peak_memory()
 
 
 def hugging_face(case):

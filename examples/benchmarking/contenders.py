@@ -4,7 +4,7 @@ import importlib.util
 
 import numpy as np
 
-from . import inference, tokenising, torch_rows, training
+from . import inference, ranks, tokenising, torch_rows, training
 from .contender import CLASSES
 from .rounds import call_apart
 
@@ -23,6 +23,7 @@ TRAINING = {"numbert": (training.NumbertTraining, ()),
             "PyTorch, our ideas": (torch_rows.RowsTraining, TORCH)}
 CONTENDERS = {
     "pretrain": {"numbert": (training.NumbertTraining, ()),
+                 "numbert on ranks": (ranks.RanksTraining, ("mpi4py", ranks.no_ranks)),
                  "Hugging Face": (training.HuggingFaceTraining, TORCH),
                  "expert PyTorch": (training.ExpertTraining, TORCH),
                  "torch.compile": (training.CompiledTraining, (*TORCH, no_compiler)),

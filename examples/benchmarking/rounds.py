@@ -8,10 +8,10 @@ import contextlib
 import multiprocessing
 import os
 import statistics
-import sys
 import time
 import traceback
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 
 PAUSE = 0.15            # seconds between two rounds: the threads of the last one stop spinning first
@@ -25,15 +25,6 @@ def machine_seconds():
         return None
     user, nice, system, _, _, irq, softirq, steal = map(int, fields[1:9])
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-
-
-def peak_memory():
-    """The most memory that this process ever held, in bytes; None where that is not told."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 @dataclass(frozen=True)
@@ -67,24 +58,25 @@ class Timed:
         return proof
 
     def round(self):
-        others, own, began, seconds = machine_seconds(), time.process_time(), time.perf_counter(), 0.0
+        others, own = machine_seconds(), self.contender.processor_seconds()
+        began, seconds = time.perf_counter(), 0.0
         for _ in range(self.steps):
             self.contender.reset()
             start = time.perf_counter()
             self.contender.step()
             seconds += time.perf_counter() - start
         if others is not None:
-            others = (machine_seconds() - others) - (time.process_time() - own)
+            others = (machine_seconds() - others) - (self.contender.processor_seconds() - own)
         return Round(seconds / self.steps, self.steps, time.perf_counter() - began, others)
 
     def memory(self):
-        return peak_memory()
+        return self.contender.memory()
 
 
-def _serve(pipe, make, arguments):
+def serve(pipe, make, arguments):
     """The main loop of a process: make an object, then call its methods as they are asked for."""
     served = None
-    with contextlib.suppress(EOFError, KeyboardInterrupt):          # the other end is gone: so are we
+    with contextlib.suppress(EOFError, ConnectionError, KeyboardInterrupt):     # the other end is gone: so are we
         while True:
             name, error, value = pipe.recv(), None, None
             try:
@@ -98,13 +90,30 @@ def _serve(pipe, make, arguments):
             pipe.send((error, value))
 
 
+def ask(pipes, name):
+    """Call a method of the objects that are served at the other ends of the pipes, of all at once: what each returns.
+    Raises RuntimeError as soon as one of them raises an error, or is gone."""
+    found = {}
+    try:
+        for pipe in pipes:
+            pipe.send(name)
+        while len(found) < len(pipes):
+            for pipe in wait([pipe for pipe in pipes if pipe not in found]):
+                error, found[pipe] = pipe.recv()
+                if error:
+                    raise RuntimeError(error)
+    except (EOFError, OSError):
+        raise RuntimeError("the process ended by itself (out of memory?)") from None
+    return [found[pipe] for pipe in pipes]
+
+
 class Apart:
     """An object in a process of its own; call("name") calls its method there. A context: at the end it is gone."""
 
     def __init__(self, name, make, *arguments, environment=None):
         self.name, context = name, multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self.process = context.Process(target=serve, args=(theirs, make, arguments), daemon=True)
         before = dict(os.environ)
         os.environ.update(environment or {})            # which the new process inherits
         try:
@@ -125,13 +134,9 @@ class Apart:
 
     def call(self, name):
         try:
-            self.pipe.send(name)
-            error, value = self.pipe.recv()
-        except (EOFError, OSError):
-            raise RuntimeError(f"{self.name}: the process ended by itself (out of memory?)") from None
-        if error:
-            raise RuntimeError(f"{self.name}: {error}")
-        return value
+            return ask([self.pipe], name)[0]
+        except RuntimeError as error:
+            raise RuntimeError(f"{self.name}: {error}") from None
 
 
 def call_apart(function, *arguments):

@@ -32,11 +32,11 @@ class NumbertTraining(Training):
     def operations(case):
         return case.operations()
 
-    def __init__(self, case):
+    def __init__(self, case, workers=None):
         super().__init__(case)
         self.model = CLASSES[case.kind].from_pretrained(case.folder)
-        self.optimizer = AdamW(self.model.parameters(), eps=EPS, weight_decay=DECAY)
-        self.workers = Workers(case.threads).__enter__()            # until the process ends
+        self.workers = (workers or Workers(case.threads)).__enter__()           # until the process ends
+        self.optimizer = AdamW(self.model.parameters(), eps=EPS, weight_decay=DECAY, ranks=self.workers.ranks)
 
     def train(self, batch, dropout):
         def rngs(part):

@@ -4,12 +4,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd import Array, op
-from ..machine import blocks
+from ..machine import blas_thread_count, blocks
 from .shapes import check_shapes
 
 FEW = 128                           # rows up to which `_few_rows` is faster: 2 take a third of the time, 128 all but 4%
 FEWEST, WIDE = 4, 128               # rows up to which, and width from which `_fewest_rows` is faster still
-CACHED = 1 << 17                    # elements of a block of the weight that stays in the cache
+CACHED = 1 << 17                    # elements of a block of the weight that stays in the cache of one core
+SHARED = 1 << 20                    # the same for several: enough for BLAS to share them out
 
 
 @op
@@ -60,9 +61,14 @@ def _few_rows(x, weight):
 
 
 def _fewest_rows(x, weight):
-    """x weightᵀ as dot products. They read the weight as fast as memory gives it, and only once: a block of its rows
-    stays in the cache until every row of x has met it."""
+    """x weightᵀ row by row: memory decides, and it is read only once, since a block of the weight stays in the cache
+    until every row of x has met it. Several threads read it faster than one; alone, dot products are fastest."""
     y = np.empty((len(x), len(weight)), np.result_type(x, weight))
+    if blas_thread_count() > 1:
+        for block in blocks(weight, SHARED):
+            for row, out in zip(x, y, strict=True):
+                np.matmul(weight[block], row, out=out[block])
+        return y
     for block in blocks(weight, CACHED):
         np.vecdot(weight[block], x[:, None], out=y[:, block])
     return y

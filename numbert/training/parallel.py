@@ -27,7 +27,7 @@ from .. import ops
 from ..autograd import Array, gradients
 from ..machine import blas_threads, cores, tell_blas
 from ..models.pretrained import WithLosses
-from ..sparse import accumulate
+from ..sparse import accumulate, dense
 from ..tokenizers.encoding import Batch
 from .ranks import Alone
 
@@ -187,7 +187,8 @@ def loss_and_gradients(model: WithLosses, batch: Batch | Drawable, rngs: Callabl
             for name, value in numbers.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
             del out, numbers, losses                    # free what the backward pass does not need
-            total = [accumulate(a, b) for a, b in zip(total, gradients(loss, parameters), strict=True)]
+            found = gradients(loss, parameters, sparse=True)
+            total = [accumulate(a, b) for a, b in zip(total, found, strict=True)]
         return sums, total
 
     try:
@@ -197,9 +198,7 @@ def loss_and_gradients(model: WithLosses, batch: Batch | Drawable, rngs: Callabl
     found = [s for of_rank in ranks.everybody([s for s, _ in results]) for s in of_rank]
     sums = {name: sum(s[name] for s in found) for name in found[0]}
 
-    def add_up(arrays):
-        for other in arrays[1:]:
-            accumulate(arrays[0], other)
-        return arrays[0]
+    def add_up(found):
+        return dense(functools.reduce(accumulate, found))
     mine = workers.map(add_up, zip(*(total for _, total in results), strict=True))
     return sums, ranks.add_up(mine or [np.zeros_like(p.data) for p in parameters])

@@ -1,4 +1,5 @@
 """The benchmark runs without any of the others installed, and its measuring drops what it should."""
+import importlib.util
 import os
 import subprocess
 import sys
@@ -14,8 +15,9 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
 
 import benchmark  # noqa: E402
-from benchmarking import ablation, curves, rounds  # noqa: E402
+from benchmarking import ablation, curves, ranks, rounds  # noqa: E402
 from benchmarking.cases import MASK, Case, all_cases, grouped  # noqa: E402
+from benchmarking.contender import Contender  # noqa: E402
 from benchmarking.contenders import CONTENDERS, contenders_of, prepare  # noqa: E402
 
 from numbert import GPT2Config  # noqa: E402
@@ -88,12 +90,7 @@ def test_disturbed(others, disturbed):
     assert rounds.Round(seconds=0.1, steps=20, wall=2.0, others=others).disturbed == disturbed
 
 
-class Work:
-    cycle = 1
-
-    def reset(self):
-        pass
-
+class Work(Contender):
     def step(self):
         sum(range(1000))
 
@@ -147,8 +144,13 @@ def test_only_numbert_has_its_settings_of_memory(monkeypatch):
     monkeypatch.setattr(benchmark, "play", lambda contenders, rounds: None)
     monkeypatch.setattr(benchmark, "call_apart", lambda *arguments: None)
     options = benchmark.arguments().parse_args([])
-    benchmark.measure(TINY, {"numbert": None, "Hugging Face": None, "tokenizers": None}, options)
-    assert given == {"tiny, numbert": {}, "tiny, Hugging Face": benchmark.OTHERS, "tiny, tokenizers": benchmark.OTHERS}
+    names = "numbert", "numbert on ranks", "Hugging Face", "tokenizers"
+    benchmark.measure(TINY, dict.fromkeys(names), options)
+    assert given == dict(zip([f"tiny, {name}" for name in names], [{}, {}, benchmark.OTHERS, benchmark.OTHERS],
+                             strict=True))
+    given.clear()
+    benchmark.measure(TINY, ablation.CONTENDERS, benchmark.arguments().parse_args(["--ablation"]))
+    assert given == {f"tiny, {name}": {} for name in ablation.CONTENDERS}
 
 
 def test_unlike():
@@ -237,6 +239,51 @@ def test_what_does_not_work_here_is_named(monkeypatch):
                                                "b": (Work, (lambda: "no compiler",)), "c": (Work, (lambda: None,))})
     made, missing = contenders_of(replace(TINY, kind="encode"))
     assert list(made) == ["numbert", "c"] and missing == {"a": ["no_such_package"], "b": ["no compiler"]}
+
+
+@pytest.fixture
+def under_mpi(monkeypatch):
+    if not (importlib.util.find_spec("mpi4py") and ranks.mpiexec()):
+        pytest.skip("mpi4py and mpiexec are not installed: pip install 'numbert[mpi]'")
+    for name in ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"):
+        monkeypatch.setenv(name, "1")                               # as in a container
+
+
+def test_ranks_do_the_same_work_and_wait_without_a_core(under_mpi, tmp_path):
+    ranks.no_ranks.cache_clear()
+    case = replace(TINY, threads=2, folder=str(tmp_path))
+    prepare(case, None, False)
+    made, _ = contenders_of(case, ["numbert on ranks"])
+    threads, on_ranks = (make(case) for make in made.values())
+    threads.step()
+    on_ranks.step()
+    assert on_ranks.proof().tolist() == threads.proof().tolist()    # the same cut, so the same bits, with dropout too
+    assert on_ranks.memory() > 2 * 20e6                             # two Pythons with NumPy
+    before = on_ranks.processor_seconds()
+    assert before > time.process_time() + 0.2                       # both have imported NumPy
+    time.sleep(0.5)
+    assert on_ranks.processor_seconds() - before < 0.1
+
+
+def test_a_mistake_of_one_rank_ends_all(under_mpi):
+    for what, said in (("miss", "ValueError: no such thing"), ("vanish", "the process ended by itself")):
+        there = ranks.OnRanks(2, spawned.Meeting)
+        assert there.call("place") == [(0, 2), (1, 2)]
+        with pytest.raises(RuntimeError, match=said):
+            there.call(what)
+        assert there.mpiexec.wait(20) is not None
+
+
+def test_why_there_are_no_ranks(monkeypatch, tmp_path):
+    program = tmp_path / "mpiexec"
+    program.write_text("#!/bin/sh\necho -----\necho there are no places 1>&2\necho more\nexit 1\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(ranks, "mpiexec", lambda: str(program))
+    assert ranks.no_ranks.__wrapped__() == "there are no places"
+    with pytest.raises(RuntimeError, match="mpiexec ended with 1 before"):
+        ranks.OnRanks(2, spawned.Meeting)
+    monkeypatch.setattr(ranks, "mpiexec", lambda: None)
+    assert ranks.no_ranks.__wrapped__() == "mpiexec"
 
 
 def proven(case, folder):

@@ -26,6 +26,26 @@ def vanish():
     os._exit(3)
 
 
+class Meeting:
+    """What a rank is given its communicator for: to know its place, and two ways to leave the others alone in MPI."""
+
+    def __init__(self, communicator):
+        self.communicator = communicator
+
+    def place(self):
+        return self.communicator.rank, self.communicator.size
+
+    def miss(self):
+        if self.communicator.rank == self.communicator.size - 1:
+            explode()
+        self.communicator.Barrier()
+
+    def vanish(self):
+        if self.communicator.rank == self.communicator.size - 1:
+            vanish()
+        self.communicator.Barrier()
+
+
 class Memory:
     """Whether this process leaves memory to the C library: what the environment says."""
 
