@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import heapq
 import warnings
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import pairwise, repeat
@@ -71,7 +71,7 @@ class ByteLevelBPETokenizer(Tokenizer):
             left, right, joined = (self.vocab[token] for token in (*pair, "".join(pair)))
             self._ranks[left, right] = rank
             self._joined.append(joined)
-        self._word_ids = Cache(self.cut_word)
+        self._word_ids = Cache(self._ids_of_word)
 
     # Learning, loading, saving
 
@@ -180,8 +180,11 @@ class ByteLevelBPETokenizer(Tokenizer):
     def cut_to_ids(self, text: str) -> Iterable[int]:
         words = split_words(_prefixed(text, self.add_prefix_space))
         ids = []
-        deque(map(ids.extend, map(self._word_ids.__getitem__, words)), maxlen=0)    # a twentieth faster than chaining
+        any(map(ids.extend, map(self._word_ids.__getitem__, words)))    # extend returns None; faster than chaining them
         return ids
+
+    def _ids_of_word(self, word):
+        return tuple(self.cut_word(word))       # which the garbage collector need not visit
 
     def _pieces(self, text, special_tokens_in_text):
         pieces = super()._pieces(text, special_tokens_in_text)
