@@ -16,14 +16,19 @@ class SparseRows:
     def __init__(self, ids: Array, values: Array, shape: tuple[int, ...]):
         self.ids, self.values, self.shape = ids, values, shape
 
+    def merged(self) -> SparseRows:
+        """The same gradient, but each row is listed once, in ascending order."""
+        if not len(self.ids):
+            return self
+        order = np.argsort(self.ids, kind="stable")
+        ids = self.ids[order]
+        first = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1])))       # of each run of equal ids
+        return SparseRows(ids[first], np.add.reduceat(self.values[order], first, axis=0), self.shape)
+
     def add_to(self, table: Array) -> Array:
         """table += this gradient; returns the table."""
-        # table[ids] += values would keep only one of several values for the same row: sort, and reduce each run
-        if len(self.ids):
-            order = np.argsort(self.ids, kind="stable")
-            ids = self.ids[order]
-            first = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1])))
-            table[ids[first]] += np.add.reduceat(self.values[order], first, axis=0)
+        once = self.merged()                    # table[self.ids] += self.values would keep one of several values
+        table[once.ids] += once.values
         return table
 
     def dense(self) -> Array:
@@ -40,13 +45,15 @@ def accumulate(total: Array | SparseRows | None, gradient: Array | SparseRows) -
     """total + gradient, in total's memory if that is an array; either may be `SparseRows`, and total may be None.
 
     The sum of two `SparseRows` lists the rows of both, unless these are as many as the table has: then it is an array.
+    Either way the values of one are added up before those of the other come to them, so the sum is the same bits.
     """
     if total is None:
         return gradient
     if isinstance(total, SparseRows):
         if isinstance(gradient, SparseRows) and len(total.ids) + len(gradient.ids) < total.shape[0]:
-            return SparseRows(np.concatenate((total.ids, gradient.ids)),
-                              np.concatenate((total.values, gradient.values)), total.shape)
+            both = total.merged(), gradient.merged()
+            return SparseRows(*(np.concatenate([getattr(one, name) for one in both]) for name in ("ids", "values")),
+                              total.shape)
         total, gradient = (total.dense(), gradient) if isinstance(gradient, SparseRows) else (gradient, total)
     if isinstance(gradient, SparseRows):
         return gradient.add_to(total)

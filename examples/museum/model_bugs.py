@@ -121,8 +121,7 @@ BUGS = [
         "The loss falls more slowly: of a word that stands ten times in a batch, one counts.",
         "g[ids] += d adds once for each id, however often it is listed. HIPS/autograd issue 39, pytorch/pytorch issue "
         "1528, apache/mxnet issue 9172, piskvorky/gensim issue 242.",
-        (Edit(sparse.SparseRows.add_to, "table[ids[first]] += np.add.reduceat(self.values[order], first, axis=0)",
-              "table[self.ids] += self.values"),),
+        (Edit(sparse.SparseRows.add_to, "table[once.ids] += once.values", "table[self.ids] += self.values"),),
         "the_gradients_of_the_ops"),
     Bug("embeddings start with variance 1",
         "The loss starts far above ln V, the loss of not knowing anything, and spends its first steps coming down.",
