@@ -221,6 +221,20 @@ def test_the_scores_of_all_words_are_never_held_at_once():
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 0.5 * scores
+
+
+def test_a_table_that_is_only_looked_up_in_has_one_gradient_of_its_size():
+    """Not one for each part: those are rows, until they are added up."""
+    model = nb.BertForSequenceClassification(tiny_bert.config(vocab_size=50000), rng=np.random.default_rng(0))
+    batch = tiny_bert.text(np.random.default_rng(1), LENGTHS) | {"labels": np.zeros(len(LENGTHS), int)}
+    with Workers(2) as workers:
+        tracemalloc.start()
+        loss_and_gradients(model, batch, no_dropout, workers)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 1.5 * model.body.embeddings.word.weight.data.nbytes
+
+
 def test_a_mistake_in_a_part_reaches_the_caller(model):
     batch = tiny_bert.pretraining_batch(np.random.default_rng(1), LENGTHS)
     batch["input_ids"][3, 0] = 99
