@@ -51,9 +51,8 @@ def accumulate(total: Array | SparseRows | None, gradient: Array | SparseRows) -
         return gradient
     if isinstance(total, SparseRows):
         if isinstance(gradient, SparseRows) and len(total.ids) + len(gradient.ids) < total.shape[0]:
-            both = total.merged(), gradient.merged()
-            return SparseRows(*(np.concatenate([getattr(one, name) for one in both]) for name in ("ids", "values")),
-                              total.shape)
+            a, b = total.merged(), gradient.merged()
+            return SparseRows(np.concatenate((a.ids, b.ids)), np.concatenate((a.values, b.values)), total.shape)
         total, gradient = (total.dense(), gradient) if isinstance(gradient, SparseRows) else (gradient, total)
     if isinstance(gradient, SparseRows):
         return gradient.add_to(total)
