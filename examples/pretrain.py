@@ -344,15 +344,19 @@ def report(folder, model, tokenizer, levels, held_out, options):
     rng, causal = np.random.default_rng(options["seed"]), options["objective"] == "causal"
     if causal:
         print("\nBeginnings of held-out sentences, and how the model would go on:")
-        for begin, written, end in continuations(model, tokenizer, sentences, rng, tokens=options["max_length"]):
+        shown = continuations(model, tokenizer, sentences, rng, tokens=options["max_length"])
+        for begin, written, end in shown:
             print(f"  {begin} ...\n    ...{written}   (the text says {end!r})")
     else:
         print("\nBlanks in held-out sentences, and what the model would put there:")
-        for text, word in blanks(sentences, tokenizer, rng, tokens=options["max_length"]):
+        shown = blanks(sentences, tokenizer, rng, tokens=options["max_length"])
+        for text, word in shown:
             guesses = [(readable(tokenizer, [token]), share) for token, share in fill_mask(model, tokenizer, text)[0]]
             right = guesses[0][0] == readable(tokenizer, tokenizer.tokenize(word))
             print(f"  {text}\n    " + "  ".join(f"{token} {share:.0%}" for token, share in guesses)
                   + f"   ({'right' if right else f'the text says {word!r}'})")
+    if not shown:
+        print("  (none: this takes sentences of 8 to 25 words with spaces between them)")
 
     figures = [record for record in folder.records() if record["split"] == "held-out"][-1]
     count = f"{figures['scored']:,} tokens" if causal else f"{figures['masked']:,} masked tokens"

@@ -183,6 +183,17 @@ def test_the_others_leave_what_they_say(other):
     assert all(f"{title}: nats" in curves for title in titles) and curves.count(": nats") == len(titles)
 
 
+@pytest.mark.parametrize("family", ["bert", "gpt"])
+def test_a_text_without_spaces_shows_no_sentences_and_says_why(family, tmp_path):
+    text, rng = tmp_path / "text.txt", np.random.default_rng(0)
+    text.write_text("\n\n".join("".join(rng.choice(list("一二三四五六七八九十"), 9)) + "。" for _ in range(200)),
+                    encoding="utf-8")
+    out = succeed("--text", text, "--out", tmp_path / "run", "--model", family, "--objective",
+                  "causal" if family == "gpt" else "mlm", "--steps", "4", "--batch-size", "4", "--max-length", "24",
+                  "--vocab-size", "290", "--workers", "1")
+    assert "(none: this takes sentences of 8 to 25 words with spaces between them)" in out
+
+
 def test_the_others_learn(other):
     family, folder, _ = other
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
